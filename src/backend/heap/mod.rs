@@ -1,0 +1,1 @@
+//! State on the heap, in copy-on-write versions.

@@ -1,0 +1,2 @@
+//! Where keyed state is held.
+pub mod heap;

@@ -1,0 +1,6 @@
+//! State backend for stream processors: state captured in an instant while the stream flows on.
+#![deny(unsafe_code)]
+
+pub mod backend;
+
+pub use esker_format as format;
