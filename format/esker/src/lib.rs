@@ -3,8 +3,15 @@
 //! `SPEC.md` beside this crate is the normative text; each module names its section.
 #![forbid(unsafe_code)]
 
+pub mod digest;
 mod error;
+pub mod frame;
 pub mod key_group;
+pub mod name;
+pub mod record;
 
+pub use digest::Digest;
 pub use error::{FormatError, FormatErrorKind, Result};
 pub use key_group::{KeyGroup, KeyGroupRange};
+pub use name::RelativeName;
+pub use record::Record;
