@@ -3,12 +3,15 @@
 //! `SPEC.md` beside this crate is the normative text; each module names its section.
 #![forbid(unsafe_code)]
 
+mod bytes;
+pub mod composite;
 pub mod digest;
 mod error;
 pub mod frame;
 pub mod key_group;
 pub mod name;
 pub mod record;
+pub mod run;
 
 pub use digest::Digest;
 pub use error::{FormatError, FormatErrorKind, Result};

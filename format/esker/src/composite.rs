@@ -1,0 +1,167 @@
+//! Composite keys: the order of entries in a run (SPEC.md, "Composite keys").
+//!
+//! `state id u32 BE | key group u16 BE | key, escaped | namespace, escaped | user key`. Escaping
+//! writes each 0x00 as 0x00 0xFF and ends with 0x00 0x00, so that byte order of the whole is the
+//! order of its parts, and no part can be mistaken for another.
+
+use crate::{FormatError, KeyGroup, Result};
+use std::borrow::Cow;
+
+/// Length of the state id and key group that every composite key begins with, in bytes.
+pub const PREFIX_LEN_BYTES: usize = 6;
+
+/// The parts of a composite key; the last three are encoded by their codecs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CompositeKey<'a> {
+    /// The numeric id of the state, as in the manifest.
+    pub state: u32,
+    /// The key group of `key`.
+    pub group: KeyGroup,
+    /// The encoded key.
+    pub key: Cow<'a, [u8]>,
+    /// The encoded namespace; empty where there is none.
+    pub namespace: Cow<'a, [u8]>,
+    /// The encoded user key of a map entry, the time of a timer; empty elsewhere.
+    pub user_key: Cow<'a, [u8]>,
+}
+
+impl<'a> CompositeKey<'a> {
+    /// A composite key of borrowed parts.
+    pub fn new(
+        state: u32,
+        group: KeyGroup,
+        key: &'a [u8],
+        namespace: &'a [u8],
+        user_key: &'a [u8],
+    ) -> Self {
+        Self {
+            state,
+            group,
+            key: Cow::Borrowed(key),
+            namespace: Cow::Borrowed(namespace),
+            user_key: Cow::Borrowed(user_key),
+        }
+    }
+
+    /// Appends the encoded form to `out`.
+    pub fn encode_into(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.state.to_be_bytes());
+        out.extend_from_slice(&self.group.0.to_be_bytes());
+        escape(&self.key, out);
+        escape(&self.namespace, out);
+        out.extend_from_slice(&self.user_key);
+    }
+
+    /// The parts of an encoded composite key; copies only a part that holds escapes.
+    ///
+    /// # Errors
+    /// `Corrupt` if a part does not end or holds an impossible escape.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self> {
+        let (prefix, rest) = bytes.split_at_checked(PREFIX_LEN_BYTES).ok_or_else(|| {
+            FormatError::corrupt("composite key", format!("only {} bytes", bytes.len()))
+        })?;
+        let (key, rest) = unescape(rest)?;
+        let (namespace, user_key) = unescape(rest)?;
+        Ok(Self {
+            state: u32::from_be_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]),
+            group: KeyGroup(u16::from_be_bytes([prefix[4], prefix[5]])),
+            key,
+            namespace,
+            user_key: Cow::Borrowed(user_key),
+        })
+    }
+}
+
+/// The state and key group of an encoded composite key.
+pub(crate) fn prefix_of(bytes: &[u8]) -> Option<(u32, KeyGroup)> {
+    let (state, rest) = bytes.split_first_chunk::<4>()?;
+    let (group, _) = rest.split_first_chunk::<2>()?;
+    Some((u32::from_be_bytes(*state), KeyGroup(u16::from_be_bytes(*group))))
+}
+
+fn escape(part: &[u8], out: &mut Vec<u8>) {
+    let mut rest = part;
+    while let Some(zero) = rest.iter().position(|byte| *byte == 0) {
+        out.extend_from_slice(&rest[..=zero]);
+        out.push(0xff);
+        rest = &rest[zero + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.extend_from_slice(&[0, 0]);
+}
+
+fn unescape(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8])> {
+    let mut owned = Vec::new();
+    let mut from = 0;
+    loop {
+        let zero = bytes[from..].iter().position(|byte| *byte == 0).map(|at| from + at);
+        match zero.and_then(|zero| Some((zero, *bytes.get(zero + 1)?))) {
+            Some((zero, 0x00)) => {
+                let rest = &bytes[zero + 2..];
+                if owned.is_empty() {
+                    // No escape was seen: the part stands in the bytes as it is.
+                    return Ok((Cow::Borrowed(&bytes[..zero]), rest));
+                }
+                owned.extend_from_slice(&bytes[from..zero]);
+                return Ok((Cow::Owned(owned), rest));
+            }
+            Some((zero, 0xff)) => {
+                owned.extend_from_slice(&bytes[from..=zero]);
+                from = zero + 2;
+            }
+            Some((zero, byte)) => {
+                let message = format!("0x00 is followed by {byte:#04x}");
+                return Err(FormatError::corrupt("composite key", message).at(zero as u64));
+            }
+            None => {
+                return Err(FormatError::corrupt("composite key", "a part does not end"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn part() -> impl Strategy<Value = Vec<u8>> {
+        // Zeros and 0xff often, as these are what escaping is about.
+        proptest::collection::vec(prop_oneof![Just(0), Just(0xff), Just(1), any::<u8>()], 0..6)
+    }
+
+    fn encode(parts: &(u32, u16, Vec<u8>, Vec<u8>, Vec<u8>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        CompositeKey::new(parts.0, KeyGroup(parts.1), &parts.2, &parts.3, &parts.4)
+            .encode_into(&mut out);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn order_and_parts_survive(
+            a in (0..3_u32, 0..3_u16, part(), part(), part()),
+            b in (0..3_u32, 0..3_u16, part(), part(), part()),
+        ) {
+            let (x, y) = (encode(&a), encode(&b));
+            prop_assert_eq!(a.cmp(&b), x.cmp(&y));
+            let back = CompositeKey::decode(&x).unwrap();
+            prop_assert_eq!(back, CompositeKey::new(a.0, KeyGroup(a.1), &a.2, &a.3, &a.4));
+        }
+
+        #[test]
+        fn any_bytes_are_parts_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            if let Ok(key) = CompositeKey::decode(&bytes) {
+                let mut again = Vec::new();
+                key.encode_into(&mut again);
+                prop_assert_eq!(again, bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_pinned() {
+        let key = encode(&(1, 2, vec![7, 0, 8], vec![], vec![9]));
+        assert_eq!(key, [0, 0, 0, 1, 0, 2, 7, 0, 0xff, 8, 0, 0, 0, 0, 9]);
+    }
+}

@@ -1,0 +1,80 @@
+//! Runs: sorted immutable files of state entries (SPEC.md, "Run").
+//!
+//! `header | block ... | index | footer`. A part names a run by the digest of the whole file and by
+//! the digest of its index; the index holds the digest of every block, so a reader that fetches one
+//! block has verified it back to the manifest. Idea: sorted string tables (Bigtable, LevelDB); the
+//! columns inside a block follow PAX.
+
+mod block;
+mod index;
+mod reader;
+mod writer;
+
+pub use block::{Block, Entry};
+pub use index::{BlockHandle, RunIndex, StateStats};
+pub use reader::{IndexLocation, RunReader};
+pub use writer::{RunOptions, RunSummary, RunWriter};
+
+use crate::{FormatError, Result};
+
+/// The first eight bytes of a run, and the last eight.
+///
+/// The high bit catches a 7-bit transfer and the line ends one that rewrites them, as in PNG.
+pub const MAGIC: [u8; 8] = *b"\x89ESK\r\n\x1a\n";
+/// The version of the format that this crate writes, and the newest that it reads.
+pub const VERSION: u32 = 1;
+/// Length of the header in bytes.
+pub const HEADER_LEN_BYTES: usize = 16;
+/// Length of the footer in bytes.
+pub const FOOTER_LEN_BYTES: usize = 64;
+/// No block unpacks to more than this; a block that claims to is refused unread.
+pub const BLOCK_LEN_BYTES_MAX: usize = 1 << 28;
+
+/// What an entry does to what older runs hold under its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Op {
+    /// Drops all older entries of its key and namespace, whatever their user key.
+    Clear,
+    /// Replaces.
+    Put,
+    /// Drops.
+    Delete,
+    /// Adds list elements behind the older ones.
+    Append,
+}
+
+impl Op {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Clear => 1,
+            Self::Put => 2,
+            Self::Delete => 3,
+            Self::Append => 4,
+        }
+    }
+
+    fn from_code(code: u8) -> Result<Self> {
+        match code {
+            1 => Ok(Self::Clear),
+            2 => Ok(Self::Put),
+            3 => Ok(Self::Delete),
+            4 => Ok(Self::Append),
+            _ => Err(FormatError::corrupt("run block", format!("unknown operation {code}"))),
+        }
+    }
+}
+
+fn check_version(what: &'static str, version: u32) -> Result<()> {
+    match version {
+        1..=VERSION => Ok(()),
+        0 => Err(FormatError::corrupt(what, "version 0 does not exist")),
+        _ => Err(FormatError::new(
+            crate::FormatErrorKind::UnsupportedVersion,
+            what,
+            format!("version {version}, this esker reads up to {VERSION}: use a newer one"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+use super::*;
+use crate::composite::CompositeKey;
+use crate::{FormatErrorKind, KeyGroup};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+type Content = BTreeMap<Vec<u8>, (Op, Vec<u8>)>;
+
+fn key(state: u32, group: u16, key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    CompositeKey::new(state, KeyGroup(group), key, b"", b"").encode_into(&mut out);
+    out
+}
+
+fn write(content: &Content, options: RunOptions) -> (Vec<u8>, RunSummary) {
+    let mut writer = RunWriter::new(options);
+    let mut file = Vec::new();
+    for (key, (op, value)) in content {
+        writer.add(Entry { key, op: *op, value }).unwrap();
+        if writer.pending_bytes() > 100 {
+            file.extend(writer.take_output());
+        }
+    }
+    let (rest, summary) = writer.finish().unwrap();
+    file.extend(rest);
+    (file, summary)
+}
+
+fn read(file: &[u8]) -> crate::Result<Content> {
+    let reader = RunReader::open_file(file)?;
+    reader.verify(file)?;
+    let mut content = Content::new();
+    for (number, handle) in reader.index().blocks.iter().enumerate() {
+        let start = handle.offset as usize;
+        let block = reader.block(number, &file[start..start + handle.len_bytes as usize])?;
+        block.for_each(|entry| {
+            content.insert(entry.key.to_vec(), (entry.op, entry.value.to_vec()));
+            Ok(())
+        })?;
+    }
+    Ok(content)
+}
+
+fn sample() -> Content {
+    (0..200_u32)
+        .map(|i| {
+            let value = vec![i as u8; i as usize % 30 + 1];
+            (key(i % 3, (i / 3) as u16, &i.to_be_bytes()), (Op::Put, value))
+        })
+        .collect()
+}
+
+const SMALL: RunOptions = RunOptions { block_len_bytes: 256, zstd_level: 1 };
+
+fn contents() -> impl Strategy<Value = Content> {
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..20);
+    let op = prop_oneof![Just(Op::Put), Just(Op::Append), Just(Op::Delete), Just(Op::Clear)];
+    let entry = (0..3_u32, 0..9_u16, bytes(), op, bytes()).prop_map(|(state, group, k, op, v)| {
+        let value = if matches!(op, Op::Put | Op::Append) { v } else { Vec::new() };
+        (key(state, group, &k), (op, value))
+    });
+    proptest::collection::vec(entry, 0..60).prop_map(|entries| entries.into_iter().collect())
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(content in contents(), block_len_bytes in 1..2000_usize) {
+        let (file, summary) = write(&content, RunOptions { block_len_bytes, zstd_level: 1 });
+        prop_assert_eq!(file.len() as u64, summary.len_bytes);
+        prop_assert_eq!(crate::Digest::of(&file), summary.digest);
+        prop_assert_eq!(read(&file).unwrap(), content);
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(read(&bytes).is_err());
+        if let Ok(block) = Block::decode(&bytes) {
+            // Whatever it says, walking it ends in an answer.
+            let _ = block.for_each(|_| Ok(()));
+        }
+    }
+
+    /// Digests hide the inner decoders from random bytes, so these are fed damage directly.
+    #[test]
+    fn inner_decoders_survive_damage(at in any::<prop::sample::Index>(), bit in 0..8_u32) {
+        let (file, summary) = write(&sample(), SMALL);
+        let handle = &summary.index.blocks[1];
+        let start = handle.offset as usize;
+        let mut stored = file[start..start + handle.len_bytes as usize].to_vec();
+        let i = at.index(stored.len());
+        stored[i] ^= 1_u8 << bit;
+        if let Ok(block) = Block::decode(&stored) {
+            let _ = block.for_each(|entry| CompositeKey::decode(entry.key).map(|_| ()));
+        }
+        let mut index = summary.index.encode();
+        let i = at.index(index.len());
+        index[i] ^= 1_u8 << bit;
+        let _ = RunIndex::decode(&index, summary.index_offset);
+    }
+}
+
+#[test]
+fn every_flipped_bit_and_every_cut_is_found() {
+    let (file, _) = write(&sample(), SMALL);
+    for at in 0..file.len() {
+        for bit in [0, 7] {
+            let mut damaged = file.clone();
+            damaged[at] ^= 1_u8 << bit;
+            assert!(read(&damaged).is_err(), "bit {bit} of byte {at} of {}", file.len());
+        }
+        assert!(read(&file[..at]).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn damage_in_a_block_names_state_and_key_groups() {
+    let (mut file, summary) = write(&sample(), SMALL);
+    let handle = &summary.index.blocks[2];
+    file[handle.offset as usize + 5] ^= 1;
+    let error = read(&file).unwrap_err();
+    assert_eq!((error.kind, error.offset), (FormatErrorKind::Corrupt, Some(handle.offset)));
+    assert!(error.message.contains("state 0 key group"), "{error}");
+}
+
+#[test]
+fn a_newer_version_is_refused_by_name() {
+    let (file, _) = write(&sample(), SMALL);
+    for at in [8, file.len() - 16] {
+        let mut newer = file.clone();
+        newer[at] = 2;
+        let error = RunReader::open_file(&newer).unwrap_err();
+        assert_eq!(error.kind, FormatErrorKind::UnsupportedVersion);
+        assert!(error.message.contains("version 2"), "{error}");
+    }
+}
+
+#[test]
+fn entries_out_of_order_are_refused() {
+    let mut writer = RunWriter::new(SMALL);
+    let (low, high) = (key(1, 1, b"a"), key(1, 1, b"b"));
+    let put = |key| Entry { key, op: Op::Put, value: b"v" };
+    let clear = |key| Entry { key, op: Op::Clear, value: b"" };
+    writer.add(clear(&low)).unwrap();
+    writer.add(put(&low)).unwrap();
+    assert!(writer.add(put(&low)).is_err());
+    writer.add(put(&high)).unwrap();
+    assert!(writer.add(clear(&high)).is_err());
+    assert!(writer.add(put(&low)).is_err());
+    assert!(writer.add(Entry { key: b"short", op: Op::Put, value: b"" }).is_err());
+}
+
+#[test]
+fn a_range_touches_only_its_blocks() {
+    let (file, summary) = write(&sample(), SMALL);
+    let (from, to) = (key(1, 10, b""), key(1, 20, b""));
+    let blocks = summary.index.blocks_between(&from, &to);
+    assert!(blocks.len() < summary.index.blocks.len() / 4, "{blocks:?}");
+    let reader = RunReader::open_file(&file).unwrap();
+    let mut seen = 0;
+    for number in blocks {
+        let handle = &reader.index().blocks[number];
+        let start = handle.offset as usize;
+        let stored = &file[start..start + handle.len_bytes as usize];
+        let block = reader.block(number, stored).unwrap();
+        block
+            .for_each(|entry| {
+                seen += usize::from(entry.key >= from.as_slice() && entry.key < to.as_slice());
+                Ok(())
+            })
+            .unwrap();
+    }
+    let expected = sample().range(from..to).count();
+    assert!(expected > 0);
+    assert_eq!(seen, expected);
+}

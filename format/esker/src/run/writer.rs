@@ -1,0 +1,173 @@
+//! Writing a run: entries in, bytes out in pieces, a summary for the part at the end.
+
+use super::block::{BlockBuilder, Entry, ascends};
+use super::index::{BlockHandle, RunIndex};
+use super::{BLOCK_LEN_BYTES_MAX, HEADER_LEN_BYTES, MAGIC, Op, VERSION};
+use crate::composite::prefix_of;
+use crate::{Digest, FormatError, Result};
+
+/// How a run is written. None of it is needed to read the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunOptions {
+    /// A block is closed when its columns hold this many bytes, before compression.
+    pub block_len_bytes: usize,
+    /// The zstd level of columns.
+    pub zstd_level: i32,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { block_len_bytes: 64 << 10, zstd_level: 1 }
+    }
+}
+
+/// What a part must know of a finished run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSummary {
+    /// Length of the file in bytes.
+    pub len_bytes: u64,
+    /// Digest of the whole file, by which it is named.
+    pub digest: Digest,
+    /// Where the index lies.
+    pub index_offset: u64,
+    /// Length of the index in bytes.
+    pub index_len_bytes: u64,
+    /// Digest of the index.
+    pub index_digest: Digest,
+    /// The index itself, with counts per state.
+    pub index: RunIndex,
+}
+
+/// Writes a run in one pass. Memory: one block, the index, and what was not taken yet.
+pub struct RunWriter {
+    options: RunOptions,
+    out: Vec<u8>,
+    taken_bytes: u64,
+    hasher: blake3::Hasher,
+    block: BlockBuilder,
+    first_key: Vec<u8>,
+    last: Option<(Vec<u8>, Op)>,
+    index: RunIndex,
+}
+
+impl RunWriter {
+    /// A writer of one run.
+    pub fn new(options: RunOptions) -> Self {
+        let mut out = Vec::with_capacity(HEADER_LEN_BYTES + options.block_len_bytes);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        Self {
+            options,
+            out,
+            taken_bytes: 0,
+            hasher: blake3::Hasher::new(),
+            block: BlockBuilder::default(),
+            first_key: Vec::new(),
+            last: None,
+            index: RunIndex::default(),
+        }
+    }
+
+    /// Adds the next entry.
+    ///
+    /// # Errors
+    /// `Invalid` if its key is not above that of the entry before (but that a `Clear` may stand
+    /// before another entry of its key), or the entry does not fit into a block.
+    pub fn add(&mut self, entry: Entry<'_>) -> Result<()> {
+        let invalid = |message: String| Err(FormatError::invalid("run", message));
+        let Some((state, _)) = prefix_of(entry.key) else {
+            return invalid(format!("key of {} bytes is no composite key", entry.key.len()));
+        };
+        if entry.key.len() + entry.value.len() + 64 > BLOCK_LEN_BYTES_MAX {
+            let len = entry.key.len() + entry.value.len();
+            return invalid(format!("entry of {len} bytes, the limit is {BLOCK_LEN_BYTES_MAX}"));
+        }
+        if matches!(entry.op, Op::Delete | Op::Clear) && !entry.value.is_empty() {
+            return invalid("a delete or clear has no value".into());
+        }
+        if let Some((key, op)) = &mut self.last {
+            if !ascends(key, *op, entry.key, entry.op) {
+                return invalid(format!("key {:02x?} is not above {key:02x?}", entry.key));
+            }
+            key.clear();
+            key.extend_from_slice(entry.key);
+            *op = entry.op;
+        } else {
+            self.last = Some((entry.key.to_vec(), entry.op));
+        }
+        let would_be = self.block.len_bytes() + entry.key.len() + entry.value.len();
+        if self.block.entries > 0 && would_be > self.options.block_len_bytes {
+            self.close_block()?;
+        }
+        if self.block.entries == 0 {
+            self.first_key.clear();
+            self.first_key.extend_from_slice(entry.key);
+        }
+        self.block.add(entry);
+        self.index.stats.entry(state).or_default().count(entry.op, entry.key, entry.value);
+        Ok(())
+    }
+
+    fn offset(&self) -> u64 {
+        self.taken_bytes + self.out.len() as u64
+    }
+
+    fn close_block(&mut self) -> Result<()> {
+        if self.block.entries == 0 {
+            return Ok(());
+        }
+        let (offset, start, entries) = (self.offset(), self.out.len(), self.block.entries);
+        self.block.finish_into(self.options.zstd_level, &mut self.out)?;
+        let stored = &self.out[start..];
+        self.index.blocks.push(BlockHandle {
+            offset,
+            len_bytes: stored.len() as u64,
+            entries,
+            digest: Digest::of(stored),
+            first_key: std::mem::take(&mut self.first_key),
+        });
+        Ok(())
+    }
+
+    /// How many finished bytes wait to be taken.
+    pub fn pending_bytes(&self) -> usize {
+        self.out.len()
+    }
+
+    /// The bytes finished since the last call, in file order.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        let out = std::mem::take(&mut self.out);
+        self.hasher.update(&out);
+        self.taken_bytes += out.len() as u64;
+        out
+    }
+
+    /// Closes the run: the last bytes, and the summary.
+    ///
+    /// # Errors
+    /// `Invalid` if compression fails.
+    pub fn finish(mut self) -> Result<(Vec<u8>, RunSummary)> {
+        self.close_block()?;
+        let index_offset = self.offset();
+        let index_bytes = self.index.encode();
+        let index_digest = Digest::of(&index_bytes);
+        self.out.extend_from_slice(&index_bytes);
+        self.out.extend_from_slice(&index_offset.to_le_bytes());
+        self.out.extend_from_slice(&(index_bytes.len() as u64).to_le_bytes());
+        self.out.extend_from_slice(&index_digest.0);
+        self.out.extend_from_slice(&VERSION.to_le_bytes());
+        self.out.extend_from_slice(&[0; 4]);
+        self.out.extend_from_slice(&MAGIC);
+        let out = self.take_output();
+        let summary = RunSummary {
+            len_bytes: self.taken_bytes,
+            digest: Digest(*self.hasher.finalize().as_bytes()),
+            index_offset,
+            index_len_bytes: index_bytes.len() as u64,
+            index_digest,
+            index: self.index,
+        };
+        Ok((out, summary))
+    }
+}
