@@ -2,5 +2,6 @@
 #![deny(unsafe_code)]
 
 pub mod backend;
+pub mod checkpoint;
 
 pub use esker_format as format;
