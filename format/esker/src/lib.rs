@@ -11,4 +11,4 @@ pub mod schema;
 pub use codec::{Bincode, CodecId, Key, Ordered, OrderedKey, ValueCodec};
 pub use error::{FormatError, FormatErrorKind, Result};
 pub use key_group::{KeyGroup, KeyGroupRange};
-pub use schema::{Schema, Value, check_sample, decode_value, encode_value, migrate};
+pub use schema::{Schema, Value, check_sample, decode_value, encode_value, migrate, trace};

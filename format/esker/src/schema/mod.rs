@@ -9,6 +9,8 @@ mod parse;
 mod read;
 mod sample;
 mod trace;
+mod trace_de;
+mod trace_visit;
 mod value;
 mod write;
 

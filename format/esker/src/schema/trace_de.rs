@@ -1,16 +1,10 @@
-//! The deserializer that offers a type made-up values and notes what it asks for.
+//! What is known of a type while it is traced, and what to visit next.
 //!
 //! One pass visits one variant of each enum; passes are repeated until nothing new is found.
 //! Types are told apart by Rust's own name of them, so that `A<u8>` and `A<u16>` are two.
 
 use super::Name;
-use crate::codec::bincode_de::{DeError, MAX_DEPTH};
-use serde::de::value::U32Deserializer;
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
-};
-use std::any::type_name;
+use crate::codec::bincode_de::DeError;
 use std::collections::BTreeMap;
 
 pub(super) type TraceResult<T> = Result<T, DeError>;
@@ -49,8 +43,10 @@ pub(super) struct Tracer {
     /// Rust's name to `serde`'s name and the shape.
     pub(super) types: BTreeMap<&'static str, (Name, Def)>,
     /// The enum variants being visited.
-    visiting: Vec<(&'static str, usize)>,
-    depth: usize,
+    pub(super) visiting: Vec<(&'static str, usize)>,
+    /// The named types being visited, which must not be entered again by choice.
+    pub(super) active: Vec<&'static str>,
+    pub(super) depth: usize,
 }
 
 impl Tracer {
@@ -63,7 +59,7 @@ impl Tracer {
         self.nodes.get(id).unwrap_or(&Node::Unknown)
     }
 
-    fn set(&mut self, id: Id, node: Node) -> TraceResult<()> {
+    pub(super) fn set(&mut self, id: Id, node: Node) -> TraceResult<()> {
         match self.nodes.get_mut(id) {
             Some(slot @ Node::Unknown) => *slot = node,
             Some(known) if std::mem::discriminant(known) != std::mem::discriminant(&node) => {
@@ -75,15 +71,22 @@ impl Tracer {
     }
 
     /// The parts below `id`, where it is known, else new ones.
-    fn parts(&mut self, id: Id, count: usize, make: fn(Vec<Id>) -> Node) -> TraceResult<Vec<Id>> {
+    pub(super) fn parts(
+        &mut self,
+        id: Id,
+        count: usize,
+        make: fn(&[Id]) -> Node,
+    ) -> TraceResult<Vec<Id>> {
+        let first = self.nodes.len();
+        let fresh: Vec<_> = (first..first + count).collect();
+        self.set(id, make(&fresh))?;
         match self.get(id) {
-            Node::Option(a) | Node::Seq(a) | Node::Set(a) => Ok(vec![*a]),
-            Node::Map(a, b) => Ok(vec![*a, *b]),
-            Node::Tuple(parts) => Ok(parts.clone()),
+            Node::Option(a) | Node::Seq(a) | Node::Set(a) if *a < first => Ok(vec![*a]),
+            Node::Map(a, b) if *a < first => Ok(vec![*a, *b]),
+            Node::Tuple(parts) if parts.iter().all(|part| *part < first) => Ok(parts.clone()),
             _ => {
-                let parts: Vec<_> = (0..count).map(|_| self.node()).collect();
-                self.set(id, make(parts.clone()))?;
-                Ok(parts)
+                self.nodes.resize(first + count, Node::Unknown);
+                Ok(fresh)
             }
         }
     }
@@ -150,14 +153,12 @@ impl Tracer {
     }
 
     /// The variant to visit next.
-    fn choose(&self, rust: &'static str, count: usize) -> TraceResult<usize> {
+    pub(super) fn choose(&self, rust: &'static str, count: usize) -> TraceResult<usize> {
         let Some((_, Def::Enum(_, found))) = self.types.get(rust) else {
             return Ok(0);
         };
         let active = self.visiting.iter().any(|(name, _)| *name == rust);
-        let unknown = |i: &usize| {
-            !found.contains_key(i) && !self.visiting.contains(&(rust, *i))
-        };
+        let unknown = |i: &usize| !found.contains_key(i) && !self.visiting.contains(&(rust, *i));
         let finite = || {
             let mut found = found.iter();
             found.find(|(_, def)| self.finite_def(def, &mut vec![rust])).map(|(i, _)| *i)
@@ -174,13 +175,7 @@ impl Tracer {
         choice.ok_or_else(|| DeError(format!("enum={rust} has no variant to start from")))
     }
 
-    fn define(&mut self, rust: &'static str, name: &str, def: Def) -> Def {
+    pub(super) fn define(&mut self, rust: &'static str, name: &str, def: Def) -> Def {
         self.types.entry(rust).or_insert_with(|| (name.into(), def)).1.clone()
     }
-}
-
-/// Offers a value to one part.
-pub(super) struct TraceDe<'t> {
-    pub(super) tracer: &'t mut Tracer,
-    pub(super) id: Id,
 }
