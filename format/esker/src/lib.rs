@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+pub mod codec;
 pub mod composite;
 pub mod digest;
 mod error;
@@ -12,9 +13,12 @@ pub mod key_group;
 pub mod name;
 pub mod record;
 pub mod run;
+pub mod schema;
 
+pub use codec::{Bincode, CodecId, Key, Ordered, OrderedKey, ValueCodec};
 pub use digest::Digest;
 pub use error::{FormatError, FormatErrorKind, Result};
 pub use key_group::{KeyGroup, KeyGroupRange};
 pub use name::RelativeName;
 pub use record::Record;
+pub use schema::{Schema, Value, check_sample, decode_value, encode_value, migrate, trace};

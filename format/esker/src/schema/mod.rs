@@ -1,0 +1,24 @@
+//! Schemas: the shape of keys and values, so that bytes can be read without the program that wrote
+//! them (SPEC.md, "Schemas").
+
+mod def;
+mod json;
+mod migrate;
+mod name;
+mod parse;
+mod read;
+mod sample;
+mod trace;
+mod trace_de;
+mod trace_visit;
+mod value;
+mod write;
+
+pub use def::{Field, Schema, Shape, Variant};
+pub use migrate::migrate;
+pub use name::Name;
+pub use read::decode_value;
+pub use sample::check_sample;
+pub use trace::trace;
+pub use value::Value;
+pub use write::encode_value;
