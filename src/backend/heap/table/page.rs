@@ -339,21 +339,34 @@ impl<K: Clone, V: Clone> Page<K, V> {
     /// A page with clones of all entries in the same slots, none of them changed.
     #[cold]
     pub(super) unsafe fn copy(self) -> Self {
-        // SAFETY: the page is live, and the new one has the same layout. Entries are announced only
-        // once all are cloned; if a clone panics, the new page leaks.
+        // SAFETY: the page is live, and the new one has the same layout. An entry is announced by
+        // its control byte once it is there, so that a clone that panics drops those before it.
         unsafe {
             let log2_groups = self.log2_groups();
             let new = Self::new(self.depth(), log2_groups);
+            let unfinished = Unfinished(new);
             for slot in self.slots() {
                 let Entry { key, value } = &*self.entry(log2_groups, slot);
                 let clone = Entry { key: key.clone(), value: value.clone() };
                 new.entry(log2_groups, slot).write(clone);
+                *new.ctrl(slot) = *self.ctrl(slot);
             }
+            std::mem::forget(unfinished);
             ptr::copy_nonoverlapping(self.ctrl(0), new.ctrl(0), WIDTH << log2_groups);
             (*new.head()).items = (*self.head()).items;
             (*new.head()).used = (*self.head()).used;
             new.forget_changes();
             new
         }
+    }
+}
+
+/// A copy that is being made, released if a clone panics.
+struct Unfinished<K, V>(Page<K, V>);
+
+impl<K, V> Drop for Unfinished<K, V> {
+    fn drop(&mut self) {
+        // SAFETY: the copy's one reference has not been handed out, and its full slots hold entries.
+        unsafe { self.0.release() };
     }
 }

@@ -115,6 +115,8 @@ fn a_clone_that_panics_leaves_the_table_whole() {
     assert!((0..1000).all(|i| table.get(&Key(i as u16, i)).unwrap().value == i));
     assert!(table.remove(&Key(5, 5)).is_some());
     assert_eq!((table.len(), table.iter().count(), content(&frozen).len()), (999, 999, 1000));
+    drop((table, frozen));
+    assert_eq!(counter.alive(), 0);
 }
 
 #[test]
