@@ -203,7 +203,12 @@ impl<K, V> Page<K, V> {
     #[inline]
     pub(super) unsafe fn set_dirty(self, slot: usize) {
         // SAFETY: the caller's slot is inside the page, full, and the page the caller's alone.
-        unsafe { *self.ctrl(slot) |= DIRTY }
+        unsafe {
+            // Writing only what is news keeps the cache line clean.
+            if *self.ctrl(slot) & DIRTY == 0 {
+                *self.ctrl(slot) |= DIRTY;
+            }
+        }
     }
 
     /// The slot of the entry with this hash that `eq` accepts; `log2_groups` is the page's.
