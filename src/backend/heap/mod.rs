@@ -1,1 +1,2 @@
 //! State on the heap, in copy-on-write versions.
+pub mod table;

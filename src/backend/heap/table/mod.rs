@@ -1,0 +1,352 @@
+//! A copy-on-write hash table: a capture costs one reference, and knows what changed.
+//!
+//! A radix trie over an entry's **position** (64 bits: the key group relative to the owned range,
+//! then a seeded hash of the key) ends in swiss-table pages of about 4 KiB. Pages split one at a
+//! time, so the table never rehashes as a whole; nodes grow only where entries are; pages in order
+//! of position are in key group order.
+//!
+//! [`CowTable::freeze`] counts a reference to the root. A write makes what is on its path **owned**:
+//! what a [`Frozen`] shares is copied (root, node, page), what none shares any more is taken over.
+//! A bit in each link says "owned since the last freeze", so that the hot path touches no count.
+//!
+//! Invariants:
+//! - Reachable by owned links alone = reachable from this table only; nothing else is ever changed.
+//! - Each distinct child of a node is one counted reference; memory goes with the last one.
+//! - Change bits mean something only where the whole path is owned; elsewhere nothing changed.
+//! - The trie is valid whenever user code (clone, eq, hash, drop, a closure) runs: if it panics,
+//!   entries may leak, and a value under [`CowTable::rmw`] is what the closure left in it.
+//!
+//! Pages that fall empty are kept for what comes next. Ideas: extendible hashing (Fagin et al.,
+//! 1979), swiss tables (Abseil), `CopyOnWriteStateMap` (Flink).
+#![allow(unsafe_code)]
+
+mod frozen;
+mod group;
+mod node;
+mod page;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod write;
+
+pub use frozen::Frozen;
+pub use walk::Iter;
+
+use esker_format::KeyGroupRange;
+use node::{Found, Link};
+use page::{Entry, Page};
+use shape::Shape;
+
+/// A key: it knows its key group and hashes itself. Equal keys give equal groups and hashes; a key
+/// that does not keep to this may not be found again, and nothing worse.
+pub trait TableKey: Eq + Clone + Send + Sync + 'static {
+    /// The key group, which should lie in the table's range: scans may miss an entry outside it.
+    fn key_group(&self) -> u16;
+
+    /// A well mixed hash of the key under a seed.
+    fn seeded_hash(&self, seed: u64) -> u64;
+}
+
+/// A hash table from which the content at one moment can be frozen at any time, in constant time.
+pub struct CowTable<K: TableKey, V> {
+    root: Link<K, V>,
+    shape: Shape,
+    len: usize,
+    /// Keys that the last freeze held, removed since.
+    removed: Vec<K>,
+}
+
+// SAFETY: it shares entries with `Frozen`s on other threads by counted references, hence both bounds.
+unsafe impl<K: TableKey, V: Send + Sync> Send for CowTable<K, V> {}
+// SAFETY: as above; a shared reference only reads.
+unsafe impl<K: TableKey, V: Send + Sync> Sync for CowTable<K, V> {}
+
+impl<K: TableKey, V> CowTable<K, V> {
+    /// An empty table for the key groups in `range`, hashing with `seed`.
+    pub fn new(range: KeyGroupRange, seed: u64) -> Self {
+        let shape = Shape::new(range, seed);
+        Self { root: Link::new_node(1), shape, len: 0, removed: Vec::new() }
+    }
+
+    /// The key groups it is for.
+    pub fn range(&self) -> KeyGroupRange {
+        self.shape.range
+    }
+
+    /// The seed that raw look-ups hash with.
+    pub fn seed(&self) -> u64 {
+        self.shape.seed
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes taken by the trie's nodes; it looks at all of them.
+    pub fn directory_bytes(&self) -> usize {
+        // SAFETY: the root is live while `self` is.
+        unsafe { walk::directory_bytes(self.root) }
+    }
+
+    /// The content as it is now, in constant time. Changes are tracked anew from here.
+    pub fn freeze(&mut self) -> Frozen<K, V> {
+        // SAFETY: the root is live. The frozen content gets the added reference, with the owned bits
+        // of this epoch; without its own, this table changes nothing below the root in place.
+        unsafe {
+            self.root.retain();
+            let removed = std::mem::take(&mut self.removed);
+            let frozen = Frozen::new(self.root, self.shape, self.len, removed);
+            self.root = self.root.unowned();
+            frozen
+        }
+    }
+
+    /// All entries; see [`Iter`] for the order.
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        // SAFETY: the root is live and unchanged while `self` is borrowed.
+        unsafe { Iter::new(self.root, &self.shape, self.shape.range, false) }
+    }
+
+    /// The value of a key.
+    #[inline]
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.get_raw(key.key_group(), key.seeded_hash(self.shape.seed), |k| k == key)
+    }
+
+    /// The value of the key with this key group and hash that `eq` accepts, so that borrowed forms
+    /// of a key can be looked up.
+    #[inline]
+    pub fn get_raw(&self, group: u16, hash: u64, mut eq: impl FnMut(&K) -> bool) -> Option<&V> {
+        let found = self.find(self.shape.position(group, hash), hash, &mut eq)?;
+        // SAFETY: a found slot is full, and unchanged while `self` is borrowed.
+        Some(unsafe { &(*found.page.entry(found.log2_groups, found.slot)).value })
+    }
+
+    #[inline]
+    fn find(
+        &self,
+        position: u64,
+        hash: u64,
+        eq: &mut impl FnMut(&K) -> bool,
+    ) -> Option<Found<K, V>> {
+        // SAFETY: the root is live and nobody changes the table while `self` is borrowed.
+        unsafe { node::find(self.root, position, hash, eq) }
+    }
+}
+
+/// A full slot of an owned page.
+struct Owned<K, V> {
+    page: Page<K, V>,
+    entry: *mut Entry<K, V>,
+    slot: usize,
+}
+
+impl<K: TableKey, V: Clone> CowTable<K, V> {
+    /// The slot of an entry that may be changed.
+    #[inline]
+    fn find_owned(
+        &mut self,
+        position: u64,
+        hash: u64,
+        eq: &mut impl FnMut(&K) -> bool,
+    ) -> Option<Owned<K, V>> {
+        let Found { mut page, log2_groups, slot, owned } = self.find(position, hash, eq)?;
+        if !owned {
+            page = self.own_page(position);
+        }
+        // SAFETY: the slot is full, in a copy of the page too, which has the same layout.
+        let entry = unsafe { page.entry(log2_groups, slot) };
+        Some(Owned { page, entry, slot })
+    }
+
+    /// The value of a key, which counts as changed.
+    #[inline]
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.get_mut_raw(key.key_group(), key.seeded_hash(self.shape.seed), |k| k == key)
+    }
+
+    /// [`get_mut`](Self::get_mut) by key group, hash and equality.
+    #[inline]
+    pub fn get_mut_raw(
+        &mut self,
+        group: u16,
+        hash: u64,
+        mut eq: impl FnMut(&K) -> bool,
+    ) -> Option<&mut V> {
+        let position = self.shape.position(group, hash);
+        let Owned { page, entry, slot } = self.find_owned(position, hash, &mut eq)?;
+        // SAFETY: the page is owned, the slot full; the borrow of `self` keeps others away.
+        unsafe {
+            page.set_dirty(slot);
+            Some(&mut (*entry).value)
+        }
+    }
+
+    /// Sets the value of a key and returns the one it had.
+    #[inline]
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        let (hash, position) = self.shape.locate(&key);
+        if let Some(Owned { page, entry, slot }) =
+            self.find_owned(position, hash, &mut |k| *k == key)
+        {
+            // SAFETY: the page is owned, the slot full.
+            return unsafe {
+                page.set_dirty(slot);
+                Some(std::mem::replace(&mut (*entry).value, value))
+            };
+        }
+        self.insert_new(position, hash, Entry { key, value });
+        None
+    }
+
+    /// Removes a key and returns its value.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        self.remove_raw(key.key_group(), key.seeded_hash(self.shape.seed), |k| k == key)
+    }
+
+    /// [`remove`](Self::remove) by key group, hash and equality.
+    pub fn remove_raw(
+        &mut self,
+        group: u16,
+        hash: u64,
+        mut eq: impl FnMut(&K) -> bool,
+    ) -> Option<V> {
+        let position = self.shape.position(group, hash);
+        let Owned { page, entry, slot } = self.find_owned(position, hash, &mut eq)?;
+        // SAFETY: the page is owned, the slot full; the value is read once, before `erase` lets go
+        // of the key and of the slot.
+        unsafe {
+            let value = (&raw const (*entry).value).read();
+            let _dropped_last = self.erase(page, entry, slot);
+            Some(value)
+        }
+    }
+
+    /// Calls `f` with the value of a key, or with `None`, and keeps what it leaves there: one
+    /// look-up to read, change, insert or remove. An entry counts as changed. If `f` panics, an
+    /// entry keeps what `f` left there, and a missing one stays missing.
+    #[inline]
+    pub fn rmw<R>(&mut self, key: K, f: impl FnOnce(&mut Option<V>) -> R) -> R {
+        let (hash, position) = self.shape.locate(&key);
+        match self.find_owned(position, hash, &mut |k| *k == key) {
+            Some(found) => self.rmw_found(found, f),
+            None => self.rmw_missing(position, hash, || key, f),
+        }
+    }
+
+    /// [`rmw`](Self::rmw) by key group, hash and equality; `make_key` is called if an entry is
+    /// inserted, and must return a key of that group and hash.
+    #[inline]
+    pub fn rmw_raw<R>(
+        &mut self,
+        group: u16,
+        hash: u64,
+        mut eq: impl FnMut(&K) -> bool,
+        make_key: impl FnOnce() -> K,
+        f: impl FnOnce(&mut Option<V>) -> R,
+    ) -> R {
+        let position = self.shape.position(group, hash);
+        match self.find_owned(position, hash, &mut eq) {
+            Some(found) => self.rmw_found(found, f),
+            None => self.rmw_missing(position, hash, make_key, f),
+        }
+    }
+
+    #[inline]
+    fn rmw_found<R>(
+        &mut self,
+        Owned { page, entry, slot }: Owned<K, V>,
+        f: impl FnOnce(&mut Option<V>) -> R,
+    ) -> R {
+        // SAFETY: the page is owned, the slot full. The value is moved out, and nobody can see the
+        // gap: `f` cannot reach the borrowed table, and `taken` closes it, also if `f` panics.
+        let value = Some(unsafe { (&raw const (*entry).value).read() });
+        let mut taken = Taken { table: self, page, entry, slot, value };
+        f(&mut taken.value)
+    }
+
+    fn rmw_missing<R>(
+        &mut self,
+        position: u64,
+        hash: u64,
+        make_key: impl FnOnce() -> K,
+        f: impl FnOnce(&mut Option<V>) -> R,
+    ) -> R {
+        let mut value = None;
+        let result = f(&mut value);
+        if let Some(value) = value {
+            self.insert_new(position, hash, Entry { key: make_key(), value });
+        }
+        result
+    }
+
+    /// Lets go of a full slot whose value has been moved out. The key is returned unless the last
+    /// freeze held it.
+    unsafe fn erase(
+        &mut self,
+        page: Page<K, V>,
+        entry: *mut Entry<K, V>,
+        slot: usize,
+    ) -> Option<K> {
+        // SAFETY: the page is owned, the slot full; the key is moved out once.
+        let (key, born) = unsafe {
+            let born = page.is_born(slot);
+            page.erase(slot);
+            ((&raw const (*entry).key).read(), born)
+        };
+        self.len -= 1;
+        if born {
+            return Some(key);
+        }
+        self.removed.push(key);
+        None
+    }
+}
+
+/// An entry whose value is with the user's closure; its drop puts back what the closure left.
+struct Taken<'a, K: TableKey, V: Clone> {
+    table: &'a mut CowTable<K, V>,
+    page: Page<K, V>,
+    entry: *mut Entry<K, V>,
+    slot: usize,
+    value: Option<V>,
+}
+
+impl<K: TableKey, V: Clone> Drop for Taken<'_, K, V> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: the page is owned and the slot's value moved out, as `rmw_found` left them.
+        unsafe {
+            match self.value.take() {
+                Some(value) => {
+                    (&raw mut (*self.entry).value).write(value);
+                    self.page.set_dirty(self.slot);
+                }
+                None => drop(self.table.erase(self.page, self.entry, self.slot)),
+            }
+        }
+    }
+}
+
+impl<K: TableKey, V> Drop for CowTable<K, V> {
+    fn drop(&mut self) {
+        // SAFETY: the table held a reference to the root, and gives it up once.
+        unsafe { self.root.release(0) };
+    }
+}
+
+impl<K: TableKey, V> std::fmt::Debug for CowTable<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CowTable")
+            .field("range", &self.shape.range)
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,314 @@
+//! Nodes of the trie, and the tagged pointers ("links") between them and to pages.
+//!
+//! A link's low bits say what it points to, how large that is, and whether it is owned: made or
+//! taken over since the last freeze. A node is an array of 2 to 512 links, indexed by the next bits
+//! of position. A page that shares fewer bits than its node tells apart stands in a run of
+//! neighbouring slots, and the run counts as one reference.
+
+use super::page::{PAGE_ALIGN, Page};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+/// A node tells apart at most this many bits: 512 links, 4 KiB.
+const BITS_MAX: u32 = 9;
+/// Bits of a position.
+pub(super) const POSITION_BITS: u32 = u64::BITS;
+
+const OWNED: usize = 0b1;
+const NODE: usize = 0b10;
+/// A page with more groups than ordinary ones.
+const LARGE: usize = 0b100;
+const NODE_BITS_SHIFT: u32 = 2;
+const NODE_ALIGN: usize = 64;
+const SLOTS_OFFSET: usize = size_of::<AtomicUsize>();
+
+/// A tagged pointer to a page, to a node, or to nothing.
+pub(super) struct Link<K, V> {
+    raw: *mut u8,
+    entries: PhantomData<*mut (K, V)>,
+}
+
+impl<K, V> Clone for Link<K, V> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for Link<K, V> {}
+
+impl<K, V> Link<K, V> {
+    /// A link to nothing.
+    pub(super) const NULL: Self = Self { raw: std::ptr::null_mut(), entries: PhantomData };
+
+    /// An owned link to a page, which must be live.
+    pub(super) unsafe fn to_page(page: Page<K, V>) -> Self {
+        // SAFETY: the caller's page is live.
+        let large = unsafe { page.log2_groups() } != Page::<K, V>::LOG2_GROUPS;
+        let tags = OWNED | if large { LARGE } else { 0 };
+        Self { raw: page.raw().map_addr(|addr| addr | tags), entries: PhantomData }
+    }
+
+    /// An owned link to a new node of `1 << bits` empty slots.
+    pub(super) fn new_node(bits: u32) -> Self {
+        let layout = Self::layout(bits);
+        // SAFETY: the layout is not empty; count and slots lie inside it, aligned to 8.
+        unsafe {
+            let raw = alloc(layout);
+            if raw.is_null() {
+                handle_alloc_error(layout);
+            }
+            raw.cast::<AtomicUsize>().write(AtomicUsize::new(1));
+            let slots = raw.add(SLOTS_OFFSET).cast::<Self>();
+            for i in 0..1 << bits {
+                slots.add(i).write(Self::NULL);
+            }
+            let tags = OWNED | NODE | (bits as usize) << NODE_BITS_SHIFT;
+            Self { raw: raw.map_addr(|addr| addr | tags), entries: PhantomData }
+        }
+    }
+
+    fn layout(bits: u32) -> Layout {
+        let len = SLOTS_OFFSET + (size_of::<Self>() << bits);
+        match Layout::from_size_align(len, NODE_ALIGN) {
+            Ok(layout) => layout,
+            Err(_) => handle_alloc_error(Layout::new::<AtomicUsize>()),
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_null(self) -> bool {
+        self.raw.is_null()
+    }
+
+    #[inline]
+    pub(super) fn is_node(self) -> bool {
+        self.raw.addr() & NODE != 0
+    }
+
+    /// Whether it was made or taken over since the last freeze.
+    #[inline]
+    pub(super) fn is_owned(self) -> bool {
+        self.raw.addr() & OWNED != 0
+    }
+
+    /// The same link, owned.
+    pub(super) fn owned(self) -> Self {
+        Self { raw: self.raw.map_addr(|addr| addr | OWNED), ..self }
+    }
+
+    /// The same link, not owned.
+    pub(super) fn unowned(self) -> Self {
+        Self { raw: self.raw.map_addr(|addr| addr & !OWNED), ..self }
+    }
+
+    /// The page of a link that is neither null nor a node.
+    #[inline]
+    pub(super) fn page(self) -> Page<K, V> {
+        Page::from_raw(self.raw.map_addr(|addr| addr & !(PAGE_ALIGN - 1)))
+    }
+
+    /// Groups of the page as a power of two, without looking at it if it is an ordinary one.
+    #[inline]
+    pub(super) unsafe fn log2_groups(self) -> u32 {
+        if self.raw.addr() & LARGE == 0 {
+            Page::<K, V>::LOG2_GROUPS
+        } else {
+            // SAFETY: the caller's link is to a live page.
+            unsafe { self.page().log2_groups() }
+        }
+    }
+
+    /// How many bits a node tells apart.
+    #[inline]
+    pub(super) fn bits(self) -> u32 {
+        (self.raw.addr() & (NODE_ALIGN - 1)) as u32 >> NODE_BITS_SHIFT
+    }
+
+    /// Bytes that a node takes.
+    pub(super) fn node_len_bytes(self) -> usize {
+        Self::layout(self.bits()).size()
+    }
+
+    #[inline]
+    fn node_raw(self) -> *mut u8 {
+        self.raw.map_addr(|addr| addr & !(NODE_ALIGN - 1))
+    }
+
+    #[inline]
+    unsafe fn refs(self) -> *const AtomicUsize {
+        self.node_raw().cast()
+    }
+
+    /// A node's slot.
+    #[inline]
+    pub(super) unsafe fn slot(self, index: usize) -> *mut Self {
+        // SAFETY: the caller's link is to a live node, the index below its number of slots.
+        unsafe { self.node_raw().add(SLOTS_OFFSET).cast::<Self>().add(index) }
+    }
+
+    /// The index in a node, `base` bits deep, of what holds `position`.
+    #[inline]
+    pub(super) fn index(self, position: u64, base: u32) -> usize {
+        ((position << base) >> (POSITION_BITS - self.bits())) as usize
+    }
+
+    /// How many slots the child in a slot of this node, `base` bits deep, stands in.
+    pub(super) unsafe fn run(self, child: Self, base: u32) -> usize {
+        if child.is_null() || child.is_node() {
+            return 1;
+        }
+        // SAFETY: the caller's child is live. A page never shares more bits than its node tells.
+        1 << (base + self.bits() - unsafe { child.page().depth() })
+    }
+
+    /// Sets the run of `run` slots that `index` is in.
+    pub(super) unsafe fn set_run(self, index: usize, run: usize, child: Self) {
+        for i in 0..run {
+            // SAFETY: runs are aligned to their length, so they end inside the caller's node, which
+            // is the caller's alone.
+            unsafe { *self.slot((index & !(run - 1)) + i) = child }
+        }
+    }
+
+    /// How many bits a node, `base` bits deep, may tell apart.
+    pub(super) fn bits_max(base: u32) -> u32 {
+        BITS_MAX.min(POSITION_BITS - base)
+    }
+
+    /// A node of twice the slots with the same children, which moves them out of this one and frees
+    /// it. The node is owned, hence the caller's alone.
+    pub(super) unsafe fn doubled(self) -> Self {
+        let new = Self::new_node(self.bits() + 1);
+        // SAFETY: the new node has two slots for each of this one's. Children's counts stay as they
+        // are: their runs move. Nobody else has a reference to this node.
+        unsafe {
+            for i in 0..1 << self.bits() {
+                let child = *self.slot(i);
+                *new.slot(2 * i) = child;
+                *new.slot(2 * i + 1) = child;
+            }
+            dealloc(self.node_raw(), Self::layout(self.bits()));
+        }
+        new
+    }
+
+    /// Calls `f` once for each child, with how many slots it stands in.
+    unsafe fn for_children(self, base: u32, mut f: impl FnMut(Self)) {
+        let mut i = 0;
+        while i < 1 << self.bits() {
+            // SAFETY: the index is below the caller's node's number of slots, its children live
+            // while it is; `run` is read before `f` may release the child.
+            unsafe {
+                let child = *self.slot(i);
+                i += self.run(child, base);
+                if !child.is_null() {
+                    f(child);
+                }
+            }
+        }
+    }
+
+    /// A copy of the node that owns no child yet.
+    #[cold]
+    pub(super) unsafe fn copied(self, base: u32) -> Self {
+        let new = Self::new_node(self.bits());
+        // SAFETY: the caller's node is live, and so are its children, which get a reference each.
+        unsafe {
+            self.for_children(base, |child| child.retain());
+            for i in 0..1 << self.bits() {
+                *new.slot(i) = (*self.slot(i)).unowned();
+            }
+        }
+        new
+    }
+
+    /// Says that the node, which is the caller's alone, owns no child yet.
+    pub(super) unsafe fn forget_changes(self) {
+        for i in 0..1 << self.bits() {
+            // SAFETY: the index is below the number of slots.
+            unsafe { *self.slot(i) = (*self.slot(i)).unowned() }
+        }
+    }
+
+    /// Adds a reference to a live page or node.
+    pub(super) unsafe fn retain(self) {
+        // SAFETY: it is live; the order is relaxed as in `Arc`.
+        unsafe {
+            if self.is_node() {
+                (*self.refs()).fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.page().retain();
+            }
+        }
+    }
+
+    /// Whether the caller's reference is the only one.
+    pub(super) unsafe fn is_unique(self) -> bool {
+        // SAFETY: it is live. Acquire: what the last other holder did is over.
+        unsafe {
+            if self.is_node() {
+                (*self.refs()).load(Ordering::Acquire) == 1
+            } else {
+                self.page().is_unique()
+            }
+        }
+    }
+
+    /// Gives up the caller's reference to a page or to a node `base` bits deep; the last one frees
+    /// it with all that it alone holds.
+    pub(super) unsafe fn release(self, base: u32) {
+        // SAFETY: it is live until its count falls to zero; then nobody else can reach it, and its
+        // references to its children are given up once each.
+        unsafe {
+            if !self.is_node() {
+                return self.page().release();
+            }
+            if (*self.refs()).fetch_sub(1, Ordering::Release) != 1 {
+                return;
+            }
+            fence(Ordering::Acquire);
+            self.for_children(base, |child| child.release(base + self.bits()));
+            dealloc(self.node_raw(), Self::layout(self.bits()));
+        }
+    }
+}
+
+/// Where an entry is.
+pub(super) struct Found<K, V> {
+    pub(super) page: Page<K, V>,
+    pub(super) log2_groups: u32,
+    pub(super) slot: usize,
+    /// Whether everything on the path is owned, so that the entry may be changed in place.
+    pub(super) owned: bool,
+}
+
+/// Finds an entry below a root; the root is live, and nobody changes what it holds meanwhile.
+#[inline]
+pub(super) unsafe fn find<K, V>(
+    root: Link<K, V>,
+    position: u64,
+    hash: u64,
+    eq: &mut impl FnMut(&K) -> bool,
+) -> Option<Found<K, V>> {
+    let (mut link, mut rest, mut owned) = (root, position, true);
+    while link.is_node() {
+        owned &= link.is_owned();
+        let bits = link.bits();
+        // SAFETY: the shifted rest is below the number of slots; a live node's children are live.
+        link = unsafe { *link.slot((rest >> (POSITION_BITS - bits)) as usize) };
+        rest <<= bits;
+    }
+    if link.is_null() {
+        return None;
+    }
+    owned &= link.is_owned();
+    let page = link.page();
+    // SAFETY: the link is to a live page, whose number of groups its tag says.
+    unsafe {
+        let log2_groups = link.log2_groups();
+        let slot = page.find(log2_groups, hash, eq)?;
+        Some(Found { page, log2_groups, slot, owned })
+    }
+}
