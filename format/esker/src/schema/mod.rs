@@ -4,10 +4,14 @@
 mod def;
 mod json;
 mod migrate;
+#[cfg(test)]
+mod migrate_tests;
 mod name;
 mod parse;
 mod read;
 mod sample;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod trace_de;
 mod trace_visit;
