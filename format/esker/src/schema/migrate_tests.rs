@@ -47,7 +47,8 @@ enum NewLevel {
         #[serde(default)]
         or: u8,
     },
-    Low,
+    #[serde(alias = "Low")]
+    Lowest,
     High(u32),
 }
 
@@ -61,7 +62,7 @@ fn structs_and_enums_follow_names() {
         added: 0,
         extra: None,
     };
-    assert_eq!(migrated::<New>(Level::Low).unwrap(), new(NewLevel::Low));
+    assert_eq!(migrated::<New>(Level::Low).unwrap(), new(NewLevel::Lowest));
     assert_eq!(migrated::<New>(Level::High(3)).unwrap(), new(NewLevel::High(3)));
     let custom = NewLevel::Custom { of: -2, or: 0 };
     assert_eq!(migrated::<New>(Level::Custom { of: -2 }).unwrap(), new(custom));
@@ -71,6 +72,9 @@ fn structs_and_enums_follow_names() {
 fn aliases_do_not_disturb_tracing() {
     let Schema::Struct { fields, .. } = trace::<New>().unwrap() else { panic!("no struct") };
     let names: Vec<_> = fields.iter().map(|field| &*field.name).collect();
+    let Schema::Enum { variants, .. } = trace::<NewLevel>().unwrap() else { panic!("no enum") };
+    let variants: Vec<_> = variants.iter().map(|variant| &*variant.name).collect();
+    assert_eq!(variants, ["Custom", "Lowest", "High"]);
     assert_eq!(names, ["score", "level", "title", "id", "added", "extra"]);
 }
 

@@ -309,7 +309,13 @@ impl<'de> EnumAccess<'de> for VariantDe<'_> {
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> TraceResult<(S::Value, Self)> {
         let index: U32Deserializer<DeError> = (self.index as u32).into_deserializer();
-        Ok((seed.deserialize(index)?, self))
+        match seed.deserialize(index) {
+            Ok(value) => Ok((value, self)),
+            Err(e) => {
+                self.tracer.shorten(self.rust, self.index);
+                Err(e)
+            }
+        }
     }
 }
 
