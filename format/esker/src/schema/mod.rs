@@ -14,6 +14,7 @@ mod sample;
 mod tests;
 mod trace;
 mod trace_de;
+mod trace_variant;
 mod trace_visit;
 mod value;
 mod write;
