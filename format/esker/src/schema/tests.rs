@@ -175,3 +175,43 @@ fn a_wrong_schema_is_found_by_a_sample() {
     let opaque = Schema::Opaque { name: "State".into() };
     check_sample(&opaque, &Bincode, &State::Sent('x')).unwrap();
 }
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Expr {
+    Add(Box<Expr>, Box<Expr>),
+    Not(Box<Expr>),
+    Lit(std::num::NonZeroU32),
+    Late(Option<Link>),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Link {
+    next: Option<Box<Link>>,
+    kind: Option<Kind>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Kind {
+    A,
+    B(Box<Expr>),
+}
+
+#[test]
+fn recursive_types_are_traced() {
+    let lit = || Box::new(Expr::Lit(std::num::NonZeroU32::MIN));
+    let kind = Some(Kind::B(lit()));
+    let link = Link { next: Some(Box::new(Link { next: None, kind: Some(Kind::A) })), kind };
+    let late = Expr::Not(Box::new(Expr::Late(Some(link.clone()))));
+    agree(&Expr::Add(lit(), Box::new(late)));
+    agree(&link);
+}
+
+#[test]
+fn references_that_lead_nowhere_are_errors() {
+    let id = CodecId::BINCODE2;
+    assert!(decode_value(&id, &Schema::Ref("x".into()), &[]).is_err());
+    let inner = Box::new(Schema::Ref("a".into()));
+    let endless = Schema::Newtype { name: "a".into(), inner };
+    assert!(decode_value(&id, &endless, &[]).is_err());
+    assert!(Value::from_json(&endless, &serde_json::Value::Null).is_err());
+}
