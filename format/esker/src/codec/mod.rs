@@ -10,6 +10,8 @@ mod id;
 mod key;
 pub(crate) mod ordered;
 pub(crate) mod reader;
+#[cfg(test)]
+mod tests;
 mod tuple;
 
 pub use self::bincode::Bincode;

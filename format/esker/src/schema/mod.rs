@@ -4,12 +4,17 @@
 mod def;
 mod json;
 mod migrate;
+#[cfg(test)]
+mod migrate_tests;
 mod name;
 mod parse;
 mod read;
 mod sample;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod trace_de;
+mod trace_variant;
 mod trace_visit;
 mod value;
 mod write;

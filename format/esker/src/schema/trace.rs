@@ -28,6 +28,10 @@ pub fn trace<T: Serialize + DeserializeOwned>() -> Result<Schema> {
     let mut values: Vec<T> = Vec::new();
     loop {
         let value = T::deserialize(TraceDe { tracer: &mut tracer, id: root });
+        if value.is_err() && std::mem::take(&mut tracer.retry) {
+            (tracer.depth, tracer.active, tracer.visiting) = (0, Vec::new(), Vec::new());
+            continue;
+        }
         let value = value.map_err(|e| untraceable::<T>(e.to_string()))?;
         // The pass after the last one has nothing to explore: its collections are empty.
         let complete = tracer.complete(root, &mut Vec::new());
@@ -108,6 +112,7 @@ impl<T: Serialize> Builder<'_, T> {
                 Schema::Struct { fields: self.fields(&name, None, names, &ids)?, name }
             }
             Def::Enum(names, found) => {
+                let aliased = self.tracer.aliased.contains_key(rust);
                 let mut variants = Vec::new();
                 for (index, variant) in names.iter().enumerate() {
                     let shape = match found.get(&index) {
@@ -119,7 +124,13 @@ impl<T: Serialize> Builder<'_, T> {
                         }
                         _ => return Err(refuse(format!("variant={variant} cannot be reached"))),
                     };
-                    variants.push(Variant { name: (*variant).into(), shape });
+                    let variant = match aliased {
+                        false => (*variant).into(),
+                        true => self.variant(&name, index as u32).ok_or_else(|| {
+                            refuse(format!("the variants of name={name} cannot be told"))
+                        })?,
+                    };
+                    variants.push(Variant { name: variant, shape });
                 }
                 Schema::Enum { name, variants }
             }
@@ -148,6 +159,18 @@ impl<T: Serialize> Builder<'_, T> {
             fields.push(Field { name, schema: self.schema(*id)? });
         }
         Ok(fields)
+    }
+
+    /// The name that `Serialize` writes for a variant.
+    fn variant(&self, container: &str, index: u32) -> Option<Name> {
+        self.values.iter().find_map(|value| {
+            let mut tracer = serde_reflection::Tracer::new(TracerConfig::default());
+            tracer.trace_value(&mut Samples::new(), value).ok()?;
+            match tracer.registry_unchecked().get(container)? {
+                ContainerFormat::Enum(found) => Some(found.get(&index)?.name.as_str().into()),
+                _ => None,
+            }
+        })
     }
 
     /// The field names that `Serialize` writes for a struct or a variant's fields.

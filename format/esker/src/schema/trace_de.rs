@@ -47,6 +47,10 @@ pub(super) struct Tracer {
     /// The named types being visited, which must not be entered again by choice.
     pub(super) active: Vec<&'static str>,
     pub(super) depth: usize,
+    /// Enums that offered more names than they have variants: some are aliases.
+    pub(super) aliased: BTreeMap<&'static str, usize>,
+    /// Whether the pass failed only because it tried a variant that is none.
+    pub(super) retry: bool,
 }
 
 impl Tracer {
@@ -157,6 +161,7 @@ impl Tracer {
         let Some((_, Def::Enum(_, found))) = self.types.get(rust) else {
             return Ok(0);
         };
+        let count = self.aliased.get(rust).map_or(count, |known| count.min(*known));
         let active = self.visiting.iter().any(|(name, _)| *name == rust);
         let unknown = |i: &usize| !found.contains_key(i) && !self.visiting.contains(&(rust, *i));
         let finite = || {
@@ -173,6 +178,18 @@ impl Tracer {
             (0..count).find(unknown).or_else(unfinished).or_else(finite)
         };
         choice.ok_or_else(|| DeError(format!("enum={rust} has no variant to start from")))
+    }
+
+    /// Notes that `rust` has no variant `index`, although it offered a name for it.
+    pub(super) fn shorten(&mut self, rust: &'static str, index: usize) {
+        if let Some((_, Def::Enum(names, found))) = self.types.get_mut(rust)
+            && index > 0
+            && (0..index).all(|i| found.contains_key(&i))
+        {
+            *names = names.get(..index).unwrap_or(names);
+            self.aliased.insert(rust, index);
+            self.retry = true;
+        }
     }
 
     pub(super) fn define(&mut self, rust: &'static str, name: &str, def: Def) -> Def {

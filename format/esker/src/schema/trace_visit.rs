@@ -2,12 +2,9 @@
 
 use super::Schema;
 use super::trace_de::{Def, Id, Node, TraceResult, Tracer};
+use super::trace_variant::VariantDe;
 use crate::codec::bincode_de::{DeError, MAX_DEPTH};
-use serde::de::value::U32Deserializer;
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::any::type_name;
 use std::collections::BTreeMap;
 
@@ -18,10 +15,10 @@ pub(super) struct TraceDe<'t> {
 }
 
 /// Several parts, in order; `read` counts those that were asked for.
-struct Parts<'t, 'p> {
-    tracer: &'t mut Tracer,
-    ids: &'p [Id],
-    read: &'p mut usize,
+pub(super) struct Parts<'t, 'p> {
+    pub(super) tracer: &'t mut Tracer,
+    pub(super) ids: &'p [Id],
+    pub(super) read: &'p mut usize,
 }
 
 impl<'t> TraceDe<'t> {
@@ -73,7 +70,7 @@ impl<'t> TraceDe<'t> {
     }
 }
 
-fn other_shape<T>(rust: &str) -> TraceResult<T> {
+pub(super) fn other_shape<T>(rust: &str) -> TraceResult<T> {
     Err(DeError(format!("type={rust} asks for different shapes in turn")))
 }
 
@@ -280,77 +277,5 @@ impl<'de> MapAccess<'de> for Parts<'_, '_> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> TraceResult<S::Value> {
         self.next(seed)?.ok_or_else(|| DeError("reads a map's value twice".into()))
-    }
-}
-
-/// Offers one variant of an enum.
-struct VariantDe<'t> {
-    tracer: &'t mut Tracer,
-    rust: &'static str,
-    index: usize,
-}
-
-impl VariantDe<'_> {
-    fn define(&mut self, make: impl FnOnce(&mut Tracer) -> Def) -> TraceResult<Def> {
-        let made = make(self.tracer);
-        match self.tracer.types.get_mut(self.rust) {
-            Some((_, Def::Enum(_, found))) => {
-                let def = found.entry(self.index).or_insert(made);
-                Ok(def.clone())
-            }
-            _ => other_shape(self.rust),
-        }
-    }
-}
-
-impl<'de> EnumAccess<'de> for VariantDe<'_> {
-    type Error = DeError;
-    type Variant = Self;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> TraceResult<(S::Value, Self)> {
-        let index: U32Deserializer<DeError> = (self.index as u32).into_deserializer();
-        Ok((seed.deserialize(index)?, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for VariantDe<'_> {
-    type Error = DeError;
-
-    fn unit_variant(mut self) -> TraceResult<()> {
-        self.define(|_| Def::Unit).map(|_| ())
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> TraceResult<S::Value> {
-        match self.define(|t| Def::Newtype(t.node()))? {
-            Def::Newtype(id) => seed.deserialize(TraceDe { tracer: self.tracer, id }),
-            _ => other_shape(self.rust),
-        }
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(mut self, n: usize, visitor: V) -> TraceResult<V::Value> {
-        match self.define(|t| Def::Tuple((0..n).map(|_| t.node()).collect()))? {
-            Def::Tuple(ids) => {
-                visitor.visit_seq(Parts { tracer: self.tracer, ids: &ids, read: &mut 0 })
-            }
-            _ => other_shape(self.rust),
-        }
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        mut self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> TraceResult<V::Value> {
-        let made = |t: &mut Tracer| Def::Struct(fields, fields.iter().map(|_| t.node()).collect());
-        let Def::Struct(_, ids) = self.define(made)? else { return other_shape(self.rust) };
-        let mut read = 0;
-        let parts = Parts { tracer: &mut *self.tracer, ids: &ids, read: &mut read };
-        let value = visitor.visit_seq(parts)?;
-        if let Some((_, Def::Enum(_, found))) = self.tracer.types.get_mut(self.rust)
-            && let Some(Def::Struct(_, ids)) = found.get_mut(&self.index)
-        {
-            ids.truncate(read);
-        }
-        Ok(value)
     }
 }
