@@ -3,5 +3,7 @@
 
 pub mod backend;
 pub mod checkpoint;
+mod error;
 
+pub use error::{Error, ErrorKind, Result};
 pub use esker_format as format;

@@ -54,7 +54,8 @@ impl KeyGroupRange {
             let message = format!("no subtask index={index} of parallelism={parallelism}");
             return Err(FormatError::invalid("key group range", message));
         }
-        let start = |i: u32| (u64::from(i) * u64::from(KEY_GROUP_COUNT)).div_ceil(parallelism.into());
+        let start =
+            |i: u32| (u64::from(i) * u64::from(KEY_GROUP_COUNT)).div_ceil(parallelism.into());
         Ok(Self { first: start(index) as u16, last: (start(index + 1) - 1) as u16 })
     }
 
