@@ -21,8 +21,8 @@ mod state;
 mod writer;
 
 pub use reader::Reader;
-pub use state::{Applied, Claim, LogState, Refusal};
-pub use writer::{Intent, References, Writer};
+pub use state::{Applied, Claim, LogState, References, Refusal};
+pub use writer::{Intent, Writer};
 
 use crate::format::FormatError;
 
