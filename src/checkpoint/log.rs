@@ -13,16 +13,19 @@
 //!
 //! Why that is enough. A record is deleted only when a base above it exists, and a base only when a
 //! newer one does. So whoever reads records and then finds nothing above them in a list has read
-//! the true ones; readers and writers both end with such a list. The protocol is model-checked in
-//! `tests.rs`.
+//! the true ones; readers and writers both end with such a list. An append that came late leaves its
+//! writer with a wrong idea of the log until then, a claim of its own included: a list that lacks
+//! what it built on, or a record above that cannot follow, makes it read the log afresh. For the
+//! same reason nothing is refused, or found to be done already, on an idea that is not fresh. The
+//! protocol is model-checked in `tests.rs`.
 
 mod reader;
 mod state;
 mod writer;
 
 pub use reader::Reader;
-pub use state::{Applied, Claim, LogState, Refusal};
-pub use writer::{Intent, References, Writer};
+pub use state::{Applied, Claim, LogState, References, Refusal};
+pub use writer::{Intent, Writer};
 
 use crate::format::FormatError;
 

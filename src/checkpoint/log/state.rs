@@ -5,6 +5,9 @@ use crate::format::RelativeName;
 use crate::format::record::{Base, Decision, Extra, Hold, Nonce, Published, Record, Retire};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The names that each checkpoint's manifest references, its own name aside.
+pub type References = BTreeMap<u64, BTreeSet<RelativeName>>;
+
 /// Who owns the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Claim {
@@ -281,6 +284,22 @@ impl LogState {
             }),
             None => Ok(()),
         }
+    }
+
+    /// Whether nothing that a remaining checkpoint references is condemned.
+    pub(super) fn check_references(
+        &self,
+        retire: &Retire,
+        references: &References,
+    ) -> Result<(), Refusal> {
+        for checkpoint in self.retained.keys().filter(|key| !retire.checkpoints.contains(key)) {
+            let names =
+                references.get(checkpoint).ok_or(Refusal::ReferencesUnknown(*checkpoint))?;
+            if let Some(name) = names.intersection(&retire.condemned).next() {
+                return Err(Refusal::Referenced { checkpoint: *checkpoint, name: name.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Whether `hold` can begin.

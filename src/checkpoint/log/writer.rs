@@ -1,13 +1,12 @@
 //! Appends decisions to a log, one at a time, until a newer claim stops it for ever.
 
 use super::reader::dense_end;
-use super::{Action, Claim, Fact, LogError, LogState, Reader, Refusal, Sequence};
+use super::{
+    Action, Applied, Claim, Fact, LogError, LogState, Reader, References, Refusal, Sequence,
+};
 use crate::format::RelativeName;
 use crate::format::record::{Decision, Extra, Hold, Nonce, Published, Record, Retire};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// The names that each checkpoint's manifest references, its own name aside.
-pub type References = BTreeMap<u64, BTreeSet<RelativeName>>;
+use std::collections::BTreeSet;
 
 /// What is to be decided.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -154,8 +153,9 @@ impl Writer {
                     return self.appended();
                 }
                 match self.state.apply(sequence, &record) {
-                    Ok(_) => self.attempt(false),
-                    Err(_) => self.resync(),
+                    Ok(Applied::Effective) => self.attempt(false),
+                    // Impossible on the true log: what is known came late, below a base.
+                    _ => self.resync(),
                 }
             }
             // It may still land: the same record is put again, so that either is the one.
@@ -169,7 +169,9 @@ impl Writer {
             (Phase::CatchUp { first, highest }, Fact::ReadOk(bytes)) => {
                 let (first, highest, sequence) = (*first, *highest, self.state.next());
                 let record = decode(sequence, &bytes)?;
-                if self.state.apply(sequence, &record).is_err() {
+                // On the true log every record is effective: another one shows that the append
+                // came late, below a base of the older owner.
+                if self.state.apply(sequence, &record) != Ok(Applied::Effective) {
                     return self.resync();
                 }
                 if self.is_fenced() {
@@ -305,7 +307,7 @@ impl Pending {
                     return Ok(true);
                 }
                 state.check_retire(retire)?;
-                check_references(state, retire, references).map(|()| false)
+                state.check_references(retire, references).map(|()| false)
             }
             Intent::Hold(hold) if state.is_held(hold) => Ok(true),
             Intent::Hold(hold) => state.check_hold(hold).map(|()| false),
@@ -331,22 +333,6 @@ impl Pending {
         let (generation, nonce) = (own.generation, self.nonce);
         Ok(Record { generation, nonce, decision, extra: Extra::new() })
     }
-}
-
-/// Nothing that a remaining checkpoint references is condemned.
-fn check_references(
-    state: &LogState,
-    retire: &Retire,
-    references: &References,
-) -> Result<(), Refusal> {
-    let remaining = state.retained().keys().filter(|key| !retire.checkpoints.contains(key));
-    for checkpoint in remaining {
-        let names = references.get(checkpoint).ok_or(Refusal::ReferencesUnknown(*checkpoint))?;
-        if let Some(name) = names.intersection(&retire.condemned).next() {
-            return Err(Refusal::Referenced { checkpoint: *checkpoint, name: name.clone() });
-        }
-    }
-    Ok(())
 }
 
 fn is_same(own: &Record, found: &Record) -> bool {
