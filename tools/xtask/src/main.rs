@@ -1,2 +1,97 @@
 //! `cargo xtask`: the one entry point for people who work on esker.
-fn main() {}
+//!
+//! `ci` runs the lints and then the test command of README.md; `asan` the tests of the module that
+//! holds `unsafe`, under AddressSanitizer.
+
+use std::process::{Command, ExitCode};
+
+/// The test command of README.md; `ci` refuses to run if README.md does not give it.
+const TEST: &str = "cargo test --workspace";
+
+/// The host that sanitizers run on.
+const HOST: &str = "x86_64-unknown-linux-gnu";
+
+fn main() -> ExitCode {
+    let steps = match std::env::args().nth(1).as_deref() {
+        Some("ci") => ci(),
+        Some("asan") => asan(),
+        _ => Err("usage: cargo xtask ci | asan".to_owned()),
+    };
+    match steps {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ci() -> Result<(), String> {
+    readme_gives_the_test_command()?;
+    cargo("fmt --all --check")?;
+    cargo("clippy --workspace --all-targets -- -D warnings")?;
+    run(
+        command("cargo doc --workspace --no-deps --document-private-items")
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
+    the_format_crate_stays_pure()?;
+    asan()?;
+    run(&mut command(TEST))
+}
+
+fn readme_gives_the_test_command() -> Result<(), String> {
+    let readme = std::fs::read_to_string("README.md").map_err(|e| format!("README.md: {e}"))?;
+    if readme.lines().any(|line| line == TEST) {
+        Ok(())
+    } else {
+        Err(format!("README.md does not give the test command `{TEST}`"))
+    }
+}
+
+/// Bytes to values needs no runtime, no store and no C++.
+fn the_format_crate_stays_pure() -> Result<(), String> {
+    let tree = command("cargo tree --package esker-format --edges normal --prefix none")
+        .output()
+        .map_err(|e| format!("cargo tree: {e}"))?;
+    let tree = String::from_utf8_lossy(&tree.stdout);
+    if !tree.starts_with("esker-format ") {
+        return Err("cargo tree printed no tree of esker-format".to_owned());
+    }
+    let banned = ["tokio", "object_store", "rocksdb", "librocksdb-sys"];
+    let found =
+        tree.lines().filter_map(|line| line.split(' ').next()).find(|name| banned.contains(name));
+    match found {
+        Some(name) => Err(format!("esker-format pulls in {name}: keep I/O out of it")),
+        None => Ok(()),
+    }
+}
+
+/// The table is the one module with `unsafe`. Miri needs a nightly component; the sanitizer only
+/// needs the compiler to accept its flag.
+fn asan() -> Result<(), String> {
+    if std::env::consts::ARCH != "x86_64" || std::env::consts::OS != "linux" {
+        println!("SKIPPED asan: needs {HOST}");
+        return Ok(());
+    }
+    let test = format!("cargo test --package esker --lib --target {HOST} table");
+    run(command(&test)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", "-Zsanitizer=address"))
+}
+
+fn cargo(arguments: &str) -> Result<(), String> {
+    run(&mut command(&format!("cargo {arguments}")))
+}
+
+fn command(line: &str) -> Command {
+    let mut words = line.split(' ');
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words);
+    command
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    println!("\n== {command:?}");
+    let status = command.status().map_err(|e| format!("{command:?}: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}")) }
+}
