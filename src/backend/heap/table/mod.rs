@@ -126,7 +126,7 @@ impl<K: TableKey, V> CowTable<K, V> {
     pub fn get_raw(&self, group: u16, hash: u64, mut eq: impl FnMut(&K) -> bool) -> Option<&V> {
         let found = self.find(self.shape.position(group, hash), hash, &mut eq)?;
         // SAFETY: a found slot is full, and unchanged while `self` is borrowed.
-        Some(unsafe { &(*found.page.entry(found.log2_groups, found.slot)).value })
+        Some(unsafe { &(*found.entry).value })
     }
 
     #[inline]
@@ -157,13 +157,8 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         hash: u64,
         eq: &mut impl FnMut(&K) -> bool,
     ) -> Option<Owned<K, V>> {
-        let Found { mut page, log2_groups, slot, owned } = self.find(position, hash, eq)?;
-        if !owned {
-            page = self.own_page(position);
-        }
-        // SAFETY: the slot is full, in a copy of the page too, which has the same layout.
-        let entry = unsafe { page.entry(log2_groups, slot) };
-        Some(Owned { page, entry, slot })
+        let Found { page, entry, slot, owned } = self.find(position, hash, eq)?;
+        Some(if owned { Owned { page, entry, slot } } else { self.own_entry(position, slot) })
     }
 
     /// The value of a key, which counts as changed.
