@@ -14,7 +14,7 @@
 //! - Each distinct child of a node is one counted reference; memory goes with the last one.
 //! - Change bits mean something only where the whole path is owned; elsewhere nothing changed.
 //! - The trie is valid whenever user code (clone, eq, hash, drop, a closure) runs: if it panics,
-//!   entries may leak, and a value under [`CowTable::rmw`] is what the closure left in it.
+//!   entries may leak, and an entry under [`CowTable::rmw`] holds what the closure left.
 //!
 //! Pages that fall empty are kept for what comes next. Ideas: extendible hashing (Fagin et al.,
 //! 1979), swiss tables (Abseil), `CopyOnWriteStateMap` (Flink).
