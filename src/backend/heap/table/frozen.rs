@@ -55,7 +55,7 @@ impl<K: TableKey, V> Frozen<K, V> {
         // is full.
         unsafe {
             let found = node::find(self.root, position, hash, &mut eq)?;
-            Some(&(*found.page.entry(found.log2_groups, found.slot)).value)
+            Some(&(*found.entry).value)
         }
     }
 

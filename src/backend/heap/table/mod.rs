@@ -14,7 +14,7 @@
 //! - Each distinct child of a node is one counted reference; memory goes with the last one.
 //! - Change bits mean something only where the whole path is owned; elsewhere nothing changed.
 //! - The trie is valid whenever user code (clone, eq, hash, drop, a closure) runs: if it panics,
-//!   entries may leak, and a value under [`CowTable::rmw`] is what the closure left in it.
+//!   entries may leak, and an entry under [`CowTable::rmw`] holds what the closure left.
 //!
 //! Pages that fall empty are kept for what comes next. Ideas: extendible hashing (Fagin et al.,
 //! 1979), swiss tables (Abseil), `CopyOnWriteStateMap` (Flink).
@@ -126,7 +126,7 @@ impl<K: TableKey, V> CowTable<K, V> {
     pub fn get_raw(&self, group: u16, hash: u64, mut eq: impl FnMut(&K) -> bool) -> Option<&V> {
         let found = self.find(self.shape.position(group, hash), hash, &mut eq)?;
         // SAFETY: a found slot is full, and unchanged while `self` is borrowed.
-        Some(unsafe { &(*found.page.entry(found.log2_groups, found.slot)).value })
+        Some(unsafe { &(*found.entry).value })
     }
 
     #[inline]
@@ -157,13 +157,8 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         hash: u64,
         eq: &mut impl FnMut(&K) -> bool,
     ) -> Option<Owned<K, V>> {
-        let Found { mut page, log2_groups, slot, owned } = self.find(position, hash, eq)?;
-        if !owned {
-            page = self.own_page(position);
-        }
-        // SAFETY: the slot is full, in a copy of the page too, which has the same layout.
-        let entry = unsafe { page.entry(log2_groups, slot) };
-        Some(Owned { page, entry, slot })
+        let Found { page, entry, slot, owned } = self.find(position, hash, eq)?;
+        Some(if owned { Owned { page, entry, slot } } else { self.own_entry(position, slot) })
     }
 
     /// The value of a key, which counts as changed.

@@ -5,7 +5,7 @@
 //! of position. A page that shares fewer bits than its node tells apart stands in a run of
 //! neighbouring slots, and the run counts as one reference.
 
-use super::page::{PAGE_ALIGN, Page};
+use super::page::{Entry, PAGE_ALIGN, Page};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -109,15 +109,10 @@ impl<K, V> Link<K, V> {
         Page::from_raw(self.raw.map_addr(|addr| addr & !(PAGE_ALIGN - 1)))
     }
 
-    /// Groups of the page as a power of two, without looking at it if it is an ordinary one.
+    /// Whether the page has more groups than ordinary ones.
     #[inline]
-    pub(super) unsafe fn log2_groups(self) -> u32 {
-        if self.raw.addr() & LARGE == 0 {
-            Page::<K, V>::LOG2_GROUPS
-        } else {
-            // SAFETY: the caller's link is to a live page.
-            unsafe { self.page().log2_groups() }
-        }
+    fn is_large(self) -> bool {
+        self.raw.addr() & LARGE != 0
     }
 
     /// How many bits a node tells apart.
@@ -278,7 +273,7 @@ impl<K, V> Link<K, V> {
 /// Where an entry is.
 pub(super) struct Found<K, V> {
     pub(super) page: Page<K, V>,
-    pub(super) log2_groups: u32,
+    pub(super) entry: *mut Entry<K, V>,
     pub(super) slot: usize,
     /// Whether everything on the path is owned, so that the entry may be changed in place.
     pub(super) owned: bool,
@@ -305,10 +300,14 @@ pub(super) unsafe fn find<K, V>(
     }
     owned &= link.is_owned();
     let page = link.page();
-    // SAFETY: the link is to a live page, whose number of groups its tag says.
+    // SAFETY: the link is to a live page; its tag says whether it has the usual number of groups,
+    // a constant that makes the common search short.
     unsafe {
-        let log2_groups = link.log2_groups();
-        let slot = page.find(log2_groups, hash, eq)?;
-        Some(Found { page, log2_groups, slot, owned })
+        let (entry, slot) = if link.is_large() {
+            page.find(page.log2_groups(), hash, eq)?
+        } else {
+            page.find(Page::<K, V>::LOG2_GROUPS, hash, eq)?
+        };
+        Some(Found { page, entry, slot, owned })
     }
 }

@@ -211,14 +211,14 @@ impl<K, V> Page<K, V> {
         }
     }
 
-    /// The slot of the entry with this hash that `eq` accepts; `log2_groups` is the page's.
+    /// The entry with this hash that `eq` accepts, and its slot; `log2_groups` is the page's.
     #[inline]
     pub(super) unsafe fn find(
         self,
         log2_groups: u32,
         hash: u64,
         eq: &mut impl FnMut(&K) -> bool,
-    ) -> Option<usize> {
+    ) -> Option<(*mut Entry<K, V>, usize)> {
         let last = (1_usize << log2_groups) - 1;
         let mut at = (hash >> TAG.count_ones()) as usize & last;
         for _ in 0..=last {
@@ -228,8 +228,9 @@ impl<K, V> Page<K, V> {
                 let group = self.group(at);
                 for i in group.tagged(hash as u8) {
                     let slot = at * WIDTH + i;
-                    if eq(&(*self.entry(log2_groups, slot)).key) {
-                        return Some(slot);
+                    let entry = self.entry(log2_groups, slot);
+                    if eq(&(*entry).key) {
+                        return Some((entry, slot));
                     }
                 }
                 if group.empty().any() {

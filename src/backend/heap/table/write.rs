@@ -2,7 +2,7 @@
 
 use super::node::{Link, POSITION_BITS};
 use super::page::{Entry, Page};
-use super::{CowTable, TableKey};
+use super::{CowTable, Owned, TableKey};
 
 /// The node that holds a page: where the link to it is, and how many bits deep it is.
 struct Place<K, V> {
@@ -54,12 +54,17 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         }
     }
 
-    /// The page that holds an entry found under `position`, made owned.
+    /// The entry found under `position`, on a path made owned.
     #[cold]
-    pub(super) fn own_page(&mut self, position: u64) -> Page<K, V> {
+    #[inline(never)]
+    pub(super) fn own_entry(&mut self, position: u64, slot: usize) -> Owned<K, V> {
         let Place { link, base } = self.own_path(position);
-        // SAFETY: the place's link is to a live node; an entry was found here, so there is a page.
-        unsafe { (*(*link).slot((*link).index(position, base))).page() }
+        // SAFETY: the place's link is to a live node; an entry was found here, so there is a page,
+        // and the slot is full in a copy too, which has the same layout.
+        unsafe {
+            let page = (*(*link).slot((*link).index(position, base))).page();
+            Owned { page, entry: page.entry(page.log2_groups(), slot), slot }
+        }
     }
 
     /// Inserts an entry whose key the table does not hold.

@@ -4,7 +4,7 @@ use super::super::{CowTable, TableKey};
 use super::{Key, content};
 use esker_format::KeyGroupRange;
 
-/// Bytes of directory per 1,000 entries, with 64 KiB for free.
+/// At most 2 bytes of directory per entry, and 64 KiB.
 fn check_directory<V: Clone>(table: &CowTable<Key, V>) {
     let (bytes, limit) = (table.directory_bytes(), 2 * table.len() + 64 * 1024);
     assert!(bytes <= limit, "directory of {bytes} bytes, limit {limit}");
