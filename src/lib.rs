@@ -7,3 +7,8 @@ mod error;
 
 pub use error::{Error, ErrorKind, Result};
 pub use esker_format as format;
+
+/// Keeps the code in README.md true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

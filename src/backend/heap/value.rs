@@ -7,7 +7,6 @@ use esker_format::run::{Entry, Op, RunWriter};
 use esker_format::{Key, KeyGroup, KeyGroupRange, ValueCodec};
 use foldhash::SharedSeed;
 use foldhash::quality::{RandomState, SeedableRandomState};
-use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -226,10 +225,11 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueCapture<K, N, V> {
     /// # Errors
     /// As for [`write_full`](Self::write_full).
     pub fn write_changes(&self, range: KeyGroupRange, run: &mut RunWriter) -> Result<()> {
-        // A key may be removed, set and removed again; one that is there in the end is a put.
-        let removed: HashSet<_> = self.frozen.removed().iter().collect();
-        let mut removed: Vec<_> = removed
-            .into_iter()
+        // A key that was removed and set again is a put.
+        let mut removed: Vec<_> = self
+            .frozen
+            .removed()
+            .iter()
             .filter(|address| self.frozen.get(address).is_none())
             .map(|address| (address.key_group(), address))
             .collect();

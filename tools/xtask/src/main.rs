@@ -30,10 +30,8 @@ fn ci() -> Result<(), String> {
     readme_gives_the_test_command()?;
     cargo("fmt --all --check")?;
     cargo("clippy --workspace --all-targets -- -D warnings")?;
-    run(
-        command("cargo doc --workspace --no-deps --document-private-items")
-            .env("RUSTDOCFLAGS", "-D warnings"),
-    )?;
+    run(command("cargo doc --workspace --no-deps --document-private-items")
+        .env("RUSTDOCFLAGS", "-D warnings"))?;
     the_format_crate_stays_pure()?;
     asan()?;
     run(&mut command(TEST))
@@ -74,9 +72,7 @@ fn asan() -> Result<(), String> {
         return Ok(());
     }
     let test = format!("cargo test --package esker --lib --target {HOST} table");
-    run(command(&test)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", "-Zsanitizer=address"))
+    run(command(&test).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address"))
 }
 
 fn cargo(arguments: &str) -> Result<(), String> {
