@@ -1,6 +1,6 @@
 //! The index of a run: where each block lies, its digest and first key, and counts per state.
 
-use super::Op;
+use super::{Op, VERSION, check_version};
 use crate::bytes::{Cursor, put_varint};
 use crate::{Digest, Result};
 use std::collections::BTreeMap;
@@ -54,7 +54,8 @@ pub struct RunIndex {
 
 impl RunIndex {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        // The version stands here too: whoever comes by way of a part reads no header or footer.
+        let mut out = VERSION.to_le_bytes().to_vec();
         put_varint(&mut out, self.blocks.len() as u64);
         for block in &self.blocks {
             put_varint(&mut out, block.offset);
@@ -76,6 +77,7 @@ impl RunIndex {
 
     pub(super) fn decode(bytes: &[u8], blocks_end: u64) -> Result<Self> {
         let mut cursor = Cursor::new("run index", bytes);
+        check_version("run index", cursor.u32()?)?;
         // A block takes at least 36 bytes here, a state 8: a count above that is a lie.
         let count = cursor.length(cursor.remaining() / 36)?;
         let mut index = Self { blocks: Vec::with_capacity(count), stats: BTreeMap::new() };
@@ -105,9 +107,10 @@ impl RunIndex {
                 key_bytes: cursor.varint()?,
                 value_bytes: cursor.varint()?,
             };
-            if index.stats.insert(state, stats).is_some() {
-                return Err(cursor.corrupt(format!("state {state} is counted twice")));
+            if index.stats.last_key_value().is_some_and(|(last, _)| *last >= state) {
+                return Err(cursor.corrupt("state ids do not ascend"));
             }
+            index.stats.insert(state, stats);
         }
         if cursor.is_empty() { Ok(index) } else { Err(cursor.corrupt("bytes behind the index")) }
     }
@@ -115,6 +118,9 @@ impl RunIndex {
     fn decode_block(cursor: &mut Cursor<'_>) -> Result<BlockHandle> {
         let (offset, len_bytes) = (cursor.varint()?, cursor.varint()?);
         let entries = cursor.length(u32::MAX as usize)? as u32;
+        if entries == 0 {
+            return Err(cursor.corrupt("a block without entries"));
+        }
         let digest = Digest(cursor.array()?);
         let key_len = cursor.length(cursor.remaining())?;
         let first_key = cursor.take(key_len)?.to_vec();

@@ -15,6 +15,7 @@ pub use index::{BlockHandle, RunIndex, StateStats};
 pub use reader::{IndexLocation, RunReader};
 pub use writer::{RunOptions, RunSummary, RunWriter};
 
+use crate::composite::CompositeKey;
 use crate::{FormatError, Result};
 
 /// The first eight bytes of a run, and the last eight.
@@ -27,7 +28,7 @@ pub const VERSION: u32 = 1;
 pub const HEADER_LEN_BYTES: usize = 16;
 /// Length of the footer in bytes.
 pub const FOOTER_LEN_BYTES: usize = 64;
-/// No block unpacks to more than this; a block that claims to is refused unread.
+/// No column of a block unpacks to more than this; one that claims to is refused unread.
 pub const BLOCK_LEN_BYTES_MAX: usize = 1 << 28;
 
 /// What an entry does to what older runs hold under its key.
@@ -62,6 +63,19 @@ impl Op {
             _ => Err(FormatError::corrupt("run block", format!("unknown operation {code}"))),
         }
     }
+}
+
+/// What holds for an entry by itself, whoever writes or reads it.
+fn check_entry(what: &'static str, entry: Entry<'_>) -> std::result::Result<u32, FormatError> {
+    let key = CompositeKey::decode(entry.key)?;
+    let empty = matches!(entry.op, Op::Delete | Op::Clear);
+    if empty && !entry.value.is_empty() {
+        return Err(FormatError::corrupt(what, "a delete or clear has a value"));
+    }
+    if entry.op == Op::Clear && !key.user_key.is_empty() {
+        return Err(FormatError::corrupt(what, "a clear has a user key"));
+    }
+    Ok(key.state)
 }
 
 fn check_version(what: &'static str, version: u32) -> Result<()> {

@@ -2,9 +2,9 @@
 
 use super::block::{Block, Entry, ascends};
 use super::index::{RunIndex, StateStats};
-use super::{FOOTER_LEN_BYTES, HEADER_LEN_BYTES, MAGIC, Op, check_version};
+use super::{FOOTER_LEN_BYTES, HEADER_LEN_BYTES, MAGIC, Op, check_entry, check_version};
 use crate::bytes::Cursor;
-use crate::composite::{CompositeKey, prefix_of};
+use crate::composite::prefix_of;
 use crate::{Digest, FormatError, KeyGroup, Result};
 use std::collections::BTreeMap;
 
@@ -146,8 +146,8 @@ impl RunReader {
                 if last.as_ref().is_some_and(|(key, op)| !ascends(key, *op, entry.key, entry.op)) {
                     return Err(corrupt("keys do not ascend".to_owned()));
                 }
-                let key = CompositeKey::decode(entry.key)?;
-                found.entry(key.state).or_default().count(entry.op, entry.key, entry.value);
+                let state = check_entry("run block", entry)?;
+                found.entry(state).or_default().count(entry.op, entry.key, entry.value);
                 last = Some((entry.key.to_vec(), entry.op));
                 Ok(())
             })?;

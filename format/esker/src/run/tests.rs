@@ -146,7 +146,29 @@ fn entries_out_of_order_are_refused() {
     writer.add(put(&high)).unwrap();
     assert!(writer.add(clear(&high)).is_err());
     assert!(writer.add(put(&low)).is_err());
-    assert!(writer.add(Entry { key: b"short", op: Op::Put, value: b"" }).is_err());
+    for (key, op, value) in [
+        (b"short".as_slice(), Op::Put, b"".as_slice()),
+        (&[0, 0, 0, 9, 0, 0, 1], Op::Put, b""),
+        (&key(9, 1, b"a"), Op::Delete, b"v"),
+        (&[key(9, 1, b"a"), b"user".to_vec()].concat(), Op::Clear, b""),
+    ] {
+        let error = writer.add(Entry { key, op, value }).unwrap_err();
+        assert_eq!(error.kind, FormatErrorKind::Invalid, "{error}");
+    }
+}
+
+#[test]
+fn an_index_of_a_newer_version_is_refused_by_name() {
+    let (_, summary) = write(&sample(), SMALL);
+    let mut index = summary.index.encode();
+    index[0] = 2;
+    let location = IndexLocation {
+        offset: summary.index_offset,
+        len_bytes: index.len() as u64,
+        digest: crate::Digest::of(&index),
+    };
+    let error = RunReader::open(location, &index).unwrap_err();
+    assert_eq!(error.kind, FormatErrorKind::UnsupportedVersion);
 }
 
 #[test]

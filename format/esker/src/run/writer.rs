@@ -2,14 +2,14 @@
 
 use super::block::{BlockBuilder, Entry, ascends};
 use super::index::{BlockHandle, RunIndex};
-use super::{BLOCK_LEN_BYTES_MAX, HEADER_LEN_BYTES, MAGIC, Op, VERSION};
-use crate::composite::prefix_of;
-use crate::{Digest, FormatError, Result};
+use super::{BLOCK_LEN_BYTES_MAX, HEADER_LEN_BYTES, MAGIC, Op, VERSION, check_entry};
+use crate::{Digest, FormatError, FormatErrorKind, Result};
 
 /// How a run is written. None of it is needed to read the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunOptions {
-    /// A block is closed when its columns hold this many bytes, before compression.
+    /// A block is closed when its columns hold this many bytes, before compression; at most
+    /// [`BLOCK_LEN_BYTES_MAX`].
     pub block_len_bytes: usize,
     /// The zstd level of columns.
     pub zstd_level: i32,
@@ -52,8 +52,9 @@ pub struct RunWriter {
 
 impl RunWriter {
     /// A writer of one run.
-    pub fn new(options: RunOptions) -> Self {
-        let mut out = Vec::with_capacity(HEADER_LEN_BYTES + options.block_len_bytes);
+    pub fn new(mut options: RunOptions) -> Self {
+        options.block_len_bytes = options.block_len_bytes.min(BLOCK_LEN_BYTES_MAX);
+        let mut out = Vec::with_capacity(HEADER_LEN_BYTES);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
@@ -73,18 +74,15 @@ impl RunWriter {
     ///
     /// # Errors
     /// `Invalid` if its key is not above that of the entry before (but that a `Clear` may stand
-    /// before another entry of its key), or the entry does not fit into a block.
+    /// before another entry of its key), its key is no composite key, a `Delete` or `Clear` has a
+    /// value, a `Clear` has a user key, or the entry does not fit into a block.
     pub fn add(&mut self, entry: Entry<'_>) -> Result<()> {
         let invalid = |message: String| Err(FormatError::invalid("run", message));
-        let Some((state, _)) = prefix_of(entry.key) else {
-            return invalid(format!("key of {} bytes is no composite key", entry.key.len()));
-        };
+        let state = check_entry("run entry", entry)
+            .map_err(|error| FormatError { kind: FormatErrorKind::Invalid, ..error })?;
         if entry.key.len() + entry.value.len() + 64 > BLOCK_LEN_BYTES_MAX {
             let len = entry.key.len() + entry.value.len();
             return invalid(format!("entry of {len} bytes, the limit is {BLOCK_LEN_BYTES_MAX}"));
-        }
-        if matches!(entry.op, Op::Delete | Op::Clear) && !entry.value.is_empty() {
-            return invalid("a delete or clear has no value".into());
         }
         if let Some((key, op)) = &mut self.last {
             if !ascends(key, *op, entry.key, entry.op) {
