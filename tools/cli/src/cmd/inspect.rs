@@ -1,0 +1,113 @@
+//! `esker inspect`: what files hold.
+
+use super::write_json_line;
+use crate::file::{self, Content, Run, Sealed};
+use crate::outcome::{Outcome, Problem, Status, say};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// Show what files hold, once they are verified
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  esker inspect 7-0.run
+  esker inspect --json 7-0.run | jq '.run.states[].entries'")]
+pub(crate) struct Args {
+    /// Runs and sealed files, in any mixture
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Write one JSON object per file
+    #[arg(long)]
+    json: bool,
+}
+
+/// Every field is always there; of `run` and `sealed` at most one is not null.
+#[derive(Serialize)]
+struct Report<'a> {
+    file: &'a str,
+    status: Status,
+    kind: Option<&'static str>,
+    error: Option<&'a Problem>,
+    run: Option<&'a Run>,
+    sealed: Option<&'a Sealed>,
+}
+
+pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+    let mut worst = Outcome::Yes;
+    let mut shown = 0;
+    for path in &args.files {
+        let name = path.to_string_lossy();
+        let content = file::open(path);
+        let status = content.as_ref().err().map_or(Status::Ok, |problem| problem.status);
+        worst = worst.max(status.outcome());
+        if args.json {
+            write_json_line(out, &report(&name, status, &content))?;
+        }
+        match content {
+            Err(problem) if !args.json || status == Status::Unreadable => {
+                say(format_args!("{status} {name}: {problem}"));
+            }
+            Ok(content) if !args.json => {
+                if shown > 0 {
+                    writeln!(out)?;
+                }
+                shown += 1;
+                writeln!(out, "file     {name}\nkind     {}", content.kind())?;
+                match content {
+                    Content::Run(run) => show_run(out, &run)?,
+                    Content::Sealed(sealed) => show_sealed(out, &sealed)?,
+                }
+            }
+            // The JSON said it.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(worst)
+}
+
+fn report<'a>(file: &'a str, status: Status, content: &'a Result<Content, Problem>) -> Report<'a> {
+    let mut report = Report { file, status, kind: None, error: None, run: None, sealed: None };
+    match content {
+        Ok(content) => {
+            report.kind = Some(content.kind());
+            match content {
+                Content::Run(run) => report.run = Some(run),
+                Content::Sealed(sealed) => report.sealed = Some(sealed),
+            }
+        }
+        Err(problem) => report.error = Some(problem),
+    }
+    report
+}
+
+fn show_run(out: &mut impl Write, run: &Run) -> io::Result<()> {
+    writeln!(out, "version  {}\nbytes    {}", run.version, run.bytes)?;
+    writeln!(out, "digest   blake3:{}", run.digest)?;
+    writeln!(out, "blocks   {}\nentries  {}", run.blocks, run.entries)?;
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN);
+    table.set_header(["state", "entries", "live", "key bytes", "value bytes", "key groups"]);
+    for state in &run.states {
+        let counts = [state.entries, state.live, state.key_bytes, state.value_bytes];
+        let span = state.key_group_first.zip(state.key_group_last);
+        let span = span.map_or_else(|| "-".into(), |(first, last)| format!("{first}-{last}"));
+        let mut row = vec![state.state.to_string()];
+        row.extend(counts.map(|count| count.to_string()));
+        row.push(span);
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    writeln!(out, "{table}")
+}
+
+fn show_sealed(out: &mut impl Write, sealed: &Sealed) -> io::Result<()> {
+    writeln!(out, "version  {}\nbytes    {}", sealed.version, sealed.bytes)?;
+    let ok = if sealed.digest_ok { "ok" } else { "wrong" };
+    writeln!(out, "digest   {ok} blake3:{}", sealed.digest)?;
+    serde_json::to_writer_pretty(&mut *out, &sealed.json)?;
+    writeln!(out)
+}

@@ -1,0 +1,57 @@
+//! `esker`: looks into and verifies the files that esker writes.
+//!
+//! Standard output is data, standard error is talk. Exit codes: see [`outcome::Outcome`].
+#![forbid(unsafe_code)]
+
+mod cmd;
+mod file;
+mod outcome;
+
+use clap::Parser;
+use outcome::Outcome;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Look into and verify the files that esker writes.
+#[derive(Parser)]
+#[command(name = "esker", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: cmd::Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  esker inspect 7-0.run             blocks and states of a run
+  esker verify --json shared/*.run  one JSON object per file
+  esker dump-run 7-0.run | jq .op   every entry as a line of JSON
+
+Exit codes:
+  0  yes, or done
+  1  the answer is no: a file is damaged, or newer than this esker
+  2  could not be tried: no such file, wrong arguments";
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help that nobody reads any more is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = cmd::run(cli.command, &mut out).and_then(|outcome| {
+        out.flush()?;
+        Ok(outcome)
+    });
+    match done {
+        Ok(outcome) => outcome.into(),
+        // The reader has seen enough, as `head` does.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Outcome::Yes.into(),
+        Err(error) => {
+            outcome::say(format_args!("standard output: {error}"));
+            Outcome::NotTried.into()
+        }
+    }
+}
