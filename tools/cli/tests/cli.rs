@@ -30,8 +30,8 @@ fn inspect_shows_a_run() {
 file     v1/sample.run
 kind     run
 version  1
-bytes    1070
-digest   blake3:b4b070170ae7d64f6f29aadee16a8c429954a746d24c2e4b0d3e61abda3bb5c2
+bytes    1074
+digest   blake3:e54994504f5e184193daf3750a9af20f1275a24cbf2c1f90787e9e20df5154c4
 blocks   4
 entries  44
 | state | entries | live | key bytes | value bytes |  key groups |

@@ -122,6 +122,19 @@ fn damage_in_a_block_names_state_and_key_groups() {
     assert!(error.message.contains("state 0 key group"), "{error}");
 }
 
+/// The example of SPEC.md: 170 bytes, block at 16, index at 45, footer at 106.
+#[test]
+fn the_example_of_the_spec_is_written() {
+    let mut writer = RunWriter::new(SMALL);
+    writer.add(Entry { key: &key(1, 2, b"k"), op: Op::Put, value: b"v" }).unwrap();
+    let (file, summary) = writer.finish().unwrap();
+    let block = b"\x01\0\0\0\0\x04\x04\x02\0\x0b\x01\0\x0b\x0b\0\0\0\x01\0\x02k\0\0\0\0\0\x01\x01v";
+    assert_eq!(&file[16..45], block);
+    assert_eq!(&file[45..52], [1, 0, 0, 0, 1, 16, 29]);
+    assert_eq!(&file[97..106], [1, 1, 0, 0, 0, 1, 1, 11, 1]);
+    assert_eq!((file.len(), summary.index_offset, summary.index_len_bytes), (170, 45, 61));
+}
+
 #[test]
 fn a_newer_version_is_refused_by_name() {
     let (file, _) = write(&sample(), SMALL);
