@@ -79,7 +79,9 @@ pub(crate) fn prefix_of(bytes: &[u8]) -> Option<(u32, KeyGroup)> {
     Some((u32::from_be_bytes(*state), KeyGroup(u16::from_be_bytes(*group))))
 }
 
-fn escape(part: &[u8], out: &mut Vec<u8>) {
+/// Appends `part` with each 0x00 as 0x00 0xFF, and 0x00 0x00 at its end; tuples of ordered keys are
+/// escaped alike.
+pub(crate) fn escape(part: &[u8], out: &mut Vec<u8>) {
     let mut rest = part;
     while let Some(zero) = rest.iter().position(|byte| *byte == 0) {
         out.extend_from_slice(&rest[..=zero]);

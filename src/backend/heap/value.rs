@@ -14,10 +14,17 @@ use std::sync::Arc;
 const PIECE_ENTRIES: usize = 32_768;
 
 /// Key and namespace, as the table holds them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Address<K, N> {
     key: K,
     namespace: N,
+}
+
+impl<K: Key, N: Key> Address<K, N> {
+    #[inline]
+    fn is(&self, key: &K, namespace: &N) -> bool {
+        self.key == *key && self.namespace == *namespace
+    }
 }
 
 impl<K: Key, N: Key> TableKey for Address<K, N> {
@@ -28,8 +35,15 @@ impl<K: Key, N: Key> TableKey for Address<K, N> {
 
     #[inline]
     fn seeded_hash(&self, seed: u64) -> u64 {
-        SeedableRandomState::with_seed(seed, SharedSeed::global_random()).hash_one(self)
+        hash(&self.key, &self.namespace, seed)
     }
+}
+
+/// The hash of an address by its parts, so that a look-up need not own them.
+#[inline]
+fn hash<K: Key, N: Key>(key: &K, namespace: &N, seed: u64) -> u64 {
+    let state = SeedableRandomState::with_seed(seed, SharedSeed::global_random());
+    state.hash_one((key, namespace))
 }
 
 /// One value of type `V` per key `K` and namespace `N` (`()` where there is none).
@@ -65,10 +79,12 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
         Ok(Self { id, table: CowTable::new(range, seed), codec: Arc::new(codec) })
     }
 
-    fn address(&self, key: &K, namespace: &N) -> Result<Address<K, N>> {
-        let address = Address { key: key.clone(), namespace: namespace.clone() };
-        self.check_group(KeyGroup(address.key_group()))?;
-        Ok(address)
+    /// Key group and hash of an address, once its key group is known to be owned.
+    #[inline]
+    fn locate(&self, key: &K, namespace: &N) -> Result<(u16, u64)> {
+        let group = key.with_encoded(KeyGroup::of);
+        self.check_group(group)?;
+        Ok((group.0, hash(key, namespace, self.table.seed())))
     }
 
     fn check_group(&self, group: KeyGroup) -> Result<()> {
@@ -114,8 +130,8 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
         namespace: &N,
         f: impl FnOnce(Option<&V>) -> R,
     ) -> Result<R> {
-        let address = self.address(key, namespace)?;
-        Ok(f(self.table.get(&address)))
+        let (group, hash) = self.locate(key, namespace)?;
+        Ok(f(self.table.get_raw(group, hash, |address| address.is(key, namespace))))
     }
 
     /// Sets the value and returns the one before.
@@ -124,8 +140,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     /// As for [`get`](Self::get).
     #[inline]
     pub fn update(&mut self, key: &K, namespace: &N, value: V) -> Result<Option<V>> {
-        let address = self.address(key, namespace)?;
-        Ok(self.table.insert(address, value))
+        self.rmw(key, namespace, |slot| slot.replace(value))
     }
 
     /// Reads, changes, sets or removes the value in one look-up.
@@ -139,8 +154,10 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
         namespace: &N,
         f: impl FnOnce(&mut Option<V>) -> R,
     ) -> Result<R> {
-        let address = self.address(key, namespace)?;
-        Ok(self.table.rmw(address, f))
+        let (group, hash) = self.locate(key, namespace)?;
+        let make_key = || Address { key: key.clone(), namespace: namespace.clone() };
+        let eq = |address: &Address<K, N>| address.is(key, namespace);
+        Ok(self.table.rmw_raw(group, hash, eq, make_key, f))
     }
 
     /// Removes the value and returns it.
@@ -148,8 +165,8 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     /// # Errors
     /// As for [`get`](Self::get).
     pub fn clear(&mut self, key: &K, namespace: &N) -> Result<Option<V>> {
-        let address = self.address(key, namespace)?;
-        Ok(self.table.remove(&address))
+        let (group, hash) = self.locate(key, namespace)?;
+        Ok(self.table.remove_raw(group, hash, |address| address.is(key, namespace)))
     }
 
     /// The state as it is now. Changes are counted from here for the next capture.

@@ -12,6 +12,7 @@
 
 use super::reader::Reader;
 use super::{CodecId, Key, ValueCodec};
+use crate::composite::escape;
 use crate::{FormatError, Result, Schema};
 
 /// A [`Key`] that can stand before another one in a tuple and still sort.
@@ -47,18 +48,6 @@ impl<T: OrderedKey> ValueCodec<T> for Ordered {
     fn decode(&self, bytes: &[u8]) -> Result<T> {
         T::decode(bytes)
     }
-}
-
-/// Appends `bytes` so that anything may follow.
-pub(crate) fn escape(bytes: &[u8], out: &mut Vec<u8>) {
-    out.reserve(bytes.len() + 2);
-    for &byte in bytes {
-        out.push(byte);
-        if byte == 0 {
-            out.push(0xff);
-        }
-    }
-    out.extend_from_slice(&[0, 0]);
 }
 
 /// Reads what [`escape`] wrote.

@@ -4,8 +4,8 @@ use super::def::Scope;
 use super::read::{deeper, incompatible};
 use super::{Field, Schema, Shape, Value};
 use crate::codec::bincode_de::MAX_DEPTH;
-use crate::codec::ordered::escape;
 use crate::codec::{Bincode, CodecId};
+use crate::composite::escape;
 use crate::{FormatError, Result};
 
 /// The bytes that `codec` writes for `value`, which must be one of `schema`.
