@@ -1,0 +1,83 @@
+//! Manifests: what a snapshot is made of (SPEC.md, "Manifest").
+//!
+//! `_metadata` is a sealed file of the kind `metadata`. It names the operators, their states with
+//! codecs and schemas, and the parts, each by digest; sizes and runs stand in the parts. The types
+//! here are what the program works with; `v1` holds the frozen shape of the bytes.
+
+mod state;
+
+pub use state::{StateInfo, StateKind, Ttl, TtlUpdate, TypeInfo};
+
+use crate::record::Extra;
+use crate::{Digest, KeyGroupRange, RelativeName};
+
+/// What a snapshot is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SnapshotKind {
+    /// Owned by the engine, incremental; names are below the job's root.
+    Checkpoint,
+    /// Owned by the user, self-contained; names are below the manifest's own folder.
+    Savepoint,
+}
+
+/// A snapshot of a whole job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// The job's name.
+    pub job: String,
+    /// What the snapshot is for.
+    pub kind: SnapshotKind,
+    /// Its number within the job.
+    pub checkpoint: u64,
+    /// The generation of the writer.
+    pub generation: u64,
+    /// The operators, in order of their uid.
+    pub operators: Vec<Operator>,
+    /// Unknown fields.
+    pub extra: Extra,
+}
+
+/// An operator: its states, and one part per subtask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// The stable name by which its state is found.
+    pub uid: String,
+    /// The type of its keys; `None` for an operator without keyed state.
+    pub key: Option<TypeInfo>,
+    /// Its states, ids ascending; no two share an id or a name.
+    pub states: Vec<StateInfo>,
+    /// The part of each subtask, in order: as many as the parallelism. Part *i* of *p* holds the
+    /// key groups of [`KeyGroupRange::of_subtask`] (I5).
+    pub parts: Vec<PartRef>,
+    /// Unknown fields.
+    pub extra: Extra,
+}
+
+impl Operator {
+    /// The key groups of part `subtask`.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no such part.
+    pub fn range(&self, subtask: usize) -> crate::Result<KeyGroupRange> {
+        KeyGroupRange::of_subtask(subtask as u32, self.parts.len() as u32)
+    }
+}
+
+/// A part, by name and digest. Its name is `<dir>/<digest in hex>.part`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartRef {
+    /// The folder that it lies in, below the root of names.
+    pub dir: RelativeName,
+    /// The digest of the whole file.
+    pub digest: Digest,
+}
+
+impl PartRef {
+    /// The name of the file.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is too long.
+    pub fn name(&self) -> crate::Result<RelativeName> {
+        RelativeName::new(format!("{}/{}.part", self.dir, self.digest))
+    }
+}

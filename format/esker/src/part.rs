@@ -1,0 +1,61 @@
+//! Parts: what one subtask contributed to a snapshot (SPEC.md, "Part").
+//!
+//! A part is a sealed file of the kind `part`. It names the subtask's runs, oldest first, and says
+//! for which key groups each of them counts.
+
+use crate::record::Extra;
+use crate::run::IndexLocation;
+use crate::{Digest, KeyGroupRange, RelativeName};
+
+/// What one subtask contributed to a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The runs of keyed state, oldest first.
+    ///
+    /// What counts for a key group: of the runs whose `range` holds it, the newest whose `base`
+    /// holds it and all newer ones; if none is a base for it, all of them.
+    pub runs: Vec<RunRef>,
+    /// The run of operator state, complete; its entries have the key group 0, and as key their
+    /// position (u64 BE) in the subtask's list, or the encoded broadcast key.
+    pub operator_run: Option<RunRef>,
+    /// What is known of each state that has entries, ids ascending.
+    pub states: Vec<PartState>,
+    /// Unknown fields.
+    pub extra: Extra,
+}
+
+/// A run, by name and digest, and the key groups that it counts for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRef {
+    /// The file, below the root of names.
+    pub file: RelativeName,
+    /// The length of the file in bytes.
+    pub len_bytes: u64,
+    /// The digest of the whole file.
+    pub digest: Digest,
+    /// Where its index lies, with the index's digest.
+    pub index: IndexLocation,
+    /// The key groups that it counts for; what it holds of others does not.
+    pub range: KeyGroupRange,
+    /// Key groups within `range` for which it is complete: older runs do not count there. Ascending,
+    /// neither overlapping nor adjacent.
+    pub base: Vec<KeyGroupRange>,
+    /// How many entries it holds.
+    pub entries: u64,
+}
+
+/// What a part knows of one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartState {
+    /// The state's id.
+    pub id: u32,
+    /// How many values, list elements, map entries or timers were live.
+    pub entries: u64,
+    /// The earliest timer, in milliseconds.
+    pub earliest_timer_ms: Option<i64>,
+    /// The time, in milliseconds, at which entries with TTL were captured: what is expired by then
+    /// does not count.
+    pub ttl_time_ms: Option<i64>,
+    /// Unknown fields.
+    pub extra: Extra,
+}
