@@ -17,7 +17,7 @@ pub mod record;
 pub mod run;
 pub mod schema;
 
-pub use codec::{Bincode, CodecId, Key, Ordered, OrderedKey, ValueCodec};
+pub use codec::{Bincode, CodecId, Key, Migration, Ordered, OrderedKey, ValueCodec};
 pub use digest::Digest;
 pub use error::{FormatError, FormatErrorKind, Result};
 pub use key_group::{KeyGroup, KeyGroupRange};

@@ -1,5 +1,9 @@
 //! State on the heap, in copy-on-write versions.
+mod address;
+mod rows;
+mod state;
 pub mod table;
 mod value;
 
+pub use state::KeyedState;
 pub use value::{ValueCapture, ValueState};

@@ -1,50 +1,16 @@
 //! Value state: one value per key and namespace, in a copy-on-write table.
 
+use super::address::{Address, locate, seed};
+use super::rows::{Rows, for_pieces};
+use super::state::KeyedState;
 use super::table::{CowTable, Frozen, TableKey};
+use crate::backend::{EntrySink, StateCapture};
 use crate::{Error, ErrorKind, Result};
 use esker_format::composite::CompositeKey;
-use esker_format::run::{Entry, Op, RunWriter};
-use esker_format::{Key, KeyGroup, KeyGroupRange, ValueCodec};
-use foldhash::SharedSeed;
-use foldhash::quality::{RandomState, SeedableRandomState};
-use std::hash::BuildHasher;
+use esker_format::manifest::StateInfo;
+use esker_format::run::{Entry, Op};
+use esker_format::{Key, KeyGroupRange, Migration, ValueCodec};
 use std::sync::Arc;
-
-/// A capture is encoded and sorted in pieces of about this many entries, which bounds its memory.
-const PIECE_ENTRIES: usize = 32_768;
-
-/// Key and namespace, as the table holds them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Address<K, N> {
-    key: K,
-    namespace: N,
-}
-
-impl<K: Key, N: Key> Address<K, N> {
-    #[inline]
-    fn is(&self, key: &K, namespace: &N) -> bool {
-        self.key == *key && self.namespace == *namespace
-    }
-}
-
-impl<K: Key, N: Key> TableKey for Address<K, N> {
-    #[inline]
-    fn key_group(&self) -> u16 {
-        self.key.with_encoded(KeyGroup::of).0
-    }
-
-    #[inline]
-    fn seeded_hash(&self, seed: u64) -> u64 {
-        hash(&self.key, &self.namespace, seed)
-    }
-}
-
-/// The hash of an address by its parts, so that a look-up need not own them.
-#[inline]
-fn hash<K: Key, N: Key>(key: &K, namespace: &N, seed: u64) -> u64 {
-    let state = SeedableRandomState::with_seed(seed, SharedSeed::global_random());
-    state.hash_one((key, namespace))
-}
 
 /// One value of type `V` per key `K` and namespace `N` (`()` where there is none).
 ///
@@ -64,6 +30,8 @@ pub struct ValueState<K: Key, N: Key, V> {
     id: u32,
     table: CowTable<Address<K, N>, V>,
     codec: Arc<dyn ValueCodec<V>>,
+    /// Decodes the values of a snapshot while it is restored, where they are of another shape.
+    stored: Option<Migration<V>>,
 }
 
 impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
@@ -74,31 +42,14 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     pub fn new(id: u32, range: KeyGroupRange, codec: impl ValueCodec<V> + 'static) -> Result<Self> {
         K::check()?;
         N::check()?;
-        // Of this process alone: who chooses keys cannot know where they fall.
-        let seed = RandomState::default().hash_one(id);
-        Ok(Self { id, table: CowTable::new(range, seed), codec: Arc::new(codec) })
+        let codec: Arc<dyn ValueCodec<V>> = Arc::new(codec);
+        let table = CowTable::new(range, seed(id));
+        Ok(Self { id, table, codec, stored: None })
     }
 
-    /// Key group and hash of an address, once its key group is known to be owned.
     #[inline]
     fn locate(&self, key: &K, namespace: &N) -> Result<(u16, u64)> {
-        let group = key.with_encoded(KeyGroup::of);
-        self.check_group(group)?;
-        Ok((group.0, hash(key, namespace, self.table.seed())))
-    }
-
-    fn check_group(&self, group: KeyGroup) -> Result<()> {
-        let range = self.table.range();
-        if range.contains(group) {
-            return Ok(());
-        }
-        let (first, last) = (range.first(), range.last());
-        let message = format!(
-            "key of key group {} does not belong to the subtask of {first}..={last}: route records \
-             by KeyGroup::of(encoded key)",
-            group.0
-        );
-        Err(Error::new(ErrorKind::Invalid, message))
+        locate(self.table.range(), self.table.seed(), key, namespace)
     }
 
     /// How many values there are.
@@ -185,14 +136,15 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
         if parts.state != self.id || !self.table.range().contains(parts.group) {
             return Ok(false);
         }
-        let (key, namespace) = (K::decode(&parts.key)?, N::decode(&parts.namespace)?);
-        let address = Address { key, namespace };
-        if address.key_group() != parts.group.0 {
-            let message = format!("a key lies in key group {}, not in its own", parts.group.0);
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        }
+        let address = Address::decode(&parts)?;
         match entry.op {
-            Op::Put => drop(self.table.insert(address, self.codec.decode(entry.value)?)),
+            Op::Put => {
+                let value = match &self.stored {
+                    Some(migrate) => migrate(entry.value)?,
+                    None => self.codec.decode(entry.value)?,
+                };
+                self.table.insert(address, value);
+            }
             Op::Delete | Op::Clear => drop(self.table.remove(&address)),
             _ => {
                 let message = format!("a value state holds no {:?} entries", entry.op);
@@ -200,6 +152,33 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
             }
         }
         Ok(true)
+    }
+}
+
+impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for ValueState<K, N, V> {
+    fn capture_state(&mut self) -> Arc<dyn StateCapture> {
+        Arc::new(self.capture())
+    }
+
+    fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
+        self.stored = match &stored.value {
+            Some(info) => self.codec.migration(info)?,
+            None => None,
+        };
+        Ok(())
+    }
+
+    fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
+        ValueState::apply(self, entry).map(drop)
+    }
+
+    fn end_restore(&mut self) {
+        self.stored = None;
+        drop(self.table.freeze());
+    }
+
+    fn entries(&self) -> u64 {
+        self.table.len() as u64
     }
 }
 
@@ -227,128 +206,49 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueCapture<K, N, V> {
         self.frozen.get(&Address { key: key.clone(), namespace: namespace.clone() })
     }
 
-    /// Writes every value of the key groups in `range`, in run order.
-    ///
-    /// # Errors
-    /// `Invalid` if a value cannot be encoded, or the writer already holds higher keys.
-    pub fn write_full(&self, range: KeyGroupRange, run: &mut RunWriter) -> Result<()> {
-        self.write_pieces(range, run, |piece, rows| {
-            self.frozen.scan(piece, |address, value| rows.put(address, value));
+    fn put(&self, rows: &mut Rows, address: &Address<K, N>, value: &V) {
+        rows.add(&address.key, &address.namespace, Op::Put, |out| self.codec.encode(value, out));
+    }
+}
+
+impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> StateCapture for ValueCapture<K, N, V> {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn entries(&self) -> u64 {
+        self.frozen.len() as u64
+    }
+
+    fn write_full(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
+        let mut rows = Rows::new(self.id);
+        for_pieces(self.range, range, self.frozen.len(), |piece| {
+            self.frozen.scan(piece, |address, value| self.put(&mut rows, address, value));
+            rows.flush(sink)
         })
     }
 
-    /// Writes what changed between the capture before this one and this one, removals included.
-    ///
-    /// # Errors
-    /// As for [`write_full`](Self::write_full).
-    pub fn write_changes(&self, range: KeyGroupRange, run: &mut RunWriter) -> Result<()> {
+    fn write_changes(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
         // A key that was removed and set again is a put.
         let mut removed: Vec<_> = self
             .frozen
             .removed()
             .iter()
-            .filter(|address| self.frozen.get(address).is_none())
             .map(|address| (address.key_group(), address))
+            .filter(|(group, _)| (range.first()..=range.last()).contains(group))
+            .filter(|(_, address)| self.frozen.get(address).is_none())
             .collect();
         removed.sort_unstable_by_key(|(group, _)| *group);
-        self.write_pieces(range, run, |piece, rows| {
-            self.frozen.scan_changed(piece, |address, value| rows.put(address, value));
+        let mut rows = Rows::new(self.id);
+        for_pieces(self.range, range, self.frozen.len(), |piece| {
+            self.frozen.scan_changed(piece, |address, value| self.put(&mut rows, address, value));
             let start = removed.partition_point(|(group, _)| *group < piece.first());
             let end = removed.partition_point(|(group, _)| *group <= piece.last());
-            for (_, address) in &removed[start..end] {
-                rows.delete(address);
+            for (_, Address { key, namespace }) in &removed[start..end] {
+                rows.add(key, namespace, Op::Delete, |_| Ok(()));
             }
+            rows.flush(sink)
         })
-    }
-
-    fn write_pieces(
-        &self,
-        range: KeyGroupRange,
-        run: &mut RunWriter,
-        mut collect: impl FnMut(KeyGroupRange, &mut Rows<'_, V>),
-    ) -> Result<()> {
-        let Some(range) = range.intersect(self.range) else { return Ok(()) };
-        let pieces = (self.frozen.len() / PIECE_ENTRIES + 1) as u32;
-        let step = self.range.count().div_ceil(pieces);
-        let mut rows = Rows::new(self.id, &*self.codec);
-        let mut first = u32::from(range.first());
-        while first <= u32::from(range.last()) {
-            let last = (first + step - 1).min(range.last().into());
-            let piece = KeyGroupRange::new(first as u16, last as u16)?;
-            collect(piece, &mut rows);
-            rows.write(run)?;
-            first = last + 1;
-        }
-        Ok(())
-    }
-}
-
-/// The encoded entries of one piece, side by side in one buffer until they are sorted.
-struct Rows<'a, V> {
-    state: u32,
-    codec: &'a dyn ValueCodec<V>,
-    bytes: Vec<u8>,
-    parts: (Vec<u8>, Vec<u8>),
-    rows: Vec<Row>,
-    failed: Option<esker_format::FormatError>,
-}
-
-struct Row {
-    key: std::ops::Range<usize>,
-    value_end: usize,
-    op: Op,
-}
-
-impl<'a, V> Rows<'a, V> {
-    fn new(state: u32, codec: &'a dyn ValueCodec<V>) -> Self {
-        Self {
-            state,
-            codec,
-            bytes: Vec::new(),
-            parts: (Vec::new(), Vec::new()),
-            rows: Vec::new(),
-            failed: None,
-        }
-    }
-
-    fn put<K: Key, N: Key>(&mut self, address: &Address<K, N>, value: &V) {
-        self.row(address, Some(value));
-    }
-
-    fn delete<K: Key, N: Key>(&mut self, address: &Address<K, N>) {
-        self.row(address, None);
-    }
-
-    fn row<K: Key, N: Key>(&mut self, address: &Address<K, N>, value: Option<&V>) {
-        let start = self.bytes.len();
-        let (key, namespace) = &mut self.parts;
-        key.clear();
-        namespace.clear();
-        address.key.encode_into(key);
-        address.namespace.encode_into(namespace);
-        let group = KeyGroup::of(key);
-        CompositeKey::new(self.state, group, key, namespace, &[]).encode_into(&mut self.bytes);
-        let key = start..self.bytes.len();
-        let op = if value.is_some() { Op::Put } else { Op::Delete };
-        if let Some(Err(error)) = value.map(|value| self.codec.encode(value, &mut self.bytes)) {
-            self.failed.get_or_insert(error);
-        }
-        self.rows.push(Row { key, value_end: self.bytes.len(), op });
-    }
-
-    fn write(&mut self, run: &mut RunWriter) -> Result<()> {
-        if let Some(error) = self.failed.take() {
-            return Err(error.into());
-        }
-        let bytes = &self.bytes;
-        self.rows.sort_unstable_by(|a, b| bytes[a.key.clone()].cmp(&bytes[b.key.clone()]));
-        for row in &self.rows {
-            let value = &bytes[row.key.end..row.value_end];
-            run.add(Entry { key: &bytes[row.key.clone()], op: row.op, value })?;
-        }
-        self.bytes.clear();
-        self.rows.clear();
-        Ok(())
     }
 }
 

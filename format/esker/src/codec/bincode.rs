@@ -5,8 +5,9 @@
 
 use super::bincode_de::BincodeDe;
 use super::reader::Reader;
-use super::{CodecId, ValueCodec};
-use crate::schema::{Schema, trace};
+use super::{CodecId, Migration, ValueCodec};
+use crate::manifest::TypeInfo;
+use crate::schema::{Schema, migrate, trace};
 use crate::{FormatError, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -59,5 +60,15 @@ impl<T: Serialize + DeserializeOwned> ValueCodec<T> for Bincode {
 
     fn decode(&self, bytes: &[u8]) -> Result<T> {
         Self::read(bytes)
+    }
+
+    /// By name, as `serde` would read JSON: see [`migrate`].
+    fn migration(&self, stored: &TypeInfo) -> Result<Option<Migration<T>>> {
+        let schema = ValueCodec::<T>::schema(self)?;
+        if stored.codec == CodecId::BINCODE2 && stored.schema == schema {
+            return Ok(None);
+        }
+        let stored = stored.clone();
+        Ok(Some(Box::new(move |bytes| migrate(&stored.codec, &stored.schema, bytes))))
     }
 }

@@ -23,7 +23,11 @@ pub use self::id::CodecId;
 pub use self::key::Key;
 pub use self::ordered::{Ordered, OrderedKey};
 
-use crate::{Result, Schema};
+use crate::manifest::TypeInfo;
+use crate::{FormatError, FormatErrorKind, Result, Schema};
+
+/// Decodes values that were stored under another schema or by another codec.
+pub type Migration<T> = Box<dyn Fn(&[u8]) -> Result<T> + Send + Sync>;
 
 /// Values of type `T` to bytes and back.
 ///
@@ -49,4 +53,35 @@ pub trait ValueCodec<T>: Send + Sync {
     /// # Errors
     /// `Corrupt` if they are no such value, or longer than one.
     fn decode(&self, bytes: &[u8]) -> Result<T>;
+
+    /// The type as manifests record it.
+    ///
+    /// # Errors
+    /// Those of [`schema`](Self::schema).
+    fn info(&self) -> Result<TypeInfo> {
+        Ok(TypeInfo { codec: self.id(), schema: self.schema()? })
+    }
+
+    /// How to read values stored as `stored`; `None` if [`decode`](Self::decode) does.
+    ///
+    /// # Errors
+    /// `Incompatible`, naming the difference, if this codec cannot read them.
+    fn migration(&self, stored: &TypeInfo) -> Result<Option<Migration<T>>> {
+        let info = self.info()?;
+        if info == *stored {
+            return Ok(None);
+        }
+        let json = |info: &TypeInfo| {
+            serde_json::to_string(&info.schema).unwrap_or_else(|error| error.to_string())
+        };
+        let message = format!(
+            "stored by codec={} as {}, asked for by codec={} as {}: open the state with the stored \
+             type, or bring a codec that migrates",
+            stored.codec,
+            json(stored),
+            info.codec,
+            json(&info)
+        );
+        Err(FormatError::new(FormatErrorKind::Incompatible, "type of a state", message))
+    }
 }

@@ -1,5 +1,7 @@
 use super::*;
-use esker_format::run::{RunOptions, RunReader};
+use crate::backend::heap::rows::PIECE_ENTRIES;
+use esker_format::KeyGroup;
+use esker_format::run::{RunOptions, RunReader, RunWriter};
 use esker_format::{Bincode, Ordered};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
