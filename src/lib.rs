@@ -4,6 +4,7 @@
 pub mod backend;
 pub mod checkpoint;
 mod error;
+pub mod state;
 
 pub use error::{Error, ErrorKind, Result};
 pub use esker_format as format;

@@ -1,0 +1,233 @@
+//! The backend of one subtask of an operator: its states, opened by descriptor.
+
+use super::state::KeyedState;
+use super::value::ValueState;
+use crate::backend::StateCapture;
+use crate::format::manifest::{Operator, StateInfo, TypeInfo};
+use crate::format::{Key, KeyGroupRange};
+use crate::state::{Described, StateIds, ValueDescriptor, check_stored, key_info};
+use crate::{Error, ErrorKind, Result};
+use std::any::Any;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A descriptor from which a state on the heap can be opened.
+pub trait HeapDescriptor: Described {
+    /// The state.
+    type State: KeyedState;
+
+    /// An empty state with numeric id `id` for the key groups in `range`.
+    ///
+    /// # Errors
+    /// `Incompatible` if a key type has no deterministic encoding.
+    fn build(self, id: u32, range: KeyGroupRange) -> Result<Self::State>;
+}
+
+/// Where a state of type `S` is in the backend that opened it.
+#[derive(Debug)]
+pub struct Handle<S> {
+    index: usize,
+    state: PhantomData<fn() -> S>,
+}
+
+impl<S> Clone for Handle<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Handle<S> {}
+
+struct Slot {
+    info: StateInfo,
+    state: Box<dyn KeyedState>,
+}
+
+/// All keyed state of one subtask of an operator, on the heap.
+///
+/// It belongs to one thread at a time; calls take no lock and do no I/O. States are opened first,
+/// then restored, then used:
+///
+/// ```
+/// # use esker::backend::heap::HeapBackend;
+/// # use esker::format::KeyGroupRange;
+/// # use esker::state::ValueDescriptor;
+/// let mut backend = HeapBackend::new("carriers", KeyGroupRange::ALL);
+/// let flights = backend.open(ValueDescriptor::<String, u64>::new("flights"))?;
+/// backend.state(flights)?.update(&"UA".into(), &(), 7)?;
+/// assert_eq!(backend.state(flights)?.get(&"UA".into(), &())?, Some(7));
+/// # Ok::<(), esker::Error>(())
+/// ```
+pub struct HeapBackend {
+    uid: String,
+    range: KeyGroupRange,
+    key: Option<TypeInfo>,
+    ids: StateIds,
+    slots: Vec<Slot>,
+    /// What the snapshot says that is being restored.
+    stored: Option<Operator>,
+    poisoned: Option<String>,
+}
+
+impl HeapBackend {
+    /// The backend of the subtask of operator `uid` that owns the key groups in `range`.
+    pub fn new(uid: impl Into<String>, range: KeyGroupRange) -> Self {
+        let (ids, slots) = (StateIds::default(), Vec::new());
+        Self { uid: uid.into(), range, key: None, ids, slots, stored: None, poisoned: None }
+    }
+
+    /// The same, to be restored from what a snapshot holds of the operator: states opened from here
+    /// on are checked against it.
+    pub fn restoring(stored: &Operator, range: KeyGroupRange) -> Self {
+        let ids = StateIds::stored(&stored.states);
+        Self { ids, stored: Some(stored.clone()), ..Self::new(&stored.uid, range) }
+    }
+
+    /// The operator's uid.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// The key groups that it owns.
+    pub fn range(&self) -> KeyGroupRange {
+        self.range
+    }
+
+    /// The type of keys, once a state is open.
+    pub fn key(&self) -> Option<&TypeInfo> {
+        self.key.as_ref()
+    }
+
+    /// What a manifest says of the open states, ids ascending.
+    pub fn infos(&self) -> Vec<StateInfo> {
+        let mut infos: Vec<_> = self.slots.iter().map(|slot| slot.info.clone()).collect();
+        infos.sort_unstable_by_key(|info| info.id);
+        infos
+    }
+
+    /// Opens a state, empty until it is restored.
+    ///
+    /// # Errors
+    /// `Invalid` if a state of this name is open already; `Incompatible` if the operator's keys are
+    /// of another type, a type cannot be traced, or the snapshot to be restored holds a state of
+    /// this name with another kind or other key types.
+    pub fn open<D: HeapDescriptor>(&mut self, descriptor: D) -> Result<Handle<D::State>> {
+        let name = descriptor.name().to_owned();
+        if self.slots.iter().any(|slot| slot.info.name == name) {
+            let message = format!("state={name} is open already: use the handle from then");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let key = key_info::<D::Key>()?;
+        let stored_key = self.stored.as_ref().and_then(|stored| stored.key.as_ref());
+        if let Some(known) = self.key.as_ref().or(stored_key).filter(|known| **known != key) {
+            let uid = &self.uid;
+            let message = format!(
+                "operator={uid}: keys are {:?} by codec={}, not {:?} by codec={} as state={name} asks",
+                known.schema, known.codec, key.schema, key.codec
+            );
+            return Err(Error::new(ErrorKind::Incompatible, message));
+        }
+        let info = descriptor.info(self.ids.of(&name))?;
+        if let Some(stored) = self.stored_state(&name) {
+            check_stored(&info, stored)?;
+        }
+        let state = Box::new(descriptor.build(info.id, self.range)?);
+        self.key = Some(key);
+        self.slots.push(Slot { info, state });
+        Ok(Handle { index: self.slots.len() - 1, state: PhantomData })
+    }
+
+    fn stored_state(&self, name: &str) -> Option<&StateInfo> {
+        self.stored.as_ref()?.states.iter().find(|state| state.name == name)
+    }
+
+    /// The state behind a handle, to read or write.
+    ///
+    /// # Errors
+    /// `Poisoned` after an I/O error, until the backend is restored; `Invalid` for a handle of
+    /// another backend.
+    #[inline]
+    pub fn state<S: KeyedState>(&mut self, handle: Handle<S>) -> Result<&mut S> {
+        if let Some(why) = &self.poisoned {
+            return Err(Error::new(ErrorKind::Poisoned, why.as_str()));
+        }
+        let slot = self.slots.get_mut(handle.index);
+        let state = slot.and_then(|slot| {
+            let any: &mut dyn Any = &mut *slot.state;
+            any.downcast_mut()
+        });
+        state.ok_or_else(|| Error::new(ErrorKind::Invalid, "a handle of another backend"))
+    }
+
+    /// All states as they are now, ids ascending. Changes are counted from here for the next
+    /// capture. Costs the same whatever the number of entries.
+    ///
+    /// # Errors
+    /// `Poisoned` after an I/O error, until the backend is restored.
+    pub fn capture(&mut self) -> Result<Vec<Arc<dyn StateCapture>>> {
+        if let Some(why) = &self.poisoned {
+            return Err(Error::new(ErrorKind::Poisoned, why.as_str()));
+        }
+        let mut captures: Vec<_> =
+            self.slots.iter_mut().map(|slot| slot.state.capture_state()).collect();
+        captures.sort_unstable_by_key(|capture| capture.id());
+        Ok(captures)
+    }
+
+    /// The current time for states with TTL, in milliseconds.
+    pub fn set_time_ms(&mut self, now_ms: i64) {
+        for slot in &mut self.slots {
+            slot.state.set_time_ms(now_ms);
+        }
+    }
+
+    /// Every call fails with `Poisoned` and `why` from here on.
+    pub fn poison(&mut self, why: impl Into<String>) {
+        self.poisoned = Some(why.into());
+    }
+
+    /// Makes every open state ready to be restored, and says whether values will be migrated: the
+    /// runs that they are restored from then hold another shape than the states from now on.
+    ///
+    /// # Errors
+    /// `Incompatible` if the snapshot holds a state that is not open, or of a shape that cannot be
+    /// migrated.
+    pub fn begin_restore(&mut self) -> Result<bool> {
+        let Some(stored) = &self.stored else { return Ok(false) };
+        let mut migrates = false;
+        for state in stored.states.iter().filter(|state| state.kind.is_keyed()) {
+            let Some(slot) = self.slots.iter_mut().find(|slot| slot.info.name == state.name) else {
+                let message = format!(
+                    "operator={}: the snapshot holds state={} ({}), which is not open: open it, or \
+                     drop it from the snapshot first",
+                    self.uid, state.name, state.kind
+                );
+                return Err(Error::new(ErrorKind::Incompatible, message));
+            };
+            migrates |= slot.info.value != state.value;
+            slot.state.begin_restore(state)?;
+        }
+        Ok(migrates)
+    }
+
+    /// The open states by id.
+    pub fn states_mut(&mut self) -> impl Iterator<Item = (u32, &mut dyn KeyedState)> {
+        self.slots.iter_mut().map(|slot| (slot.info.id, &mut *slot.state))
+    }
+
+    /// Ends a restore: what was restored does not count as changed.
+    pub fn end_restore(&mut self) {
+        for slot in &mut self.slots {
+            slot.state.end_restore();
+        }
+        self.stored = None;
+    }
+}
+
+impl<K: Key, V: Clone + Send + Sync + 'static, N: Key> HeapDescriptor for ValueDescriptor<K, V, N> {
+    type State = ValueState<K, N, V>;
+
+    fn build(self, id: u32, range: KeyGroupRange) -> Result<Self::State> {
+        ValueState::with_codec(id, range, self.codec)
+    }
+}

@@ -1,0 +1,115 @@
+//! Descriptors: name, kind and types of a state, from which any backend can open it.
+
+use crate::format::manifest::{StateInfo, StateKind, TypeInfo};
+use crate::format::record::Extra;
+use crate::format::{Bincode, Key, ValueCodec};
+use crate::{Error, ErrorKind, Result};
+use serde::{Serialize, de::DeserializeOwned};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// What can be said of a state before there is a backend.
+pub trait Described {
+    /// The keys of the operator.
+    type Key: Key;
+
+    /// The name: unique within the operator.
+    fn name(&self) -> &str;
+
+    /// What a manifest says of the state, with numeric id `id`.
+    ///
+    /// # Errors
+    /// `Incompatible` if a key type has no deterministic encoding or a type cannot be traced.
+    fn info(&self, id: u32) -> Result<StateInfo>;
+}
+
+/// Describes a state of one value per key `K` and namespace `N` (`()`: none).
+pub struct ValueDescriptor<K, V, N = ()> {
+    pub(crate) name: String,
+    pub(crate) codec: Arc<dyn ValueCodec<V>>,
+    types: PhantomData<fn(K, N)>,
+}
+
+impl<K, V: Serialize + DeserializeOwned + 'static, N> ValueDescriptor<K, V, N> {
+    /// A value state called `name`; values are written by [`Bincode`].
+    pub fn new(name: impl Into<String>) -> Self {
+        Self::with_codec(name, Bincode)
+    }
+}
+
+impl<K, V, N> ValueDescriptor<K, V, N> {
+    /// A value state called `name` whose values are written by `codec`.
+    pub fn with_codec(name: impl Into<String>, codec: impl ValueCodec<V> + 'static) -> Self {
+        Self { name: name.into(), codec: Arc::new(codec), types: PhantomData }
+    }
+}
+
+impl<K: Key, V, N: Key> Described for ValueDescriptor<K, V, N> {
+    type Key = K;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn info(&self, id: u32) -> Result<StateInfo> {
+        let name = self.name.clone();
+        let (namespace, value) = (namespace_info::<N>()?, Some(self.codec.info()?));
+        let kind = StateKind::Value;
+        Ok(StateInfo {
+            id,
+            name,
+            kind,
+            namespace,
+            user_key: None,
+            value,
+            ttl: None,
+            extra: Extra::new(),
+        })
+    }
+}
+
+/// What a manifest says of a key type.
+///
+/// # Errors
+/// `Incompatible` if it has no deterministic encoding.
+pub(crate) fn key_info<K: Key>() -> Result<TypeInfo> {
+    K::check()?;
+    Ok(TypeInfo { codec: K::codec(), schema: K::schema() })
+}
+
+/// The same of a namespace; `()` is none.
+pub(crate) fn namespace_info<N: Key>() -> Result<Option<TypeInfo>> {
+    let info = key_info::<N>()?;
+    Ok((info.schema != crate::format::Schema::Unit).then_some(info))
+}
+
+/// Whether a state called for as `asked` can be restored from what was stored as `stored`: same
+/// kind and key types; values may still be migrated.
+///
+/// # Errors
+/// `Incompatible`, naming the difference.
+pub(crate) fn check_stored(asked: &StateInfo, stored: &StateInfo) -> Result<()> {
+    let differs = |what: &str, was: String, is: String| {
+        let name = &asked.name;
+        let message = format!("state={name}: {what} is {was} in the snapshot, not {is}");
+        Err(Error::new(ErrorKind::Incompatible, message))
+    };
+    let text = |info: &Option<TypeInfo>| match info {
+        Some(info) => format!("{:?} by codec={}", info.schema, info.codec),
+        None => "none".to_owned(),
+    };
+    if asked.kind != stored.kind {
+        return differs("kind", stored.kind.to_string(), asked.kind.to_string());
+    }
+    if asked.namespace != stored.namespace {
+        return differs("namespace", text(&stored.namespace), text(&asked.namespace));
+    }
+    if asked.user_key != stored.user_key {
+        return differs("user key", text(&stored.user_key), text(&asked.user_key));
+    }
+    if asked.ttl.is_some() != stored.ttl.is_some() {
+        let text = |is: bool| if is { "with TTL" } else { "without TTL" }.to_owned();
+        return differs("it", text(stored.ttl.is_some()), text(asked.ttl.is_some()));
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Numeric ids of states: what stands for a state's name in runs.
+
+use crate::format::manifest::StateInfo;
+use std::collections::BTreeMap;
+
+/// The ids of an operator's states: those of a snapshot, then hashes of names.
+///
+/// An id stays with its state for as long as any snapshot descends from the first that held it,
+/// so that runs written before a rename, or before other states came or went, are still read.
+#[derive(Debug, Default)]
+pub(crate) struct StateIds {
+    by_name: BTreeMap<String, u32>,
+}
+
+impl StateIds {
+    /// The ids that stand in a snapshot.
+    pub(crate) fn stored(states: &[StateInfo]) -> Self {
+        Self { by_name: states.iter().map(|state| (state.name.clone(), state.id)).collect() }
+    }
+
+    /// The id of the state `name`, from now on taken.
+    pub(crate) fn of(&mut self, name: &str) -> u32 {
+        if let Some(id) = self.by_name.get(name) {
+            return *id;
+        }
+        let taken = |id: u32| self.by_name.values().any(|other| *other == id);
+        let mut id = crate::format::digest::Digest::of(name.as_bytes()).0[..4]
+            .iter()
+            .fold(0, |id, byte| id << 8 | u32::from(*byte));
+        // Two names can meet in 32 bits; ids of a snapshot come first, so nothing stored moves.
+        while taken(id) {
+            id = id.wrapping_add(1);
+        }
+        self.by_name.insert(name.to_owned(), id);
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_stable_distinct_and_taken_from_a_snapshot_first() {
+        let mut ids = StateIds::default();
+        let (a, b) = (ids.of("a"), ids.of("b"));
+        assert_ne!(a, b);
+        assert_eq!((ids.of("a"), StateIds::default().of("a")), (a, a));
+
+        // "b" was stored with the id that "a" would get.
+        let mut ids = StateIds { by_name: [("b".to_owned(), a)].into() };
+        assert_eq!((ids.of("a"), ids.of("b")), (a.wrapping_add(1), a));
+    }
+}
