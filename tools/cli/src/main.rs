@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod cmd;
+#[allow(dead_code)]
+mod demo;
 mod file;
 mod outcome;
 

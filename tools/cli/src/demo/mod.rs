@@ -1,0 +1,4 @@
+//! `esker demo`: a job on real input that is killed again and again, and loses nothing.
+
+mod flights;
+mod recount;
