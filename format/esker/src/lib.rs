@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+pub mod canonical;
 pub mod codec;
 pub mod composite;
 pub mod digest;
@@ -11,6 +12,7 @@ mod dirs;
 mod error;
 pub mod frame;
 pub mod key_group;
+pub mod list;
 pub mod manifest;
 pub mod name;
 pub mod part;
