@@ -125,10 +125,10 @@ fn walk(folder: &Path, below: &str, found: &mut Vec<Leftover>) -> Result<()> {
         let Ok(kind) = entry.file_type() else { continue };
         if kind.is_dir() {
             walk(&entry.path(), &format!("{below}{file_name}/"), found)?;
-        } else if let Some(name) = staged_for(&file_name) {
-            if let Ok(name) = RelativeName::new(format!("{below}{name}")) {
-                found.push(Leftover { name, path: entry.path() });
-            }
+        } else if let Some(name) = staged_for(&file_name)
+            && let Ok(name) = RelativeName::new(format!("{below}{name}"))
+        {
+            found.push(Leftover { name, path: entry.path() });
         }
     }
     Ok(())

@@ -167,8 +167,14 @@ fn a_put_that_fails_in_any_call_leaves_no_half_file() {
         let (_folder, store) = local();
         let (fault, store) = faulty(store);
         fault.fail_at(number, when);
+        let aborts = Arc::new(Mutex::new(0));
+        let seen = Arc::clone(&aborts);
+        fault.on_call(move |call| {
+            *seen.lock().unwrap() += u32::from(call.operation == Operation::Abort);
+        });
         let error = block_on(store.put(&name("x"), bytes.clone())).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Retry);
+        assert_eq!(*aborts.lock().unwrap(), u32::from(number > 1), "abandoned at once");
         assert_eq!(block_on(store.leftovers()).unwrap(), [], "call={number} {when:?}");
         let there = (number, when) == (4, When::After);
         assert_eq!(block_on(store.head(&name("x"))).unwrap().is_some(), there);
