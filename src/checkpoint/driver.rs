@@ -208,14 +208,19 @@ async fn act(store: &Store, action: &Action, attempts: &mut Attempts) -> Result<
         Action::Create(sequence, bytes) => {
             let created =
                 store.create(&log_name(*sequence)?, Bytes::copy_from_slice(bytes)).await?;
-            match created {
-                Created::Created => Ok(Fact::Created),
-                Created::AlreadyExists => Ok(Fact::AlreadyExists),
+            let fact = match created {
+                Created::Created => return Ok(Fact::Created),
+                Created::AlreadyExists => Fact::AlreadyExists,
                 Created::Unknown(error) => {
                     attempts.failed(error).await?;
-                    Ok(Fact::Unknown)
+                    Fact::Unknown
                 }
-            }
+            };
+            // The record may be there, yet its folder not synced: it failed in between, or is
+            // another's that is about to sync it. What is read back must be durable.
+            let folder = log_folder()?;
+            retried(|| store.sync_folder(&folder)).await?;
+            Ok(fact)
         }
         Action::Done | Action::Fenced | Action::Refused(_) => {
             Err(log_error(LogError::Unexpected("none"), store))

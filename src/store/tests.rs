@@ -32,6 +32,13 @@ async fn exercise(store: &Store) -> Result<()> {
         (short.kind(), short.path().unwrap().ends_with("small")),
         (ErrorKind::Corrupt, true)
     );
+    for range in [11..12, 10..u64::MAX, 9..11, 11..11] {
+        let short = store.get_range(&small, range.clone()).await.unwrap_err();
+        assert_eq!(short.kind(), ErrorKind::Corrupt, "{range:?}");
+        let short = store.get_ranges(&small, &[0..1, range]).await.unwrap_err();
+        assert_eq!(short.kind(), ErrorKind::Corrupt);
+    }
+    assert_eq!(store.get_range(&small, 10..10).await?, Some(Bytes::new()));
     assert_eq!(store.get_within(&small, 9).await.unwrap_err().kind(), ErrorKind::Corrupt);
     assert!(store.get_within(&small, 10).await?.is_some());
 
