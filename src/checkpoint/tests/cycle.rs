@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::fault::When;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a run got as far as.
 #[derive(Debug, Default)]
@@ -139,6 +140,49 @@ fn a_folder_holds_nothing_but_what_is_reached_after_a_restart() {
         assert!(path(&ahead).exists() && path("mine#1").exists());
         assert!(!path("shared/2").exists() && !path("chk-9-2").exists(), "empty folders go");
         assert!(path("chk-3-1").exists());
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// Counts how often a manifest is read.
+#[derive(Default)]
+struct Counting(AtomicU64);
+
+#[async_trait]
+impl ReferenceSource for Counting {
+    async fn references(&self, store: &Store, published: &Published) -> Result<Names> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Lines.references(store, published).await
+    }
+}
+
+#[test]
+fn a_new_owner_reads_a_manifest_once_and_re_uses_what_it_reaches() {
+    let (_, store) = memory();
+    block_on(async {
+        let mut job = claim(&store).await?;
+        let first = checkpoint(&mut job, 1, &[]).await?;
+        let second = checkpoint(&mut job, 2, std::slice::from_ref(&first)).await?;
+        for foreign in ["savepoints/a/_metadata", "mine"] {
+            put(&store, &name(foreign), b"not the job's").await?;
+        }
+
+        let source = Arc::new(Counting::default());
+        let mut job = Job::claim(store.clone(), source.clone()).await?;
+        assert_eq!(job.sweep().await?, Swept::default());
+        checkpoint(&mut job, 3, std::slice::from_ref(&second)).await?;
+        job.retain(&keep(1)).await?;
+        job.sweep().await?;
+        assert_eq!(source.0.load(Ordering::Relaxed), 2);
+        let left = ["savepoints/a/_metadata", "mine", "shared/2/3-0-ab.run", second.as_str()];
+        let expected = left.into_iter().map(name).chain([manifest_name(3, 2)?]).collect();
+        assert_eq!(files(&store).await, expected);
+
+        // It is condemned: no checkpoint gets it back.
+        job.begin(4, Some(3))?;
+        let (published, names, _) = write(&job, 4, &[first]).await?;
+        assert_eq!(job.publish(published, names).await.unwrap_err().kind(), ErrorKind::Invalid);
         Ok(())
     })
     .unwrap();

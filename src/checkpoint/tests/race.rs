@@ -101,6 +101,31 @@ fn a_paused_publish_of_a_fenced_owner_never_counts() {
 }
 
 #[test]
+fn data_that_a_fenced_owner_writes_late_goes_with_the_next_sweep() {
+    let (_, store) = memory();
+    block_on(async {
+        let (fault, slow) = faulty(&store);
+        let mut old = claim(&slow).await?;
+        old.begin(1, None)?;
+        fault.pause_puts();
+        let mut new;
+        let (published, names, _) = {
+            let mut writing = pin!(write(&old, 1, &[]));
+            assert!(until_waiting(writing.as_mut()).is_pending());
+            new = claim(&store).await?;
+            assert_eq!(new.sweep().await?, Swept::default());
+            fault.release_puts();
+            writing.await?
+        };
+        assert_eq!(old.publish(published, names).await.unwrap_err().kind(), ErrorKind::Fenced);
+        assert_eq!(new.sweep().await?.file_count, 2);
+        check_exact(&store).await;
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_dropped_publish_is_settled_by_the_next_call() {
     let (_, store) = memory();
     block_on(async {
