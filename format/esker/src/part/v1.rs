@@ -67,6 +67,7 @@ impl Part {
     }
 
     pub(super) fn into_part(self) -> Result<super::Part> {
+        dirs::check_table(&self.dirs)?;
         let runs = self.runs.into_iter().map(|run| run.into_run(&self.dirs));
         let states = self.states.into_iter().map(PartState::into_state);
         Ok(super::Part {
