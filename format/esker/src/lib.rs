@@ -10,6 +10,7 @@ pub mod digest;
 mod error;
 pub mod frame;
 pub mod key_group;
+pub mod list;
 pub mod manifest;
 pub mod name;
 pub mod part;

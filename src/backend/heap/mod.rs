@@ -1,9 +1,13 @@
 //! State on the heap, in copy-on-write versions.
 mod address;
+mod list;
 mod rows;
 mod state;
 pub mod table;
+#[cfg(test)]
+mod testing;
 mod value;
 
+pub use list::{ListCapture, ListState, ListView};
 pub use state::KeyedState;
 pub use value::{ValueCapture, ValueState};
