@@ -1,6 +1,7 @@
 //! State on the heap, in copy-on-write versions.
 mod address;
 mod list;
+mod map;
 mod rows;
 mod state;
 pub mod table;
@@ -9,5 +10,6 @@ mod testing;
 mod value;
 
 pub use list::{ListCapture, ListState, ListView};
+pub use map::{MapCapture, MapIter, MapState, MapView};
 pub use state::KeyedState;
 pub use value::{ValueCapture, ValueState};
