@@ -9,7 +9,7 @@ use foldhash::quality::{RandomState, SeedableRandomState};
 use std::hash::BuildHasher;
 
 /// Key and namespace, as the tables of keyed state hold them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Address<K, N> {
     pub(super) key: K,
     pub(super) namespace: N,
