@@ -1,9 +1,17 @@
 //! State on the heap, in copy-on-write versions.
+mod access;
 mod address;
+mod aggregating;
+mod reducing;
 mod rows;
 mod state;
 pub mod table;
+#[cfg(test)]
+mod testing;
 mod value;
 
+pub use access::ValueAccess;
+pub use aggregating::{Aggregate, AggregatingState, MergeAggregate};
+pub use reducing::ReducingState;
 pub use state::KeyedState;
 pub use value::{ValueCapture, ValueState};
