@@ -1,8 +1,11 @@
 //! State on the heap, in copy-on-write versions.
+mod access;
 mod address;
+mod aggregating;
 mod backend;
 mod list;
 mod map;
+mod reducing;
 mod rows;
 mod state;
 pub mod table;
@@ -10,8 +13,11 @@ pub mod table;
 mod testing;
 mod value;
 
+pub use access::ValueAccess;
+pub use aggregating::{Aggregate, AggregatingState, MergeAggregate};
 pub use backend::{Handle, HeapBackend, HeapDescriptor};
 pub use list::{ListCapture, ListState, ListView};
 pub use map::{MapCapture, MapIter, MapState, MapView};
+pub use reducing::ReducingState;
 pub use state::KeyedState;
 pub use value::{ValueCapture, ValueState};

@@ -99,3 +99,12 @@ pub(super) fn restored<S: KeyedState, C>(
     }
     of_fulls
 }
+
+/// The subtask that a record of `key` goes to.
+pub(super) fn owner<'a, S>(states: &'a mut [S], key: &impl Key) -> &'a mut S {
+    let group = key.with_encoded(KeyGroup::of);
+    let parallelism = states.len() as u32;
+    let owns =
+        |index: &u32| KeyGroupRange::of_subtask(*index, parallelism).unwrap().contains(group);
+    &mut states[(0..parallelism).find(owns).unwrap() as usize]
+}
