@@ -15,49 +15,48 @@ pub const LARGE_KEY_LEN_BYTES_MAX: usize = 64;
 /// What a kept key goes without: the state's id.
 const STATE_LEN_BYTES: usize = 4;
 
-/// Numbered counts of which most are zero, and only the others are written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counts<const N: usize>(pub [u64; N]);
-
-impl<const N: usize> Default for Counts<N> {
-    fn default() -> Self {
-        Self([0; N])
-    }
+/// Counts by number below `N`; only those that are not zero are held, so that memory follows what
+/// was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts<const N: usize> {
+    /// Number and count, numbers ascending, no count zero.
+    pairs: Vec<(u8, u64)>,
 }
 
 impl<const N: usize> Counts<N> {
     /// The counts that are not zero, with their numbers, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (u8, u64)> + '_ {
-        (0_u8..).zip(self.0).filter(|(_, count)| *count > 0)
+        self.pairs.iter().copied()
     }
 
     /// The counts of `pairs`; `None` if a number is too high or does not ascend, or a count is 0.
-    pub(crate) fn of(pairs: impl IntoIterator<Item = (u8, u64)>) -> Option<Self> {
-        let (mut counts, mut next) = (Self::default(), 0);
-        for (number, count) in pairs {
-            let slot = counts.0.get_mut(usize::from(number))?;
-            if number < next || count == 0 {
-                return None;
-            }
-            (*slot, next) = (count, number + 1);
-        }
-        Some(counts)
+    pub(crate) fn of(pairs: Vec<(u8, u64)>) -> Option<Self> {
+        let ascend = pairs.is_sorted_by(|a, b| a.0 < b.0);
+        let fit = pairs.iter().all(|(number, count)| usize::from(*number) < N && *count > 0);
+        (ascend && fit).then_some(Self { pairs })
     }
 
+    /// Adds to a count; from the end, as entries come in order of key group.
     #[inline]
-    fn add(&mut self, number: usize, count: u64) {
-        // Callers stay below N; a panic would be worse than a count too few.
-        if let Some(slot) = self.0.get_mut(number) {
-            *slot = slot.saturating_add(count);
+    fn add(&mut self, number: u8, count: u64) {
+        match self.pairs.iter_mut().rev().find(|pair| pair.0 <= number) {
+            Some(pair) if pair.0 == number => pair.1 = pair.1.saturating_add(count),
+            _ => self.insert(number, count),
         }
+    }
+
+    #[cold]
+    fn insert(&mut self, number: u8, count: u64) {
+        let at = self.pairs.partition_point(|pair| pair.0 < number);
+        self.pairs.insert(at, (number, count));
     }
 
     fn merge(&mut self, other: &Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(slot, count)| *slot = slot.saturating_add(count));
+        other.iter().for_each(|(number, count)| self.add(number, count));
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(self.iter().count() as u8);
+        out.push(self.pairs.len() as u8);
         for (number, count) in self.iter() {
             out.push(number);
             put_varint(out, count);
@@ -65,9 +64,16 @@ impl<const N: usize> Counts<N> {
     }
 
     fn decode(cursor: &mut Cursor<'_>) -> Result<Self> {
-        let pairs = (0..cursor.u8()?).map(|_| Ok((cursor.u8()?, cursor.varint()?)));
-        let pairs = pairs.collect::<Result<Vec<_>>>()?;
-        Self::of(pairs).ok_or_else(|| cursor.corrupt("counts are zero or do not ascend"))
+        let refused = "counts are too many, zero or do not ascend";
+        let len = usize::from(cursor.u8()?);
+        if len > N {
+            return Err(cursor.corrupt(refused));
+        }
+        let mut pairs = Vec::with_capacity(len);
+        for _ in 0..len {
+            pairs.push((cursor.u8()?, cursor.varint()?));
+        }
+        Self::of(pairs).ok_or_else(|| cursor.corrupt(refused))
     }
 }
 
@@ -121,8 +127,8 @@ pub struct StateStats {
 }
 
 #[inline]
-fn bucket(len_bytes: usize) -> usize {
-    ((usize::BITS - len_bytes.leading_zeros()) as usize).min(SIZE_BUCKETS - 1)
+fn bucket(len_bytes: usize) -> u8 {
+    ((usize::BITS - len_bytes.leading_zeros()) as usize).min(SIZE_BUCKETS - 1) as u8
 }
 
 impl StateStats {
@@ -138,7 +144,9 @@ impl StateStats {
         self.value_sizes.add(bucket(value.len()), 1);
         // The high byte of the key group follows the state's id; a slice is its upper six bits.
         let slice = key.get(STATE_LEN_BYTES).map_or(0, |byte| byte >> 2);
-        self.slices.add(slice.into(), len_bytes);
+        if len_bytes > 0 {
+            self.slices.add(slice, len_bytes);
+        }
         let full = self.largest.len() == LARGEST_MAX;
         if !full || self.largest.last().is_some_and(|least| least.len_bytes() < len_bytes) {
             self.keep(key, value.len());
