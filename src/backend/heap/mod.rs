@@ -8,10 +8,12 @@ mod state;
 pub mod table;
 #[cfg(test)]
 mod testing;
+mod timer;
 mod value;
 
 pub use access::ValueAccess;
 pub use aggregating::{Aggregate, AggregatingState, MergeAggregate};
 pub use reducing::ReducingState;
 pub use state::KeyedState;
+pub use timer::{TimeDomain, TimerCapture, TimerState};
 pub use value::{ValueCapture, ValueState};
