@@ -11,6 +11,7 @@ mod state;
 pub mod table;
 #[cfg(test)]
 mod testing;
+mod timer;
 mod value;
 
 pub use access::ValueAccess;
@@ -20,4 +21,5 @@ pub use list::{ListCapture, ListState, ListView};
 pub use map::{MapCapture, MapIter, MapState, MapView};
 pub use reducing::ReducingState;
 pub use state::KeyedState;
+pub use timer::{TimeDomain, TimerCapture, TimerState};
 pub use value::{ValueCapture, ValueState};
