@@ -57,6 +57,16 @@ impl Error {
         self.path = Some(path.into());
         self
     }
+
+    /// The same error, caused by `source`.
+    #[must_use]
+    pub(crate) fn with_source(
+        mut self,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
 }
 
 impl From<FormatError> for Error {

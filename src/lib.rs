@@ -4,9 +4,11 @@
 pub mod backend;
 pub mod checkpoint;
 mod error;
+pub mod store;
 
 pub use error::{Error, ErrorKind, Result};
 pub use esker_format as format;
+pub use store::{Store, block_on};
 
 /// Keeps the code in README.md true.
 #[cfg(doctest)]

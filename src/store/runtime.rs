@@ -1,0 +1,92 @@
+//! The one thread that drives I/O and timers for callers without an async runtime.
+//!
+//! `object_store` does a local file's I/O on tokio's blocking pool where a tokio runtime is entered,
+//! and otherwise inline, so that without a runtime it works but never overlaps two transfers; cloud
+//! stores need tokio's reactor in any case. So the blocking forms enter a small runtime of their
+//! own, started on first use.
+
+use crate::{Error, ErrorKind, Result};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle};
+
+/// How many threads may block on files at once, for callers without a runtime.
+const BLOCKING_THREAD_COUNT_MAX: usize = 16;
+
+/// Wakes the thread that is parked in [`block_on`].
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs `future` to its end on this thread, which needs no runtime: its I/O is driven by esker's.
+///
+/// Inside a runtime it blocks the calling thread, and with it whatever else that thread should be
+/// doing, but it cannot deadlock on that runtime, current-thread ones included: prefer the async
+/// form there.
+///
+/// # Errors
+/// Those of the future, and `Retry` if the thread cannot be started.
+pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let _entered = handle()?.enter();
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(result) => return result,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// Waits for `duration`, under any executor: the caller's runtime may have no timers.
+pub(crate) async fn sleep(duration: Duration) -> Result<()> {
+    let slept = handle()?.spawn(async move { tokio::time::sleep(duration).await });
+    slept.await.map_err(|error| {
+        Error::new(ErrorKind::Retry, "the timer of the I/O thread failed").with_source(error)
+    })
+}
+
+/// Runs `work`, which blocks, on the caller's blocking pool or, without one, on esker's.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let handle = match Handle::try_current() {
+        Ok(current) => current,
+        Err(_) => handle()?,
+    };
+    handle.spawn_blocking(work).await.map_err(|error| {
+        Error::new(ErrorKind::Retry, "blocking work did not end").with_source(error)
+    })
+}
+
+fn handle() -> Result<Handle> {
+    static HANDLE: OnceLock<std::io::Result<Handle>> = OnceLock::new();
+    match HANDLE.get_or_init(start) {
+        Ok(handle) => Ok(handle.clone()),
+        Err(error) => {
+            Err(Error::new(ErrorKind::Retry, format!("cannot start the I/O thread: {error}")))
+        }
+    }
+}
+
+fn start() -> std::io::Result<Handle> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREAD_COUNT_MAX)
+        .thread_name("esker-io-file")
+        .build()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("esker-io".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    Ok(handle)
+}
