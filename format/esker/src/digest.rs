@@ -60,6 +60,54 @@ impl From<Digest> for String {
     }
 }
 
+/// A digest in the JSON of parts and manifests: 43 characters of unpadded base64url, as hundreds of
+/// them stand in one file.
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct ShortDigest(pub(crate) Digest);
+
+const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+impl From<ShortDigest> for String {
+    fn from(ShortDigest(Digest(bytes)): ShortDigest) -> Self {
+        let (mut text, mut bits, mut held) = (Self::with_capacity(43), 0_u32, 0_u32);
+        for byte in bytes {
+            bits = (bits << 8) | u32::from(byte);
+            held += 8;
+            while held >= 6 {
+                held -= 6;
+                text.push(char::from(BASE64URL[(bits >> held) as usize & 63]));
+            }
+        }
+        // 256 bits are 42 characters and four bits, which the last one begins with.
+        text.push(char::from(BASE64URL[(bits << 2) as usize & 63]));
+        text
+    }
+}
+
+impl TryFrom<String> for ShortDigest {
+    type Error = FormatError;
+
+    fn try_from(text: String) -> Result<Self> {
+        let refused =
+            || FormatError::corrupt("digest", "a short digest is 43 characters of base64url");
+        let mut bytes = [0; 32];
+        let (mut out, mut bits, mut held) = (bytes.iter_mut(), 0_u32, 0_u32);
+        for c in text.bytes() {
+            let six = BASE64URL.iter().position(|known| *known == c).ok_or_else(refused)?;
+            bits = (bits << 6) | six as u32;
+            held += 6;
+            if held >= 8 {
+                held -= 8;
+                *out.next().ok_or_else(refused)? = (bits >> held) as u8;
+            }
+        }
+        // The two bits left over are zero, so that a digest has one text.
+        let whole = text.len() == 43 && out.next().is_none() && bits & 3 == 0;
+        if whole { Ok(Self(Digest(bytes))) } else { Err(refused()) }
+    }
+}
+
 /// Exactly `N` bytes from `2 * N` lower-case hex digits.
 pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digit = |c: u8| match c {
@@ -100,5 +148,19 @@ mod tests {
         for bad in ["", "é", &good[1..], &good.to_uppercase(), &good.replace('a', "g")] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn short_text_is_base64url_and_has_one_form() {
+        let text = String::from(ShortDigest(Digest::of(b"")));
+        assert_eq!(text, "rxNJufX5oaagQE3qNtzJSZvLJcmtwRK3zJqTyuQfMmI");
+        assert_eq!(ShortDigest::try_from(text.clone()).unwrap().0, Digest::of(b""));
+        let all = ShortDigest(Digest([0xff; 32]));
+        assert_eq!(ShortDigest::try_from(String::from(all)).unwrap().0, all.0);
+        let loose = format!("{}J", &text[..42]);
+        for bad in ["", &text[1..], &format!("{text}A"), &text.replace('u', "+"), &loose] {
+            assert!(ShortDigest::try_from((*bad).to_owned()).is_err(), "{bad}");
+        }
+        assert!(ShortDigest::try_from("A".repeat(1000)).is_err());
     }
 }

@@ -7,6 +7,7 @@ mod bytes;
 pub mod codec;
 pub mod composite;
 pub mod digest;
+mod dirs;
 mod error;
 pub mod frame;
 pub mod key_group;

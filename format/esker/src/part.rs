@@ -3,9 +3,19 @@
 //! A part is a sealed file of the kind `part`. It names the subtask's runs, oldest first, and says
 //! for which key groups each of them counts.
 
+mod check;
+#[cfg(test)]
+pub(crate) mod tests;
+mod v1;
+
 use crate::record::Extra;
-use crate::run::IndexLocation;
-use crate::{Digest, KeyGroupRange, RelativeName};
+use crate::run::{IndexLocation, StateStats};
+use crate::{Digest, FormatError, FormatErrorKind, KeyGroupRange, RelativeName, Result, frame};
+
+/// The newest version of parts that this library reads, and the one that it writes.
+pub const PART_VERSION: u32 = 1;
+/// The kind of sealed file that a part is.
+pub const PART_KIND: &str = "part";
 
 /// What one subtask contributed to a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +66,36 @@ pub struct PartState {
     /// The time, in milliseconds, at which entries with TTL were captured: what is expired by then
     /// does not count.
     pub ttl_time_ms: Option<i64>,
+    /// The counts of all its runs, summed: dead entries and other parts' key groups included.
+    pub stats: StateStats,
     /// Unknown fields.
     pub extra: Extra,
+}
+
+impl Part {
+    /// The bytes of the part's file.
+    ///
+    /// # Errors
+    /// `Invalid` if it is no part that [`decode`](Self::decode) would take.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        check::check(self, FormatErrorKind::Invalid)?;
+        let json = serde_json::to_vec(&v1::Part::of(self)?)
+            .map_err(|error| FormatError::invalid(check::WHAT, error.to_string()))?;
+        Ok(frame::seal(PART_KIND, PART_VERSION, &json))
+    }
+
+    /// The part of a file's bytes.
+    ///
+    /// # Errors
+    /// Those of [`frame::open`], and `Corrupt` if the JSON is no part: bases out of order or
+    /// outside their run's range, an index outside its run, an operator run that is not complete,
+    /// states out of order, a name that leaves its root.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let (_version_1, json) = frame::open(PART_KIND, PART_VERSION, bytes)?;
+        let wire: v1::Part = serde_json::from_slice(json)
+            .map_err(|error| FormatError::corrupt(check::WHAT, error.to_string()))?;
+        let part = wire.into_part()?;
+        check::check(&part, FormatErrorKind::Corrupt)?;
+        Ok(part)
+    }
 }

@@ -4,12 +4,22 @@
 //! codecs and schemas, and the parts, each by digest; sizes and runs stand in the parts. The types
 //! here are what the program works with; `v1` holds the frozen shape of the bytes.
 
+mod check;
+mod parts;
 mod state;
+#[cfg(test)]
+mod tests;
+mod v1;
 
 pub use state::{StateInfo, StateKind, Ttl, TtlUpdate, TypeInfo};
 
 use crate::record::Extra;
-use crate::{Digest, KeyGroupRange, RelativeName};
+use crate::{Digest, FormatError, FormatErrorKind, KeyGroupRange, RelativeName, Result, frame};
+
+/// The newest version of manifests that this library reads, and the one that it writes.
+pub const MANIFEST_VERSION: u32 = 1;
+/// The kind of sealed file that a manifest is.
+pub const MANIFEST_KIND: &str = "metadata";
 
 /// What a snapshot is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,12 +63,40 @@ pub struct Operator {
     pub extra: Extra,
 }
 
+impl Manifest {
+    /// The bytes of `_metadata`.
+    ///
+    /// # Errors
+    /// `Invalid` if it is no manifest that [`decode`](Self::decode) would take.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        check::check(self, FormatErrorKind::Invalid)?;
+        let json = serde_json::to_vec(&v1::Manifest::of(self)?)
+            .map_err(|error| FormatError::invalid(check::WHAT, error.to_string()))?;
+        Ok(frame::seal(MANIFEST_KIND, MANIFEST_VERSION, &json))
+    }
+
+    /// The manifest of a file's bytes.
+    ///
+    /// # Errors
+    /// Those of [`frame::open`], and `Corrupt` if the JSON is no manifest: operators or states out
+    /// of order, a state whose types do not fit its kind, an operator without parts, a name that
+    /// leaves its root.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let (_version_1, json) = frame::open(MANIFEST_KIND, MANIFEST_VERSION, bytes)?;
+        let wire: v1::Manifest = serde_json::from_slice(json)
+            .map_err(|error| FormatError::corrupt(check::WHAT, error.to_string()))?;
+        let manifest = wire.into_manifest()?;
+        check::check(&manifest, FormatErrorKind::Corrupt)?;
+        Ok(manifest)
+    }
+}
+
 impl Operator {
     /// The key groups of part `subtask`.
     ///
     /// # Errors
     /// `Invalid` if there is no such part.
-    pub fn range(&self, subtask: usize) -> crate::Result<KeyGroupRange> {
+    pub fn range(&self, subtask: usize) -> Result<KeyGroupRange> {
         KeyGroupRange::of_subtask(subtask as u32, self.parts.len() as u32)
     }
 }
@@ -77,7 +115,7 @@ impl PartRef {
     ///
     /// # Errors
     /// `Corrupt` if it is too long.
-    pub fn name(&self) -> crate::Result<RelativeName> {
+    pub fn name(&self) -> Result<RelativeName> {
         RelativeName::new(format!("{}/{}.part", self.dir, self.digest))
     }
 }

@@ -21,7 +21,7 @@ pub struct BlockHandle {
 }
 
 /// What a run holds of one state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StateStats {
     /// Entries of every operation.
     pub entries: u64,
@@ -34,6 +34,14 @@ pub struct StateStats {
 }
 
 impl StateStats {
+    /// Adds what another run holds of the state.
+    pub fn merge(&mut self, other: &Self) {
+        self.entries = self.entries.saturating_add(other.entries);
+        self.live = self.live.saturating_add(other.live);
+        self.key_bytes = self.key_bytes.saturating_add(other.key_bytes);
+        self.value_bytes = self.value_bytes.saturating_add(other.value_bytes);
+    }
+
     /// Counts one entry.
     pub fn count(&mut self, op: Op, key: &[u8], value: &[u8]) {
         self.entries += 1;

@@ -143,7 +143,7 @@ fn changes_are_those_since_the_last_capture_alone() {
     state.clear(&5000, &0).unwrap();
     let capture = state.capture();
     let file = run(|writer| capture.write_changes(KeyGroupRange::ALL, writer));
-    let stats = RunReader::open_file(&file).unwrap().index().stats[&7];
+    let stats = RunReader::open_file(&file).unwrap().index().stats[&7].clone();
     assert_eq!((stats.entries, stats.live), (3, 2), "puts of 5 and 7, delete of 6");
     let capture = state.capture();
     let file = run(|writer| capture.write_changes(KeyGroupRange::ALL, writer));

@@ -1,0 +1,165 @@
+//! The frozen shape of version 1 of parts. Never changed once released: a new version gets structs
+//! of its own.
+
+use crate::digest::ShortDigest;
+use crate::dirs::{self, DirTable};
+use crate::record::Extra;
+use crate::run::{FOOTER_LEN_BYTES, IndexLocation, StateStats};
+use crate::{FormatError, FormatErrorKind, KeyGroupRange, Result};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Part {
+    dirs: Vec<String>,
+    runs: Vec<RunRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    operator_run: Option<RunRef>,
+    states: Vec<PartState>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+/// Arrays, not objects: dozens of them stand in one part.
+#[derive(Serialize, Deserialize)]
+struct RunRef(FileRef, IndexRef, u64, (u16, u16), Base);
+
+/// Folder, name, length, digest.
+#[derive(Serialize, Deserialize)]
+struct FileRef(u32, String, u64, ShortDigest);
+
+/// Offset, digest; the index ends where the footer begins.
+#[derive(Serialize, Deserialize)]
+struct IndexRef(u64, ShortDigest);
+
+/// All of the run's range or none of it, or the first and last of each.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Base {
+    Whole(bool),
+    Ranges(Vec<(u16, u16)>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PartState {
+    id: u32,
+    entries: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    earliest_timer_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ttl_time_ms: Option<i64>,
+    stats: Stats,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Stats {
+    entries: u64,
+    live: u64,
+    key_bytes: u64,
+    value_bytes: u64,
+}
+
+impl Part {
+    pub(super) fn of(model: &super::Part) -> Result<Self> {
+        let mut table = DirTable::default();
+        let runs = model.runs.iter().map(|run| RunRef::of(run, &mut table));
+        let runs = runs.collect::<Result<_>>()?;
+        let operator_run = model.operator_run.iter().map(|run| RunRef::of(run, &mut table));
+        let operator_run = operator_run.collect::<Result<Vec<_>>>()?.pop();
+        let states = model.states.iter().map(PartState::of).collect();
+        Ok(Self { dirs: table.dirs, runs, operator_run, states, extra: model.extra.clone() })
+    }
+
+    pub(super) fn into_part(self) -> Result<super::Part> {
+        let runs = self.runs.into_iter().map(|run| run.into_run(&self.dirs));
+        Ok(super::Part {
+            runs: runs.collect::<Result<_>>()?,
+            operator_run: self.operator_run.map(|run| run.into_run(&self.dirs)).transpose()?,
+            states: self.states.into_iter().map(PartState::into_state).collect(),
+            extra: self.extra,
+        })
+    }
+}
+
+fn ends(range: &KeyGroupRange) -> (u16, u16) {
+    (range.first(), range.last())
+}
+
+fn range((first, last): (u16, u16)) -> Result<KeyGroupRange> {
+    KeyGroupRange::new(first, last)
+        .map_err(|error| FormatError { kind: FormatErrorKind::Corrupt, ..error })
+}
+
+impl RunRef {
+    fn of(run: &super::RunRef, table: &mut DirTable) -> Result<Self> {
+        let (dir, name) = table.split(&run.file, run.digest)?;
+        let base = match run.base.as_slice() {
+            [] => Base::Whole(false),
+            [base] if *base == run.range => Base::Whole(true),
+            ranges => Base::Ranges(ranges.iter().map(ends).collect()),
+        };
+        Ok(Self(
+            FileRef(dir, name, run.len_bytes, ShortDigest(run.digest)),
+            IndexRef(run.index.offset, ShortDigest(run.index.digest)),
+            run.entries,
+            ends(&run.range),
+            base,
+        ))
+    }
+
+    fn into_run(self, dirs: &[String]) -> Result<super::RunRef> {
+        let Self(file, index, entries, whole, base) = self;
+        let FileRef(dir, name, len_bytes, ShortDigest(digest)) = file;
+        let IndexRef(offset, ShortDigest(index_digest)) = index;
+        let file = dirs::join(dirs, dir, &name, digest)?;
+        let index_len = len_bytes.checked_sub(offset);
+        let index_len = index_len.and_then(|len| len.checked_sub(FOOTER_LEN_BYTES as u64));
+        let index_len = index_len.ok_or_else(|| {
+            let message = format!("the index does not lie before the footer: file={file}");
+            FormatError::corrupt(super::check::WHAT, message)
+        })?;
+        let whole = range(whole)?;
+        let base = match base {
+            Base::Whole(true) => vec![whole],
+            Base::Whole(false) => vec![],
+            Base::Ranges(ranges) => ranges.into_iter().map(range).collect::<Result<_>>()?,
+        };
+        let index = IndexLocation { offset, len_bytes: index_len, digest: index_digest };
+        Ok(super::RunRef { file, len_bytes, digest, index, range: whole, base, entries })
+    }
+}
+
+impl PartState {
+    fn of(state: &super::PartState) -> Self {
+        let stats = &state.stats;
+        Self {
+            id: state.id,
+            entries: state.entries,
+            earliest_timer_ms: state.earliest_timer_ms,
+            ttl_time_ms: state.ttl_time_ms,
+            stats: Stats {
+                entries: stats.entries,
+                live: stats.live,
+                key_bytes: stats.key_bytes,
+                value_bytes: stats.value_bytes,
+            },
+            extra: state.extra.clone(),
+        }
+    }
+
+    fn into_state(self) -> super::PartState {
+        let Stats { entries, live, key_bytes, value_bytes } = self.stats;
+        super::PartState {
+            id: self.id,
+            entries: self.entries,
+            earliest_timer_ms: self.earliest_timer_ms,
+            ttl_time_ms: self.ttl_time_ms,
+            stats: StateStats { entries, live, key_bytes, value_bytes },
+            extra: self.extra,
+        }
+    }
+}
