@@ -4,6 +4,7 @@
 pub mod backend;
 pub mod checkpoint;
 mod error;
+pub mod snapshot;
 pub mod store;
 
 pub use error::{Error, ErrorKind, Result};

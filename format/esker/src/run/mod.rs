@@ -6,11 +6,13 @@
 //! columns inside a block follow PAX.
 
 mod block;
+mod cursor;
 mod index;
 mod reader;
 mod writer;
 
 pub use block::{Block, Entry};
+pub use cursor::BlockCursor;
 pub use index::{BlockHandle, RunIndex, StateStats};
 pub use reader::{IndexLocation, RunReader};
 pub use writer::{RunOptions, RunSummary, RunWriter};
