@@ -6,6 +6,7 @@
 //! columns inside a block follow PAX.
 
 mod block;
+mod cursor;
 mod filter;
 mod index;
 mod reader;
@@ -13,6 +14,7 @@ mod stats;
 mod writer;
 
 pub use block::{Block, Entry};
+pub use cursor::BlockCursor;
 pub use filter::RunFilter;
 pub use index::{BlockHandle, FilterLocation, RunIndex};
 pub use reader::{IndexLocation, RunReader};

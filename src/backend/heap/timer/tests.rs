@@ -170,7 +170,7 @@ fn changes_are_those_since_the_last_capture_alone() {
     state.register(701, &701, &0).unwrap();
     let capture = state.capture();
     let file = changes(&capture);
-    let stats = esker_format::run::RunReader::open_file(&file).unwrap().index().stats[&5];
+    let stats = esker_format::run::RunReader::open_file(&file).unwrap().index().stats[&5].clone();
     assert_eq!((stats.entries, stats.live), (4, 2), "puts of 2000 and 701, deletes of 0 and 700");
     let none = changes(&state.capture());
     assert!(esker_format::run::RunReader::open_file(&none).unwrap().index().blocks.is_empty());
