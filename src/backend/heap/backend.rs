@@ -1,11 +1,10 @@
 //! The backend of one subtask of an operator: its states, opened by descriptor.
 
 use super::state::KeyedState;
-use super::value::ValueState;
 use crate::backend::StateCapture;
 use crate::format::manifest::{Operator, StateInfo, TypeInfo};
-use crate::format::{Key, KeyGroupRange};
-use crate::state::{Described, StateIds, ValueDescriptor, check_stored, key_info};
+use crate::format::KeyGroupRange;
+use crate::state::{Described, StateIds, check_stored, key_info};
 use crate::{Error, ErrorKind, Result};
 use std::any::Any;
 use std::marker::PhantomData;
@@ -221,13 +220,5 @@ impl HeapBackend {
             slot.state.end_restore();
         }
         self.stored = None;
-    }
-}
-
-impl<K: Key, V: Clone + Send + Sync + 'static, N: Key> HeapDescriptor for ValueDescriptor<K, V, N> {
-    type State = ValueState<K, N, V>;
-
-    fn build(self, id: u32, range: KeyGroupRange) -> Result<Self::State> {
-        ValueState::with_codec(id, range, self.codec)
     }
 }
