@@ -15,7 +15,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static, N: Key> HeapDescriptor for ValueD
     type State = ValueState<K, N, V>;
 
     fn build(self, id: u32, range: KeyGroupRange) -> Result<Self::State> {
-        ValueState::with_codec(id, range, self.codec)
+        ValueState::new(id, range, self.codec)
     }
 }
 
@@ -23,7 +23,7 @@ impl<K: Key, E: Clone + Send + Sync + 'static, N: Key> HeapDescriptor for ListDe
     type State = ListState<K, N, E>;
 
     fn build(self, id: u32, range: KeyGroupRange) -> Result<Self::State> {
-        ListState::with_codec(id, range, self.codec)
+        ListState::new(id, range, self.codec)
     }
 }
 
@@ -37,7 +37,7 @@ where
     type State = MapState<K, N, UK, V>;
 
     fn build(self, id: u32, range: KeyGroupRange) -> Result<Self::State> {
-        MapState::with_codec(id, range, self.codec)
+        MapState::new(id, range, self.codec)
     }
 }
 
@@ -47,7 +47,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static, N: Key> HeapDescriptor
     type State = ReducingState<K, N, V>;
 
     fn build(self, id: u32, range: KeyGroupRange) -> Result<Self::State> {
-        Ok(ReducingState::over(ValueState::with_codec(id, range, self.codec)?, self.reduce))
+        Ok(ReducingState::over(ValueState::new(id, range, self.codec)?, self.reduce))
     }
 }
 
@@ -55,7 +55,7 @@ impl<K: Key, A: Aggregate, N: Key> HeapDescriptor for AggregatingDescriptor<K, A
     type State = AggregatingState<K, N, A>;
 
     fn build(self, id: u32, range: KeyGroupRange) -> Result<Self::State> {
-        Ok(AggregatingState::over(ValueState::with_codec(id, range, self.codec)?, self.aggregate))
+        Ok(AggregatingState::over(ValueState::new(id, range, self.codec)?, self.aggregate))
     }
 }
 

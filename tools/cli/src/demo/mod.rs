@@ -1,5 +1,6 @@
 //! `esker demo`: a job on real input that is killed again and again, and loses nothing.
 
+mod coordinator;
 mod event;
 mod flights;
 mod job;
@@ -8,6 +9,9 @@ mod parent;
 mod plan;
 mod recount;
 mod report;
+mod source;
+mod subtask;
+mod watch;
 
 use crate::outcome::{Outcome, say};
 use parent::{Killed, Runs};
@@ -113,7 +117,8 @@ fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String
     let story = runs.run();
     bar.finish_and_clear();
     let story = story.map_err(|message| format!("{message} (seed {seed}, snapshots in {dir})"))?;
-    let found = crate::snapshot::lines(&savepoint).map_err(|error| format!("the savepoint: {error}"))?;
+    let found =
+        crate::snapshot::lines(&savepoint).map_err(|error| format!("the savepoint: {error}"))?;
     let difference = first_difference(&expected, &found);
     let agree = difference.is_none();
     let shown = if args.json {

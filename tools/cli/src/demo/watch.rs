@@ -18,13 +18,22 @@ pub(super) struct Hold {
     pub(super) done: bool,
 }
 
-/// `store`, whose calls are watched; `row` is the last row read.
-pub(super) fn watched(store: Store, hold: Option<Hold>, row: Arc<AtomicU64>) -> Store {
+/// How far the job is.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// The last row read.
+    pub(super) row: AtomicU64,
+    /// Whether a checkpoint's publish record is being appended.
+    pub(super) publishing: AtomicBool,
+}
+
+/// `store`, whose calls are watched.
+pub(super) fn watched(store: Store, hold: Option<Hold>, progress: Arc<Progress>) -> Store {
     let Some(hold) = hold else { return store };
     let held = AtomicBool::new(false);
     let hook = move |call: &Call| {
-        let is_it = activity(call) == Some(hold.activity)
-            && row.load(Ordering::Relaxed) >= hold.row
+        let is_it = activity(call, &progress) == Some(hold.activity)
+            && progress.row.load(Ordering::Relaxed) >= hold.row
             && !held.swap(true, Ordering::Relaxed);
         if is_it {
             let (path, activity, done) = (call.path.clone(), hold.activity, hold.done);
@@ -37,15 +46,20 @@ pub(super) fn watched(store: Store, hold: Option<Hold>, row: Arc<AtomicU64>) -> 
     };
     store.map_object_store(|objects| {
         let watched = FaultStore::new(objects);
-        if hold.done { watched.on_done(hook) } else { watched.on_call(hook) }
+        if hold.done {
+            watched.on_done(hook)
+        } else {
+            watched.on_call(hook)
+        }
         Arc::new(watched)
     })
 }
 
-fn activity(call: &Call) -> Option<Activity> {
+fn activity(call: &Call, progress: &Progress) -> Option<Activity> {
+    let publishing = progress.publishing.load(Ordering::Relaxed);
     match call.operation {
         Operation::Put | Operation::Complete => Some(Activity::Upload),
-        Operation::Create => Some(Activity::Publish),
+        Operation::Create if publishing => Some(Activity::Publish),
         Operation::Delete => Some(Activity::Sweep),
         _ => None,
     }
