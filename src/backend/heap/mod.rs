@@ -9,6 +9,7 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 mod timer;
+mod ttl;
 mod value;
 
 pub use access::ValueAccess;
@@ -16,4 +17,5 @@ pub use aggregating::{Aggregate, AggregatingState, MergeAggregate};
 pub use reducing::ReducingState;
 pub use state::KeyedState;
 pub use timer::{TimeDomain, TimerCapture, TimerState};
+pub use ttl::{Timed, TimedCodec, TtlConfig, TtlValueCapture, TtlValueState, TtlVisibility};
 pub use value::{ValueCapture, ValueState};

@@ -27,10 +27,12 @@ mod page;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod visit;
 mod walk;
 mod write;
 
 pub use frozen::Frozen;
+pub use visit::Cursor;
 pub use walk::Iter;
 
 use esker_format::KeyGroupRange;
