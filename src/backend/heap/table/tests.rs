@@ -2,6 +2,7 @@
 mod cost;
 mod model;
 mod ownership;
+mod visit;
 
 use super::{Frozen, TableKey};
 use std::collections::BTreeMap;
