@@ -13,6 +13,7 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 mod timer;
+mod ttl;
 mod value;
 
 pub use access::ValueAccess;
@@ -23,4 +24,5 @@ pub use map::{MapCapture, MapIter, MapState, MapView};
 pub use reducing::ReducingState;
 pub use state::KeyedState;
 pub use timer::{TimeDomain, TimerCapture, TimerState};
+pub use ttl::{Timed, TimedCodec, TtlConfig, TtlValueCapture, TtlValueState, TtlVisibility};
 pub use value::{ValueCapture, ValueState};

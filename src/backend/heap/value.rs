@@ -3,7 +3,7 @@
 use super::address::{Address, locate, seed};
 use super::rows::{Removed, Rows, for_pieces};
 use super::state::KeyedState;
-use super::table::{CowTable, Frozen};
+use super::table::{CowTable, Cursor, Frozen};
 use crate::backend::{EntrySink, StateCapture};
 use crate::{Error, ErrorKind, Result};
 use esker_format::composite::CompositeKey;
@@ -119,6 +119,12 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
         Ok(self.table.remove_raw(group, hash, |address| address.is(key, namespace)))
     }
 
+    /// Calls `f` with the next few values; see [`CowTable::visit`].
+    pub(super) fn visit(&self, cursor: &mut Cursor, limit: usize, mut f: impl FnMut(&K, &N, &V)) {
+        self.table
+            .visit(cursor, limit, |address, value| f(&address.key, &address.namespace, value));
+    }
+
     /// The state as it is now. Changes are counted from here for the next capture.
     pub fn capture(&mut self) -> ValueCapture<K, N, V> {
         let frozen = self.table.freeze();
@@ -205,6 +211,24 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueCapture<K, N, V> {
         self.frozen.get(&Address { key: key.clone(), namespace: namespace.clone() })
     }
 
+    /// Writes the values in the key groups of `range` that are `wanted`.
+    pub(super) fn write_where(
+        &self,
+        range: KeyGroupRange,
+        sink: &mut dyn EntrySink,
+        wanted: impl Fn(&V) -> bool,
+    ) -> Result<()> {
+        let mut rows = Rows::new(self.id);
+        for_pieces(self.range, range, self.frozen.len(), |piece| {
+            self.frozen.scan(piece, |address, value| {
+                if wanted(value) {
+                    self.put(&mut rows, address, value);
+                }
+            });
+            rows.flush(sink)
+        })
+    }
+
     fn put(&self, rows: &mut Rows, address: &Address<K, N>, value: &V) {
         rows.add(&address.key, &address.namespace, Op::Put, |out| self.codec.encode(value, out));
     }
@@ -220,11 +244,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> StateCapture for ValueCap
     }
 
     fn write_full(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
-        let mut rows = Rows::new(self.id);
-        for_pieces(self.range, range, self.frozen.len(), |piece| {
-            self.frozen.scan(piece, |address, value| self.put(&mut rows, address, value));
-            rows.flush(sink)
-        })
+        self.write_where(range, sink, |_| true)
     }
 
     fn write_changes(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {

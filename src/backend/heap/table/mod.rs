@@ -28,11 +28,13 @@ mod shape;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod visit;
 mod walk;
 mod write;
 
 pub use frozen::Frozen;
 pub use shared::SharedTable;
+pub use visit::Cursor;
 pub use walk::Iter;
 
 use esker_format::KeyGroupRange;

@@ -3,6 +3,7 @@ mod cost;
 mod model;
 mod ownership;
 mod shared;
+mod visit;
 
 use super::{Frozen, TableKey};
 use std::collections::BTreeMap;

@@ -1,0 +1,257 @@
+//! Value state with TTL.
+
+use super::super::access::ValueAccess;
+use super::super::state::KeyedState;
+use super::super::table::Cursor;
+use super::super::value::{ValueCapture, ValueState};
+use super::{Timed, TimedCodec, TtlConfig, TtlVisibility};
+use crate::backend::{EntrySink, StateCapture};
+use crate::{Error, ErrorKind, Result};
+use esker_format::manifest::{StateInfo, TtlUpdate};
+use esker_format::run::Entry;
+use esker_format::{Key, KeyGroupRange, ValueCodec};
+use std::sync::Arc;
+
+/// One value of type `V` per key `K` and namespace `N` that expires. The time is what
+/// [`set_time_ms`](KeyedState::set_time_ms) last said; 0 at first.
+///
+/// ```
+/// # use esker::backend::heap::{KeyedState, TtlConfig, TtlValueState};
+/// # use esker::format::{KeyGroupRange, Ordered};
+/// let hour = TtlConfig::new(3_600_000);
+/// let mut gates = TtlValueState::<String, (), u32>::new(1, KeyGroupRange::ALL, Ordered, hour)?;
+/// gates.update(&"UA".into(), &(), 7)?;
+/// gates.set_time_ms(3_599_999);
+/// assert_eq!(gates.get(&"UA".into(), &())?, Some(7));
+/// gates.set_time_ms(3_600_000);
+/// assert_eq!(gates.get(&"UA".into(), &())?, None);
+/// # Ok::<(), esker::Error>(())
+/// ```
+pub struct TtlValueState<K: Key, N: Key, V> {
+    values: ValueState<K, N, Timed<V>>,
+    config: TtlConfig,
+    now_ms: i64,
+    /// What the cleaning looks at next.
+    cursor: Cursor,
+}
+
+impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> TtlValueState<K, N, V> {
+    /// An empty state with numeric id `id` for the key groups in `range`; `codec` is that of the
+    /// values alone.
+    ///
+    /// # Errors
+    /// `Incompatible` if the type of key or namespace has no deterministic encoding.
+    pub fn new(
+        id: u32,
+        range: KeyGroupRange,
+        codec: impl ValueCodec<V> + 'static,
+        config: TtlConfig,
+    ) -> Result<Self> {
+        let values = ValueState::new(id, range, TimedCodec(codec))?;
+        Ok(Self { values, config, now_ms: 0, cursor: Cursor::default() })
+    }
+
+    /// How many values there are, those included that have expired and are still there.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// A copy of the value.
+    ///
+    /// # Errors
+    /// `Invalid` for a key outside the owned key groups.
+    pub fn get(&mut self, key: &K, namespace: &N) -> Result<Option<V>> {
+        self.get_with(key, namespace, |value| value.cloned())
+    }
+
+    /// Lets `f` read the value in place. One that has expired is removed.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn get_with<R>(
+        &mut self,
+        key: &K,
+        namespace: &N,
+        f: impl FnOnce(Option<&V>) -> R,
+    ) -> Result<R> {
+        let (config, now_ms) = (self.config, self.now_ms);
+        let is_expired = |timed: &Timed<V>| config.is_expired(timed.time_ms, now_ms);
+        let shown = config.visibility == TtlVisibility::UntilCleanedUp;
+        let result = match config.update {
+            TtlUpdate::ReadAndWrite => self.values.rmw(key, namespace, |slot| {
+                let old = slot.take_if(|timed| is_expired(timed)).filter(|_| shown);
+                match slot {
+                    Some(timed) => {
+                        timed.time_ms = now_ms;
+                        f(Some(&timed.value))
+                    }
+                    None => f(old.as_ref().map(|timed| &timed.value)),
+                }
+            })?,
+            TtlUpdate::Write => {
+                let mut expired = false;
+                let result = self.values.get_with(key, namespace, |timed| {
+                    expired = timed.is_some_and(is_expired);
+                    f(timed.filter(|_| !expired || shown).map(|timed| &timed.value))
+                })?;
+                if expired {
+                    self.values.clear(key, namespace)?;
+                }
+                result
+            }
+        };
+        self.clean()?;
+        Ok(result)
+    }
+
+    /// Sets the value and returns the one before, unless that had expired.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn update(&mut self, key: &K, namespace: &N, value: V) -> Result<Option<V>> {
+        self.rmw(key, namespace, |slot| slot.replace(value))
+    }
+
+    /// Reads, changes, sets or removes the value in one look-up, which counts as a write. What has
+    /// expired is not there.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn rmw<R>(
+        &mut self,
+        key: &K,
+        namespace: &N,
+        f: impl FnOnce(&mut Option<V>) -> R,
+    ) -> Result<R> {
+        let (config, now_ms) = (self.config, self.now_ms);
+        let result = self.values.rmw(key, namespace, |slot| {
+            let live = slot.take().filter(|timed| !config.is_expired(timed.time_ms, now_ms));
+            let mut value = live.map(|timed| timed.value);
+            let result = f(&mut value);
+            *slot = value.map(|value| Timed { time_ms: now_ms, value });
+            result
+        })?;
+        self.clean()?;
+        Ok(result)
+    }
+
+    /// Removes the value and returns it, unless it had expired.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn clear(&mut self, key: &K, namespace: &N) -> Result<Option<V>> {
+        self.rmw(key, namespace, Option::take)
+    }
+
+    /// The state as it is now. Changes are counted from here for the next capture.
+    pub fn capture(&mut self) -> TtlValueCapture<K, N, V> {
+        let values = self.values.capture();
+        TtlValueCapture { values, config: self.config, time_ms: self.now_ms }
+    }
+
+    /// Looks at the next few entries, and removes those that have expired.
+    fn clean(&mut self) -> Result<()> {
+        let limit = self.config.clean_entries_per_call;
+        if limit == 0 {
+            return Ok(());
+        }
+        let mut expired = Vec::new();
+        self.values.visit(&mut self.cursor, limit, |key, namespace, timed| {
+            if self.config.is_expired(timed.time_ms, self.now_ms) {
+                expired.push((key.clone(), namespace.clone()));
+            }
+        });
+        for (key, namespace) in expired {
+            self.values.clear(&key, &namespace)?;
+        }
+        Ok(())
+    }
+}
+
+impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueAccess<K, N, V>
+    for TtlValueState<K, N, V>
+{
+    fn read<R>(&mut self, key: &K, namespace: &N, f: impl FnOnce(Option<&V>) -> R) -> Result<R> {
+        self.get_with(key, namespace, f)
+    }
+
+    fn change<R>(
+        &mut self,
+        key: &K,
+        namespace: &N,
+        f: impl FnOnce(&mut Option<V>) -> R,
+    ) -> Result<R> {
+        self.rmw(key, namespace, f)
+    }
+}
+
+impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for TtlValueState<K, N, V> {
+    fn capture_state(&mut self) -> Arc<dyn StateCapture> {
+        Arc::new(self.capture())
+    }
+
+    fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
+        if stored.ttl.is_none() {
+            let message = format!(
+                "state={} was stored without TTL and is asked for with TTL: its entries have no \
+                 times",
+                stored.name
+            );
+            return Err(Error::new(ErrorKind::Incompatible, message));
+        }
+        self.values.begin_restore(stored)
+    }
+
+    fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
+        KeyedState::apply(&mut self.values, entry)
+    }
+
+    fn end_restore(&mut self) {
+        self.values.end_restore();
+    }
+
+    fn entries(&self) -> u64 {
+        self.values.entries()
+    }
+
+    fn set_time_ms(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+    }
+}
+
+/// A value state with TTL at one moment; it never changes (I4).
+pub struct TtlValueCapture<K: Key, N: Key, V> {
+    values: ValueCapture<K, N, Timed<V>>,
+    config: TtlConfig,
+    time_ms: i64,
+}
+
+impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> StateCapture for TtlValueCapture<K, N, V> {
+    fn id(&self) -> u32 {
+        self.values.id()
+    }
+
+    fn entries(&self) -> u64 {
+        self.values.entries()
+    }
+
+    fn ttl_time_ms(&self) -> Option<i64> {
+        Some(self.time_ms)
+    }
+
+    fn write_full(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
+        self.values.write_where(range, sink, |timed| {
+            !(self.config.clean_full_snapshots
+                && self.config.is_expired(timed.time_ms, self.time_ms))
+        })
+    }
+
+    fn write_changes(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
+        self.values.write_changes(range, sink)
+    }
+}
