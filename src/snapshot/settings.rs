@@ -24,6 +24,8 @@ pub struct SnapshotSettings {
     pub block_len_bytes: usize,
     /// The zstd level of runs.
     pub zstd_level: i32,
+    /// Bits of a run's filter for each key and namespace; 0 for none.
+    pub filter_bits_per_key: u8,
 }
 
 impl Default for SnapshotSettings {
@@ -38,6 +40,7 @@ impl Default for SnapshotSettings {
             pending_max: 3,
             block_len_bytes: run.block_len_bytes,
             zstd_level: run.zstd_level,
+            filter_bits_per_key: run.filter_bits_per_key,
         }
     }
 }
@@ -77,6 +80,10 @@ impl SnapshotSettings {
     }
 
     pub(super) fn run_options(&self) -> RunOptions {
-        RunOptions { block_len_bytes: self.block_len_bytes, zstd_level: self.zstd_level }
+        RunOptions {
+            block_len_bytes: self.block_len_bytes,
+            zstd_level: self.zstd_level,
+            filter_bits_per_key: self.filter_bits_per_key,
+        }
     }
 }
