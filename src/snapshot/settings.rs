@@ -36,7 +36,7 @@ impl Default for SnapshotSettings {
             threads: 2,
             transfers_max: 2,
             merge_factor: 2.5,
-            runs_max: 48,
+            runs_max: 96,
             pending_max: 3,
             block_len_bytes: run.block_len_bytes,
             zstd_level: run.zstd_level,
