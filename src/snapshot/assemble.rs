@@ -32,6 +32,7 @@ pub(super) struct Before {
     pub(super) estimates: Estimates,
     pub(super) range: KeyGroupRange,
     pub(super) states: Vec<PartState>,
+    pub(super) merge_factor: f64,
 }
 
 /// The key groups that adjacent runs, taken together, are a base for.
@@ -120,5 +121,10 @@ fn measure(before: &Before, pieces: &[WrittenPiece], roles: Roles) -> (WriteStat
     if base < all {
         estimates.delta_len_bytes = newest[1] * all / (all - base);
     }
+    // A slice pays all that was due, however large it came out; what changed is due next.
+    if base > 0.0 {
+        estimates.due_len_bytes = 0.0;
+    }
+    estimates.due_len_bytes += before.merge_factor * estimates.delta_len_bytes;
     (stats, estimates)
 }

@@ -15,6 +15,9 @@ use std::ops::Range;
 const SLICE_LEFT_PART: u32 = 16;
 /// What an entry is thought to take, stored, before anything is known.
 const ENTRY_LEN_BYTES: f64 = 12.0;
+/// A slice is at least this part of the state: until so much is due, checkpoints write changes alone.
+/// A round then has no more slices than that, and runs without one are cheap to fold.
+const SLICES_MAX: f64 = 24.0;
 /// How many levels are folded into one, at least and at most.
 const FOLD_LEVELS: (usize, usize) = (4, 16);
 
@@ -25,6 +28,8 @@ pub struct Estimates {
     pub full_len_bytes: f64,
     /// What one checkpoint changes, in all key groups.
     pub delta_len_bytes: f64,
+    /// What is due to be written in full and was not yet.
+    pub due_len_bytes: f64,
     /// How many entries were live when `full_len_bytes` was measured.
     pub entries: u64,
 }
@@ -115,10 +120,13 @@ pub(super) fn plan(
         return Plan { base: range.into(), fold: None };
     }
     let full = estimates.full_len_bytes.max(1.0);
-    let part = settings.merge_factor * estimates.delta_len_bytes / full;
-    let count = (part * f64::from(range.count())).ceil().max(0.0) as u32;
-    let count = count.min(range.count() - range.count() / SLICE_LEFT_PART);
-    let base = slice(runs, range, count);
+    let part = estimates.due_len_bytes / full;
+    let base = if part * SLICES_MAX < 1.0 {
+        Groups::default()
+    } else {
+        let count = (part * f64::from(range.count())).ceil().max(0.0) as u32;
+        slice(runs, range, count.min(range.count() - range.count() / SLICE_LEFT_PART))
+    };
 
     let counts = counting(runs);
     let levels = levels(&counts);

@@ -25,6 +25,7 @@ pub struct SnapshotSettings {
     /// The zstd level of runs.
     pub zstd_level: i32,
     /// Bits of a run's filter per key and namespace; 0 for no filter.
+    /// Bits of a run's filter for each key and namespace; 0 for none.
     pub filter_bits_per_key: u8,
 }
 
@@ -36,7 +37,7 @@ impl Default for SnapshotSettings {
             threads: 2,
             transfers_max: 2,
             merge_factor: 2.5,
-            runs_max: 48,
+            runs_max: 96,
             pending_max: 3,
             block_len_bytes: run.block_len_bytes,
             zstd_level: run.zstd_level,

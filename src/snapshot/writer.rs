@@ -156,8 +156,10 @@ pub async fn write_part(
     let files = Files { store: store.clone(), id, empty_base: (changes - 1, empty_base) };
     let pieces = files.write(&queue, settings).await?;
 
+    let merge_factor = settings.merge_factor;
     let roles = Roles { changes, fold, operator };
-    let mut written = assemble(Before { chain, plan, estimates, range, states }, pieces, roles);
+    let mut written =
+        assemble(Before { chain, plan, estimates, range, states, merge_factor }, pieces, roles);
     written.stats.time = started.elapsed();
     Ok(written)
 }
