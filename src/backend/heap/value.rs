@@ -6,8 +6,9 @@ use esker_format::composite::CompositeKey;
 use esker_format::run::{Entry, Op, RunWriter};
 use esker_format::{Key, KeyGroup, KeyGroupRange, ValueCodec};
 use foldhash::SharedSeed;
-use foldhash::quality::{RandomState, SeedableRandomState};
-use std::hash::BuildHasher;
+use foldhash::fast::FoldHasher;
+use foldhash::quality::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 /// A capture is encoded and sorted in pieces of about this many entries, which bounds its memory.
@@ -42,8 +43,11 @@ impl<K: Key, N: Key> TableKey for Address<K, N> {
 /// The hash of an address by its parts, so that a look-up need not own them.
 #[inline]
 fn hash<K: Key, N: Key>(key: &K, namespace: &N, seed: u64) -> u64 {
-    let state = SeedableRandomState::with_seed(seed, SharedSeed::global_random());
-    state.hash_one((key, namespace))
+    // The seed is a hash itself, so hashbrown's own quick form of foldhash does.
+    let mut hasher = FoldHasher::with_seed(seed, SharedSeed::global_random());
+    key.hash(&mut hasher);
+    namespace.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// One value of type `V` per key `K` and namespace `N` (`()` where there is none).
@@ -83,22 +87,23 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     #[inline]
     fn locate(&self, key: &K, namespace: &N) -> Result<(u16, u64)> {
         let group = key.with_encoded(KeyGroup::of);
-        self.check_group(group)?;
+        if !self.table.range().contains(group) {
+            return Err(self.not_owned(group));
+        }
         Ok((group.0, hash(key, namespace, self.table.seed())))
     }
 
-    fn check_group(&self, group: KeyGroup) -> Result<()> {
+    #[cold]
+    #[inline(never)]
+    fn not_owned(&self, group: KeyGroup) -> Error {
         let range = self.table.range();
-        if range.contains(group) {
-            return Ok(());
-        }
         let (first, last) = (range.first(), range.last());
         let message = format!(
             "key of key group {} does not belong to the subtask of {first}..={last}: route records \
              by KeyGroup::of(encoded key)",
             group.0
         );
-        Err(Error::new(ErrorKind::Invalid, message))
+        Error::new(ErrorKind::Invalid, message)
     }
 
     /// How many values there are.

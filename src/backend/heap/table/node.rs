@@ -5,7 +5,8 @@
 //! of position. A page that shares fewer bits than its node tells apart stands in a run of
 //! neighbouring slots, and the run counts as one reference.
 
-use super::page::{Entry, PAGE_ALIGN, Page};
+use super::arena::Arena;
+use super::page::{PAGE_ALIGN, Page, Place};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -253,30 +254,29 @@ impl<K, V> Link<K, V> {
 
     /// Gives up the caller's reference to a page or to a node `base` bits deep; the last one frees
     /// it with all that it alone holds.
-    pub(super) unsafe fn release(self, base: u32) {
+    pub(super) unsafe fn release(self, base: u32, arena: &Arena) {
         // SAFETY: it is live until its count falls to zero; then nobody else can reach it, and its
         // references to its children are given up once each.
         unsafe {
             if !self.is_node() {
-                return self.page().release();
+                return self.page().release(arena);
             }
             if (*self.refs()).fetch_sub(1, Ordering::Release) != 1 {
                 return;
             }
             fence(Ordering::Acquire);
-            self.for_children(base, |child| child.release(base + self.bits()));
+            self.for_children(base, |child| child.release(base + self.bits(), arena));
             dealloc(self.node_raw(), Self::layout(self.bits()));
         }
     }
 }
 
-/// Where an entry is.
-pub(super) struct Found<K, V> {
-    pub(super) page: Page<K, V>,
-    pub(super) entry: *mut Entry<K, V>,
-    pub(super) slot: usize,
-    /// Whether everything on the path is owned, so that the entry may be changed in place.
-    pub(super) owned: bool,
+/// Where a look-up ends.
+pub(super) enum Search<K, V> {
+    /// At an entry, and whether everything on the path is owned, so that it may be changed in place.
+    Found(Place<K, V>, bool),
+    /// At no entry; at which page, if it is an ordinary one on an owned path, else null.
+    Missing(Link<K, V>),
 }
 
 /// Finds an entry below a root; the root is live, and nobody changes what it holds meanwhile.
@@ -286,7 +286,7 @@ pub(super) unsafe fn find<K, V>(
     position: u64,
     hash: u64,
     eq: &mut impl FnMut(&K) -> bool,
-) -> Option<Found<K, V>> {
+) -> Search<K, V> {
     let (mut link, mut rest, mut owned) = (root, position, true);
     while link.is_node() {
         owned &= link.is_owned();
@@ -296,18 +296,33 @@ pub(super) unsafe fn find<K, V>(
         rest <<= bits;
     }
     if link.is_null() {
-        return None;
+        return Search::Missing(Link::NULL);
     }
     owned &= link.is_owned();
     let page = link.page();
-    // SAFETY: the link is to a live page; its tag says whether it has the usual number of groups,
-    // a constant that makes the common search short.
-    unsafe {
-        let (entry, slot) = if link.is_large() {
-            page.find(page.log2_groups(), hash, eq)?
-        } else {
-            page.find(Page::<K, V>::LOG2_GROUPS, hash, eq)?
+    if link.is_large() {
+        // SAFETY: the link is to a live page.
+        return match unsafe { find_in_large(page, hash, eq) } {
+            Some(place) => Search::Found(place, owned),
+            None => Search::Missing(Link::NULL),
         };
-        Some(Found { page, entry, slot, owned })
     }
+    // SAFETY: the link is to a live page; its tag says that it has the usual number of groups, a
+    // constant that makes the search short.
+    match unsafe { page.find(Page::<K, V>::LOG2_GROUPS, hash, eq) } {
+        Some(place) => Search::Found(place, owned),
+        None => Search::Missing(if owned { link } else { Link::NULL }),
+    }
+}
+
+/// A page of many entries with one hash, or of one group's.
+#[cold]
+#[inline(never)]
+unsafe fn find_in_large<K, V>(
+    page: Page<K, V>,
+    hash: u64,
+    eq: &mut impl FnMut(&K) -> bool,
+) -> Option<Place<K, V>> {
+    // SAFETY: the caller's page is live.
+    unsafe { page.find(page.log2_groups(), hash, eq) }
 }

@@ -9,23 +9,25 @@ use esker_format::{KeyGroup, KeyGroupRange};
 pub(super) struct Shape {
     pub(super) range: KeyGroupRange,
     pub(super) seed: u64,
-    /// Top bits of a position that are the key group, relative to the range: 0 to 16.
-    group_bits: u32,
+    /// What a key group, relative to the range, is multiplied by to stand in the top bits of a
+    /// position; 0 if there is only one.
+    group_unit: u64,
 }
 
 impl Shape {
     pub(super) fn new(range: KeyGroupRange, seed: u64) -> Self {
         let group_bits = u32::BITS - (range.count() - 1).leading_zeros();
-        Self { range, seed, group_bits }
+        // By shifts, as one by all 64 bits is not allowed.
+        let group_unit = (1 << (POSITION_BITS - 1 - group_bits)) << 1;
+        Self { range, seed, group_unit }
     }
 
     /// The position of an entry. A group outside the range lands somewhere inside.
     #[inline]
     pub(super) fn position(&self, group: u16, hash: u64) -> u64 {
         let relative = u64::from(group.wrapping_sub(self.range.first()));
-        // Two shifts, as one by all 64 bits is not allowed.
-        let top = (relative << (POSITION_BITS - 1 - self.group_bits)) << 1;
-        top | hash >> self.group_bits
+        // The hash's low bits below the group's, all of them if the unit is 0.
+        relative.wrapping_mul(self.group_unit) | hash & self.group_unit.wrapping_sub(1)
     }
 
     /// Hash and position of a key.
