@@ -73,7 +73,9 @@ fn look_ups(report: &mut Report, entries: usize, size: &str) -> Result<(), Strin
                     &mut both,
                     |both, _| seconds(|| rmw(&mut both.state, &drawn)),
                     |both, _| {
-                        seconds(|| drawn.iter().for_each(|k| *both.peer.entry(*k).or_insert(0) += 1))
+                        seconds(|| {
+                            drawn.iter().for_each(|k| *both.peer.entry(*k).or_insert(0) += 1)
+                        })
                     },
                 ),
             };

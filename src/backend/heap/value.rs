@@ -87,7 +87,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     #[inline]
     fn locate(&self, key: &K, namespace: &N) -> Result<(u16, u64)> {
         let group = key.with_encoded(KeyGroup::of);
-        if !self.table.range().contains(group) {
+        if !self.table.owns(group.0) {
             return Err(self.not_owned(group));
         }
         Ok((group.0, hash(key, namespace, self.table.seed())))
@@ -145,7 +145,10 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     /// As for [`get`](Self::get).
     #[inline]
     pub fn update(&mut self, key: &K, namespace: &N, value: V) -> Result<Option<V>> {
-        self.rmw(key, namespace, |slot| slot.replace(value))
+        let (group, hash) = self.locate(key, namespace)?;
+        let make_key = || Address { key: key.clone(), namespace: namespace.clone() };
+        let eq = |address: &Address<K, N>| address.is(key, namespace);
+        Ok(self.table.insert_raw(group, hash, eq, make_key, value))
     }
 
     /// Reads, changes, sets or removes the value in one look-up.

@@ -57,12 +57,12 @@ impl<K: TableKey, V> Frozen<K, V> {
     }
 
     /// The value of the key with this key group and hash that `eq` accepts.
-    pub fn get_raw(&self, group: u16, hash: u64, mut eq: impl FnMut(&K) -> bool) -> Option<&V> {
+    pub fn get_raw(&self, group: u16, hash: u64, eq: impl FnMut(&K) -> bool) -> Option<&V> {
         let position = self.shape.position(group, hash);
         // SAFETY: the root is live while `self` is, and what it holds is not changed; a found slot
         // is full.
         unsafe {
-            match node::find(self.root, position, hash, &mut eq) {
+            match node::find(self.root, position, hash, eq) {
                 Search::Found(place, _) => Some(&(*place.entry).value),
                 Search::Missing(_) => None,
             }

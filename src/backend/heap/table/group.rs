@@ -42,6 +42,18 @@ impl Mask {
         self.0 != 0
     }
 
+    /// The bit of the first slot in the set, 0 if there is none.
+    #[inline]
+    pub(super) fn first_bit(self) -> u16 {
+        self.0 & self.0.wrapping_neg()
+    }
+
+    /// The first slot in the set that is not below `start` (at most 15), else the first.
+    #[inline]
+    pub(super) fn from(self, start: usize) -> Option<usize> {
+        Self(self.0 & (u16::MAX << start)).next().or_else(|| Self(self.0).next())
+    }
+
     /// How many slots are in the set.
     #[inline]
     pub(super) fn len(self) -> usize {

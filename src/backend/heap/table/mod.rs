@@ -34,8 +34,8 @@ mod write;
 pub use frozen::Frozen;
 pub use walk::Iter;
 
-use esker_format::KeyGroupRange;
 use arena::Pages;
+use esker_format::KeyGroupRange;
 use node::{Link, Search};
 use page::{Entry, Page, Place};
 use shape::Shape;
@@ -70,12 +70,18 @@ impl<K: TableKey, V> CowTable<K, V> {
     pub fn new(range: KeyGroupRange, seed: u64) -> Self {
         let shape = Shape::new(range, seed);
         let pages = Page::<K, V>::pages();
-        Self { root: Link::new_node(1), shape, len: 0, removed: Vec::new(), pages }
+        Self { root: Link::new_node(node::BITS_MAX), shape, len: 0, removed: Vec::new(), pages }
     }
 
     /// The key groups it is for.
     pub fn range(&self) -> KeyGroupRange {
         self.shape.range
+    }
+
+    /// Whether it is for a key group.
+    #[inline]
+    pub fn owns(&self, group: u16) -> bool {
+        self.shape.owns(group)
     }
 
     /// The seed that raw look-ups hash with.
@@ -128,8 +134,8 @@ impl<K: TableKey, V> CowTable<K, V> {
     /// The value of the key with this key group and hash that `eq` accepts, so that borrowed forms
     /// of a key can be looked up.
     #[inline]
-    pub fn get_raw(&self, group: u16, hash: u64, mut eq: impl FnMut(&K) -> bool) -> Option<&V> {
-        match self.find(self.shape.position(group, hash), hash, &mut eq) {
+    pub fn get_raw(&self, group: u16, hash: u64, eq: impl FnMut(&K) -> bool) -> Option<&V> {
+        match self.find(self.shape.position(group, hash), hash, eq) {
             // SAFETY: a found slot is full, and unchanged while `self` is borrowed.
             Search::Found(place, _) => Some(unsafe { &(*place.entry).value }),
             Search::Missing(_) => None,
@@ -137,12 +143,7 @@ impl<K: TableKey, V> CowTable<K, V> {
     }
 
     #[inline]
-    fn find(
-        &self,
-        position: u64,
-        hash: u64,
-        eq: &mut impl FnMut(&K) -> bool,
-    ) -> Search<K, V> {
+    fn find(&self, position: u64, hash: u64, eq: impl FnMut(&K) -> bool) -> Search<K, V> {
         // SAFETY: the root is live and nobody changes the table while `self` is borrowed.
         unsafe { node::find(self.root, position, hash, eq) }
     }
@@ -155,11 +156,12 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         &mut self,
         position: u64,
         hash: u64,
-        eq: &mut impl FnMut(&K) -> bool,
+        eq: impl FnMut(&K) -> bool,
     ) -> Result<Place<K, V>, Link<K, V>> {
         match self.find(position, hash, eq) {
             Search::Found(place, true) => Ok(place),
-            Search::Found(place, false) => Ok(self.own_entry(position, place.slot)),
+            // SAFETY: the place is in a live page, found under this position.
+            Search::Found(place, false) => Ok(unsafe { self.own_entry(position, place) }),
             Search::Missing(vacant) => Err(vacant),
         }
     }
@@ -191,10 +193,10 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         &mut self,
         group: u16,
         hash: u64,
-        mut eq: impl FnMut(&K) -> bool,
+        eq: impl FnMut(&K) -> bool,
     ) -> Option<&mut V> {
         let position = self.shape.position(group, hash);
-        let place = self.find_owned(position, hash, &mut eq).ok()?;
+        let place = self.find_owned(position, hash, eq).ok()?;
         // SAFETY: the page is owned, the slot full; the borrow of `self` keeps others away.
         unsafe {
             Page::set_dirty(&place);
@@ -206,16 +208,43 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let (hash, position) = self.shape.locate(&key);
-        match self.find_owned(position, hash, &mut |k| *k == key) {
-            // SAFETY: the page is owned, the slot full.
-            Ok(place) => unsafe {
-                Page::set_dirty(&place);
-                Some(std::mem::replace(&mut (*place.entry).value, value))
-            },
+        match self.find_owned(position, hash, |k| *k == key) {
+            Ok(place) => Some(Self::replace(&place, value)),
             Err(vacant) => {
                 self.insert_new(vacant, position, hash, Entry { key, value });
                 None
             }
+        }
+    }
+
+    /// [`insert`](Self::insert) by key group, hash and equality; `make_key` is called if the key is
+    /// new, and must return a key of that group and hash.
+    #[inline]
+    pub fn insert_raw(
+        &mut self,
+        group: u16,
+        hash: u64,
+        eq: impl FnMut(&K) -> bool,
+        make_key: impl FnOnce() -> K,
+        value: V,
+    ) -> Option<V> {
+        let position = self.shape.position(group, hash);
+        match self.find_owned(position, hash, eq) {
+            Ok(place) => Some(Self::replace(&place, value)),
+            Err(vacant) => {
+                self.insert_new(vacant, position, hash, Entry { key: make_key(), value });
+                None
+            }
+        }
+    }
+
+    /// Sets the value at a place that [`find_owned`](Self::find_owned) found.
+    #[inline]
+    fn replace(place: &Place<K, V>, value: V) -> V {
+        // SAFETY: the page is owned, the slot full.
+        unsafe {
+            Page::set_dirty(place);
+            std::mem::replace(&mut (*place.entry).value, value)
         }
     }
 
@@ -225,14 +254,9 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
     }
 
     /// [`remove`](Self::remove) by key group, hash and equality.
-    pub fn remove_raw(
-        &mut self,
-        group: u16,
-        hash: u64,
-        mut eq: impl FnMut(&K) -> bool,
-    ) -> Option<V> {
+    pub fn remove_raw(&mut self, group: u16, hash: u64, eq: impl FnMut(&K) -> bool) -> Option<V> {
         let position = self.shape.position(group, hash);
-        let place = self.find_owned(position, hash, &mut eq).ok()?;
+        let place = self.find_owned(position, hash, eq).ok()?;
         // SAFETY: the page is owned, the slot full; the value is read once, before `erase` lets go
         // of the key and of the slot.
         unsafe {
@@ -248,7 +272,7 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
     #[inline]
     pub fn rmw<R>(&mut self, key: K, f: impl FnOnce(&mut Option<V>) -> R) -> R {
         let (hash, position) = self.shape.locate(&key);
-        match self.find_owned(position, hash, &mut |k| *k == key) {
+        match self.find_owned(position, hash, |k| *k == key) {
             Ok(place) => self.rmw_found(place, f),
             Err(vacant) => self.rmw_missing(vacant, position, hash, || key, f),
         }
@@ -261,23 +285,19 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         &mut self,
         group: u16,
         hash: u64,
-        mut eq: impl FnMut(&K) -> bool,
+        eq: impl FnMut(&K) -> bool,
         make_key: impl FnOnce() -> K,
         f: impl FnOnce(&mut Option<V>) -> R,
     ) -> R {
         let position = self.shape.position(group, hash);
-        match self.find_owned(position, hash, &mut eq) {
+        match self.find_owned(position, hash, eq) {
             Ok(place) => self.rmw_found(place, f),
             Err(vacant) => self.rmw_missing(vacant, position, hash, make_key, f),
         }
     }
 
     #[inline]
-    fn rmw_found<R>(
-        &mut self,
-        place: Place<K, V>,
-        f: impl FnOnce(&mut Option<V>) -> R,
-    ) -> R {
+    fn rmw_found<R>(&mut self, place: Place<K, V>, f: impl FnOnce(&mut Option<V>) -> R) -> R {
         // SAFETY: the page is owned, the slot full. The value is moved out, and nobody can see the
         // gap: `f` cannot reach the borrowed table, and `taken` closes it, also if `f` panics.
         let value = Some(unsafe { (&raw const (*place.entry).value).read() });
@@ -308,8 +328,9 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
     unsafe fn erase(&mut self, place: &Place<K, V>) -> Option<K> {
         // SAFETY: the page is owned, the slot full; the key is moved out once.
         let (key, born) = unsafe {
-            let born = place.page.is_born(place.slot);
-            place.page.erase(place.slot);
+            let slot = place.slot();
+            let born = place.page.is_born(slot);
+            place.page.erase(slot);
             ((&raw const (*place.entry).key).read(), born)
         };
         self.len -= 1;

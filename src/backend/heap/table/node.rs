@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// A node tells apart at most this many bits: 512 links, 4 KiB.
-const BITS_MAX: u32 = 9;
+pub(super) const BITS_MAX: u32 = 9;
 /// Bits of a position.
 pub(super) const POSITION_BITS: u32 = u64::BITS;
 
@@ -20,8 +20,9 @@ const OWNED: usize = 0b1;
 const NODE: usize = 0b10;
 /// A page with more groups than ordinary ones.
 const LARGE: usize = 0b100;
-const NODE_BITS_SHIFT: u32 = 2;
-const NODE_ALIGN: usize = 64;
+/// Where a link to a node says how far a position is shifted to index it: 64 less the node's bits.
+const NODE_SHIFT_AT: u32 = 2;
+const NODE_ALIGN: usize = 256;
 const SLOTS_OFFSET: usize = size_of::<AtomicUsize>();
 
 /// A tagged pointer to a page, to a node, or to nothing.
@@ -41,7 +42,9 @@ impl<K, V> Copy for Link<K, V> {}
 
 impl<K, V> Link<K, V> {
     /// A link to nothing.
-    pub(super) const NULL: Self = Self { raw: std::ptr::null_mut(), entries: PhantomData };
+    /// It is tagged as a large page is, so that one test tells ordinary pages from all else.
+    pub(super) const NULL: Self =
+        Self { raw: std::ptr::without_provenance_mut(LARGE), entries: PhantomData };
 
     /// An owned link to a page, which must be live.
     pub(super) unsafe fn to_page(page: Page<K, V>) -> Self {
@@ -65,7 +68,7 @@ impl<K, V> Link<K, V> {
             for i in 0..1 << bits {
                 slots.add(i).write(Self::NULL);
             }
-            let tags = OWNED | NODE | (bits as usize) << NODE_BITS_SHIFT;
+            let tags = OWNED | NODE | ((POSITION_BITS - bits) as usize) << NODE_SHIFT_AT;
             Self { raw: raw.map_addr(|addr| addr | tags), entries: PhantomData }
         }
     }
@@ -80,7 +83,7 @@ impl<K, V> Link<K, V> {
 
     #[inline]
     pub(super) fn is_null(self) -> bool {
-        self.raw.is_null()
+        self.raw.addr() == LARGE
     }
 
     #[inline]
@@ -110,16 +113,22 @@ impl<K, V> Link<K, V> {
         Page::from_raw(self.raw.map_addr(|addr| addr & !(PAGE_ALIGN - 1)))
     }
 
-    /// Whether the page has more groups than ordinary ones.
+    /// Whether it is to a page with the usual number of groups.
     #[inline]
-    fn is_large(self) -> bool {
-        self.raw.addr() & LARGE != 0
+    fn is_ordinary_page(self) -> bool {
+        self.raw.addr() & (LARGE | NODE) == 0
+    }
+
+    /// By how much a position is shifted to index a node, modulo 64: higher bits mean nothing.
+    #[inline]
+    fn shift(self) -> u32 {
+        (self.raw.addr() >> NODE_SHIFT_AT) as u32
     }
 
     /// How many bits a node tells apart.
     #[inline]
     pub(super) fn bits(self) -> u32 {
-        (self.raw.addr() & (NODE_ALIGN - 1)) as u32 >> NODE_BITS_SHIFT
+        POSITION_BITS - self.shift() % POSITION_BITS
     }
 
     /// Bytes that a node takes.
@@ -285,24 +294,61 @@ pub(super) unsafe fn find<K, V>(
     root: Link<K, V>,
     position: u64,
     hash: u64,
-    eq: &mut impl FnMut(&K) -> bool,
+    eq: impl FnMut(&K) -> bool,
 ) -> Search<K, V> {
-    let (mut link, mut rest, mut owned) = (root, position, true);
-    while link.is_node() {
-        owned &= link.is_owned();
-        let bits = link.bits();
-        // SAFETY: the shifted rest is below the number of slots; a live node's children are live.
-        link = unsafe { *link.slot((rest >> (POSITION_BITS - bits)) as usize) };
-        rest <<= bits;
-    }
-    if link.is_null() {
-        return Search::Missing(Link::NULL);
-    }
+    // The root always tells apart the same number of bits, a constant that saves a slow shift.
+    let mut owned = root.is_owned();
+    // SAFETY: the shifted position is below the root's number of slots; it is live.
+    let mut link = unsafe { *root.slot((position >> (POSITION_BITS - BITS_MAX)) as usize) };
     owned &= link.is_owned();
+    if link.is_node() {
+        let index = (position << BITS_MAX).wrapping_shr(link.shift());
+        // SAFETY: the shifted rest is below the number of slots; a live node's children are live.
+        let child = unsafe { *link.slot(index as usize) };
+        owned &= child.is_owned();
+        if child.is_node() {
+            // SAFETY: the child is live, its slots those of the bits that follow.
+            return unsafe { find_below(child, BITS_MAX + link.bits(), position, hash, eq, owned) };
+        }
+        link = child;
+    }
+    // SAFETY: the link is to a live page or null.
+    unsafe { find_in_page(link, hash, eq, owned) }
+}
+
+/// Goes on below a node at which few look-ups come by: one of many entries in few key groups.
+#[inline(never)]
+unsafe fn find_below<K, V>(
+    node: Link<K, V>,
+    base: u32,
+    position: u64,
+    hash: u64,
+    eq: impl FnMut(&K) -> bool,
+    mut owned: bool,
+) -> Search<K, V> {
+    let (mut link, mut rest) = (node, position << base);
+    while link.is_node() {
+        // SAFETY: the shifted rest is below the number of slots; a live node's children are live.
+        let child = unsafe { *link.slot(rest.wrapping_shr(link.shift()) as usize) };
+        rest <<= link.bits();
+        owned &= child.is_owned();
+        link = child;
+    }
+    // SAFETY: the link is to a live page or null.
+    unsafe { find_in_page(link, hash, eq, owned) }
+}
+
+#[inline(always)]
+unsafe fn find_in_page<K, V>(
+    link: Link<K, V>,
+    hash: u64,
+    eq: impl FnMut(&K) -> bool,
+    owned: bool,
+) -> Search<K, V> {
     let page = link.page();
-    if link.is_large() {
-        // SAFETY: the link is to a live page.
-        return match unsafe { find_in_large(page, hash, eq) } {
+    if !link.is_ordinary_page() {
+        // SAFETY: the link is to a live page or null.
+        return match unsafe { find_in_large(link, hash, eq) } {
             Some(place) => Search::Found(place, owned),
             None => Search::Missing(Link::NULL),
         };
@@ -315,14 +361,18 @@ pub(super) unsafe fn find<K, V>(
     }
 }
 
-/// A page of many entries with one hash, or of one group's.
+/// Looks in no page, or in a large one.
 #[cold]
 #[inline(never)]
 unsafe fn find_in_large<K, V>(
-    page: Page<K, V>,
+    link: Link<K, V>,
     hash: u64,
-    eq: &mut impl FnMut(&K) -> bool,
+    eq: impl FnMut(&K) -> bool,
 ) -> Option<Place<K, V>> {
+    if link.is_null() {
+        return None;
+    }
+    let page = link.page();
     // SAFETY: the caller's page is live.
     unsafe { page.find(page.log2_groups(), hash, eq) }
 }

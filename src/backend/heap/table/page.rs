@@ -188,9 +188,7 @@ impl<K, V> Page<K, V> {
     #[inline]
     unsafe fn group_at(self, log2_groups: u32, group: usize) -> *mut u8 {
         // SAFETY: the caller's group is inside the page.
-        unsafe {
-            self.raw.add(Self::groups_offset(log2_groups) + group * Self::GROUP_LEN_BYTES)
-        }
+        unsafe { self.raw.add(Self::groups_offset(log2_groups) + group * Self::GROUP_LEN_BYTES) }
     }
 
     #[inline]
@@ -234,6 +232,12 @@ impl<K, V> Page<K, V> {
         unsafe { group.add(Self::ENTRIES_OFFSET).cast::<Entry<K, V>>().add(i) }
     }
 
+    /// Asks for the cache line where an entry with this hash is put, if that slot is free.
+    #[inline]
+    fn prefetch(group: *mut u8, hash: u64) {
+        prefetch(group.wrapping_add(Self::ENTRIES_OFFSET + home(hash) * size_of::<Entry<K, V>>()));
+    }
+
     /// The entry's place; `log2_groups` is the page's.
     #[inline]
     pub(super) unsafe fn entry(self, log2_groups: u32, slot: usize) -> *mut Entry<K, V> {
@@ -261,13 +265,13 @@ impl<K, V> Page<K, V> {
 
     /// Says that the entry found at a place changed.
     #[inline]
-    pub(super) unsafe fn set_dirty(found: &Place<K, V>) {
+    pub(super) unsafe fn set_dirty(place: &Place<K, V>) {
         // SAFETY: the caller's place is full, and its page the caller's alone.
         unsafe {
-            let (changes, bit) = (Self::changes(found.group), 1 << (found.slot % 16));
+            let changes = Self::changes(place.group);
             // Writing only what is news keeps the cache line clean.
-            if *changes & bit == 0 {
-                *changes |= bit;
+            if *changes & place.bit == 0 {
+                *changes |= place.bit;
             }
         }
     }
@@ -277,7 +281,12 @@ impl<K, V> Page<K, V> {
         // SAFETY: the caller's slot is inside the page.
         unsafe {
             let group = self.slot_group(slot);
-            Place { page: self, group, entry: Self::entry_in(group, slot % 16), slot }
+            Place {
+                page: self,
+                group,
+                bit: 1 << (slot % 16),
+                entry: Self::entry_in(group, slot % 16),
+            }
         }
     }
 
@@ -287,31 +296,33 @@ impl<K, V> Page<K, V> {
         self,
         log2_groups: u32,
         hash: u64,
-        eq: &mut impl FnMut(&K) -> bool,
+        mut eq: impl FnMut(&K) -> bool,
     ) -> Option<Place<K, V>> {
         let last = (1_usize << log2_groups) - 1;
-        let start = (hash >> TAG_BITS) as usize & last;
-        let mut at = start;
+        let mut at = (hash >> TAG_BITS) as usize & last;
+        let mut left = last;
         loop {
             // SAFETY: `at` is at most `last`; slots that match a tag are full, so their entries are
             // initialised, and nobody changes the page while it is read.
             unsafe {
                 let group = self.group_at(log2_groups, at);
+                // Where the entry most likely is, fetched while the control bytes are.
+                Self::prefetch(group, hash);
                 let control = Self::load(group);
-                for i in control.equal(tag(hash)) {
-                    let entry = Self::entry_in(group, i);
+                let mut tagged = control.equal(tag(hash));
+                while tagged.any() {
+                    let entry = Self::entry_in(group, tagged.0.trailing_zeros() as usize);
                     if eq(&(*entry).key) {
-                        return Some(Place { page: self, group, entry, slot: at * 16 + i });
+                        return Some(Place { page: self, group, bit: tagged.first_bit(), entry });
                     }
+                    tagged.next();
                 }
-                if control.empty().any() {
+                if control.empty().any() || left == 0 {
                     return None;
                 }
             }
             at = (at + 1) & last;
-            if at == start {
-                return None;
-            }
+            left -= 1;
         }
     }
 
@@ -332,7 +343,7 @@ impl<K, V> Page<K, V> {
         unsafe {
             let (group, i) = loop {
                 let group = self.group_at(log2_groups, at);
-                if let Some(i) = Self::load(group).free().next() {
+                if let Some(i) = Self::load(group).free().from(home(hash)) {
                     break (group, i);
                 }
                 at = (at + 1) & last;
@@ -457,12 +468,43 @@ impl<K: Clone, V: Clone> Page<K, V> {
     }
 }
 
+/// The slot of a group at which an entry is put if it is free, else at the next free one.
+#[inline]
+fn home(hash: u64) -> usize {
+    (hash >> (TAG_BITS + 4)) as usize % 16
+}
+
+/// Asks for a cache line; the address may be anything.
+#[inline]
+fn prefetch<T>(address: *const T) {
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse"))]
+    // SAFETY: a prefetch reads nothing that the program could see, from no address at all.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", target_feature = "sse")))]
+    let _ = address;
+}
+
 /// Where an entry is.
 pub(super) struct Place<K, V> {
     pub(super) page: Page<K, V>,
     group: *mut u8,
+    /// Its slot in the group.
+    bit: u16,
     pub(super) entry: *mut Entry<K, V>,
-    pub(super) slot: usize,
+}
+
+impl<K, V> Place<K, V> {
+    /// The slot's number in the page, which is live.
+    pub(super) unsafe fn slot(&self) -> usize {
+        // SAFETY: the page is live, the group inside it.
+        unsafe {
+            let first = self.page.group_at(self.page.log2_groups(), 0);
+            let at = (self.group.addr() - first.addr()) / Page::<K, V>::GROUP_LEN_BYTES;
+            at * 16 + self.bit.trailing_zeros() as usize
+        }
+    }
 }
 
 /// A copy that is being made, released if a clone panics.

@@ -57,7 +57,9 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
     /// The entry found under `position`, on a path made owned.
     #[cold]
     #[inline(never)]
-    pub(super) fn own_entry(&mut self, position: u64, slot: usize) -> Place<K, V> {
+    pub(super) unsafe fn own_entry(&mut self, position: u64, place: Place<K, V>) -> Place<K, V> {
+        // SAFETY: the caller's place is in a live page.
+        let slot = unsafe { place.slot() };
         let Holder { link, base } = self.own_path(position);
         // SAFETY: the holder's link is to a live node; an entry was found here, so there is a page,
         // and the slot is full in a copy too, which has the same layout.
@@ -169,8 +171,10 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
                 page.set_depth(depth + 1);
                 return;
             }
-            let low = Page::new(&mut self.pages, depth + 1, Page::<K, V>::LOG2_GROUPS.max(log2_groups));
-            let high = Page::new(&mut self.pages, depth + 1, Page::<K, V>::LOG2_GROUPS.max(log2_groups));
+            let low =
+                Page::new(&mut self.pages, depth + 1, Page::<K, V>::LOG2_GROUPS.max(log2_groups));
+            let high =
+                Page::new(&mut self.pages, depth + 1, Page::<K, V>::LOG2_GROUPS.max(log2_groups));
             move_entries(page, low, high, POSITION_BITS - 1 - depth, &all);
             node.set_run(start, run / 2, Link::to_page(low));
             node.set_run(start + run / 2, run / 2, Link::to_page(high));
