@@ -1,21 +1,54 @@
-//! Memory of pages: blocks of up to 2 MiB, cut into pages; pages that are given back are used again
-//! first, while they are warm and need no page fault.
+//! Memory of ordinary pages: blocks of about 2 MiB, in which the pages' control bytes stand side by
+//! side, then their heads, then their entries.
 //!
-//! A block goes back to the allocator with the table and the last of its captures. Blocks double
-//! from one page, so that a small table is small.
+//! ```text
+//! control bytes of all pages | heads of all pages | entries of all pages
+//! ```
+//!
+//! So control bytes are as dense as those of a flat table and stay in the cache, and a group's
+//! entries are found by arithmetic from where its control bytes are: a block starts at a multiple
+//! of 2 MiB. Pages given back are used again first, while they are warm and need no page fault; a
+//! block goes back to the allocator with the table and the last of its captures.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How large a block may be.
-const BLOCK_LEN_BYTES: usize = 2 << 20;
+/// Blocks start at a multiple of this, and are about as long.
+pub(super) const BLOCK_ALIGN: usize = 2 << 20;
+/// What a page's head and its bits per slot take.
+pub(super) const HEAD_LEN_BYTES: usize = 64;
+
+/// What a block looks like; the same for all blocks of a table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BlockShape {
+    /// Bytes of control bytes of one page.
+    pub(super) ctrl_len: usize,
+    /// How many pages there are.
+    pub(super) pages: usize,
+    pub(super) heads_offset: usize,
+    pub(super) entries_offset: usize,
+    pub(super) len: usize,
+}
+
+impl BlockShape {
+    /// As many pages as fit, at least one; entries are aligned to `align`, at most 2 MiB.
+    pub(super) const fn new(ctrl_len: usize, entries_len: usize, align: usize) -> Self {
+        let page = ctrl_len + HEAD_LEN_BYTES + entries_len;
+        let fit = (BLOCK_ALIGN - HEAD_LEN_BYTES - align % BLOCK_ALIGN) / page;
+        let pages = if fit == 0 { 1 } else { fit };
+        let heads_offset = (pages * ctrl_len).next_multiple_of(HEAD_LEN_BYTES);
+        let entries_offset = (heads_offset + pages * HEAD_LEN_BYTES).next_multiple_of(align);
+        let len = entries_offset + pages * entries_len;
+        Self { ctrl_len, pages, heads_offset, entries_offset, len }
+    }
+}
 
 /// The blocks of a table and its captures, and the pages given back on any thread.
 pub(super) struct Arena {
-    page: Layout,
-    /// A list linked through the pages' first bytes.
+    shape: BlockShape,
+    /// A list of pages, each linked to the next through its head.
     returned: AtomicPtr<u8>,
     blocks: Mutex<Vec<(*mut u8, Layout)>>,
 }
@@ -27,34 +60,50 @@ unsafe impl Send for Arena {}
 unsafe impl Sync for Arena {}
 
 impl Arena {
+    /// Where the link of a page in a list is.
+    unsafe fn link(&self, page: *mut u8) -> *mut *mut u8 {
+        // SAFETY: the caller's page is one of this arena's, so that its head is in the block.
+        unsafe { head(page, &self.shape).cast() }
+    }
+
     /// Takes back a page.
     ///
     /// # Safety
     /// [`Pages::take`] of this arena gave it out, and nobody uses it any more.
     pub(super) unsafe fn give_back(&self, page: *mut u8) {
-        let mut head = self.returned.load(Ordering::Relaxed);
+        let mut first = self.returned.load(Ordering::Relaxed);
         loop {
-            // SAFETY: the page is the caller's, aligned for a pointer and no shorter.
-            unsafe { page.cast::<*mut u8>().write(head) };
+            // SAFETY: the page is the caller's; its head is aligned for a pointer.
+            unsafe { self.link(page).write(first) };
             // Release: who takes the list sees the link, and the caller is done with the page.
-            match self.returned.compare_exchange_weak(
-                head,
+            let swapped = self.returned.compare_exchange_weak(
+                first,
                 page,
                 Ordering::Release,
                 Ordering::Relaxed,
-            ) {
+            );
+            match swapped {
                 Ok(_) => return,
-                Err(now) => head = now,
+                Err(now) => first = now,
             }
         }
     }
 }
 
+/// Where a page's head is, from where its control bytes are.
+#[inline]
+pub(super) unsafe fn head(page: *mut u8, shape: &BlockShape) -> *mut u8 {
+    let in_block = page.addr() % BLOCK_ALIGN;
+    // SAFETY: the caller's page is in a block of this shape, which starts at a multiple.
+    unsafe {
+        page.sub(in_block).add(shape.heads_offset + in_block / shape.ctrl_len * HEAD_LEN_BYTES)
+    }
+}
+
 impl Drop for Arena {
     fn drop(&mut self) {
-        for (block, layout) in
-            self.blocks.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..)
-        {
+        let blocks = self.blocks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for (block, layout) in blocks.drain(..) {
             // SAFETY: it was allocated with this layout; no table or capture is left to use it.
             unsafe { dealloc(block, layout) };
         }
@@ -69,17 +118,15 @@ pub(super) struct Pages {
     /// What is left of the newest block.
     rest: *mut u8,
     rest_len: usize,
-    /// How many pages the next block has.
-    next_len: usize,
 }
 
 impl Pages {
-    /// No page yet, all of one layout (aligned to 16 bytes or more, its length a multiple of that).
-    pub(super) fn new(page: Layout) -> Self {
+    /// No page yet.
+    pub(super) fn new(shape: BlockShape) -> Self {
         let returned = AtomicPtr::new(ptr::null_mut());
-        let arena = Arc::new(Arena { page, returned, blocks: Mutex::new(Vec::new()) });
+        let arena = Arc::new(Arena { shape, returned, blocks: Mutex::new(Vec::new()) });
         let (warm, rest) = (ptr::null_mut(), ptr::null_mut());
-        Self { arena, warm, rest, rest_len: 0, next_len: 1 }
+        Self { arena, warm, rest, rest_len: 0 }
     }
 
     /// Where pages go back to.
@@ -88,7 +135,7 @@ impl Pages {
         &self.arena
     }
 
-    /// A page, with anything in it.
+    /// A page, with anything in it: the address of its control bytes.
     pub(super) fn take(&mut self) -> *mut u8 {
         if self.warm.is_null() {
             // Acquire: pairs with the release of those who gave the pages back.
@@ -96,8 +143,8 @@ impl Pages {
         }
         let page = self.warm;
         if !page.is_null() {
-            // SAFETY: a page in the list starts with the link to the next one.
-            self.warm = unsafe { page.cast::<*mut u8>().read() };
+            // SAFETY: a page in the list is linked to the next one.
+            self.warm = unsafe { self.arena.link(page).read() };
             return page;
         }
         if self.rest_len == 0 {
@@ -105,27 +152,25 @@ impl Pages {
         }
         let page = self.rest;
         self.rest_len -= 1;
-        // SAFETY: the block has `rest_len` more pages, so this is its end at most.
-        self.rest = unsafe { page.add(self.arena.page.size()) };
+        // SAFETY: the block has `rest_len` more pages.
+        self.rest = unsafe { page.add(self.arena.shape.ctrl_len) };
         page
     }
 
     #[cold]
     fn add_block(&mut self) {
-        let page = self.arena.page;
-        let len = self.next_len;
-        let layout = match Layout::from_size_align(page.size() * len, page.align()) {
+        let shape = &self.arena.shape;
+        let layout = match Layout::from_size_align(shape.len, BLOCK_ALIGN) {
             Ok(layout) => layout,
-            Err(_) => handle_alloc_error(page),
+            Err(_) => handle_alloc_error(Layout::new::<u8>()),
         };
-        // SAFETY: a page's length is not 0.
+        // SAFETY: a block's length is not 0: it has heads.
         let block = unsafe { alloc(layout) };
         if block.is_null() {
             handle_alloc_error(layout);
         }
         let blocks = &self.arena.blocks;
         blocks.lock().unwrap_or_else(PoisonError::into_inner).push((block, layout));
-        (self.rest, self.rest_len) = (block, len);
-        self.next_len = (2 * len).min(BLOCK_LEN_BYTES / page.size()).max(1);
+        (self.rest, self.rest_len) = (block, shape.pages);
     }
 }

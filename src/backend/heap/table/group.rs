@@ -48,10 +48,14 @@ impl Mask {
         self.0 & self.0.wrapping_neg()
     }
 
-    /// The first slot in the set that is not below `start` (at most 15), else the first.
+    /// The first slot in the set from `start` on, then from the group's first on; without branches,
+    /// as nobody could predict them.
     #[inline]
     pub(super) fn from(self, start: usize) -> Option<usize> {
-        Self(self.0 & (u16::MAX << start)).next().or_else(|| Self(self.0).next())
+        let twice = u32::from(self.0) | u32::from(self.0) << WIDTH;
+        let slot = start + (twice >> start).trailing_zeros() as usize;
+        let wrapped = if slot >= WIDTH { slot - WIDTH } else { slot };
+        (self.0 != 0).then_some(wrapped)
     }
 
     /// How many slots are in the set.

@@ -6,7 +6,7 @@
 //! neighbouring slots, and the run counts as one reference.
 
 use super::arena::Arena;
-use super::page::{PAGE_ALIGN, Page, Place};
+use super::page::{LARGE, PAGE_ALIGN, Page, Place};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -18,8 +18,6 @@ pub(super) const POSITION_BITS: u32 = u64::BITS;
 
 const OWNED: usize = 0b1;
 const NODE: usize = 0b10;
-/// A page with more groups than ordinary ones.
-const LARGE: usize = 0b100;
 /// Where a link to a node says how far a position is shifted to index it: 64 less the node's bits.
 const NODE_SHIFT_AT: u32 = 2;
 const NODE_ALIGN: usize = 256;
@@ -46,12 +44,9 @@ impl<K, V> Link<K, V> {
     pub(super) const NULL: Self =
         Self { raw: std::ptr::without_provenance_mut(LARGE), entries: PhantomData };
 
-    /// An owned link to a page, which must be live.
-    pub(super) unsafe fn to_page(page: Page<K, V>) -> Self {
-        // SAFETY: the caller's page is live.
-        let large = unsafe { page.log2_groups() } != Page::<K, V>::LOG2_GROUPS;
-        let tags = OWNED | if large { LARGE } else { 0 };
-        Self { raw: page.raw().map_addr(|addr| addr | tags), entries: PhantomData }
+    /// An owned link to a page.
+    pub(super) fn to_page(page: Page<K, V>) -> Self {
+        Self { raw: page.raw().map_addr(|addr| addr | OWNED), entries: PhantomData }
     }
 
     /// An owned link to a new node of `1 << bits` empty slots.
@@ -110,7 +105,7 @@ impl<K, V> Link<K, V> {
     /// The page of a link that is neither null nor a node.
     #[inline]
     pub(super) fn page(self) -> Page<K, V> {
-        Page::from_raw(self.raw.map_addr(|addr| addr & !(PAGE_ALIGN - 1)))
+        Page::from_raw(self.raw.map_addr(|addr| addr & !(PAGE_ALIGN - 1 - LARGE)))
     }
 
     /// Whether it is to a page with the usual number of groups.
@@ -345,7 +340,6 @@ unsafe fn find_in_page<K, V>(
     eq: impl FnMut(&K) -> bool,
     owned: bool,
 ) -> Search<K, V> {
-    let page = link.page();
     if !link.is_ordinary_page() {
         // SAFETY: the link is to a live page or null.
         return match unsafe { find_in_large(link, hash, eq) } {
@@ -355,7 +349,7 @@ unsafe fn find_in_page<K, V>(
     }
     // SAFETY: the link is to a live page; its tag says that it has the usual number of groups, a
     // constant that makes the search short.
-    match unsafe { page.find(Page::<K, V>::LOG2_GROUPS, hash, eq) } {
+    match unsafe { link.page().find(false, hash, eq) } {
         Some(place) => Search::Found(place, owned),
         None => Search::Missing(if owned { link } else { Link::NULL }),
     }
@@ -372,7 +366,6 @@ unsafe fn find_in_large<K, V>(
     if link.is_null() {
         return None;
     }
-    let page = link.page();
     // SAFETY: the caller's page is live.
-    unsafe { page.find(page.log2_groups(), hash, eq) }
+    unsafe { link.page().find(true, hash, eq) }
 }

@@ -1,7 +1,11 @@
 //! Pages: fixed swiss tables of about 4 KiB, shared by reference count.
 //!
+//! A page is control bytes (with bits per slot that changed), a head (with bits per slot that is
+//! new) and entries. An ordinary page's three parts are where [`arena`](super::arena) says; a large
+//! one, with more groups, has an allocation of its own:
+//!
 //! ```text
-//! head | born: one bit per slot | groups: control bytes, change bits, entries
+//! head | control bytes | born: one bit per slot | entries
 //! ```
 //!
 //! A search starts at the group that the hash names and goes on to the next group until one has an
@@ -12,7 +16,7 @@
 //! A [`Page`] is a plain pointer. Every method asks that the page is live (counted by at least one
 //! reference that outlasts the call), and those that change it, that nobody else can reach it.
 
-use super::arena::{Arena, Pages};
+use super::arena::{self, Arena, BLOCK_ALIGN, BlockShape, HEAD_LEN_BYTES, Pages};
 use super::group::{CTRL_LEN_BYTES, DELETED, EMPTY, Group, Mask, TAG_BITS, WIDTH, tag};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
@@ -21,8 +25,10 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// How large the groups of a page may be together, unless one group is larger already.
 const GROUPS_LEN_BYTES: usize = 4096;
-/// Low bits of a page's address that are free for tags; a page starts with a cache line.
-pub(super) const PAGE_ALIGN: usize = 64;
+/// Low bits of a page's address that are free for tags.
+pub(super) const PAGE_ALIGN: usize = CTRL_LEN_BYTES;
+/// Tag of a page with more groups than ordinary ones.
+pub(super) const LARGE: usize = 0b100;
 
 #[repr(C)]
 struct Head {
@@ -32,8 +38,12 @@ struct Head {
     log2_groups: u8,
 }
 
-const HEAD_LEN_BYTES: usize = size_of::<Head>();
+/// Where the bits of new slots start, after an ordinary page's head.
+const BORN_OFFSET: usize = size_of::<Head>();
 const CHANGES_OFFSET: usize = WIDTH;
+const LOG2_GROUPS_MAX: u32 = 4;
+
+const _: () = assert!(BORN_OFFSET + (2 << LOG2_GROUPS_MAX) <= HEAD_LEN_BYTES);
 
 /// A key and its value.
 pub(super) struct Entry<K, V> {
@@ -41,7 +51,7 @@ pub(super) struct Entry<K, V> {
     pub(super) value: V,
 }
 
-/// A pointer to a page.
+/// A pointer to a page's control bytes, tagged if it is a large one.
 pub(super) struct Page<K, V> {
     raw: *mut u8,
     entries: PhantomData<*mut Entry<K, V>>,
@@ -57,47 +67,65 @@ impl<K, V> Clone for Page<K, V> {
 impl<K, V> Copy for Page<K, V> {}
 
 impl<K, V> Page<K, V> {
-    const GROUP_ALIGN: usize = if align_of::<Entry<K, V>>() > CTRL_LEN_BYTES {
+    const ENTRY_ALIGN: usize = if align_of::<Entry<K, V>>() > CTRL_LEN_BYTES {
         align_of::<Entry<K, V>>()
     } else {
         CTRL_LEN_BYTES
     };
-    const ENTRIES_OFFSET: usize = CTRL_LEN_BYTES.next_multiple_of(Self::GROUP_ALIGN);
-    const GROUP_LEN_BYTES: usize = (Self::ENTRIES_OFFSET + WIDTH * size_of::<Entry<K, V>>())
-        .next_multiple_of(Self::GROUP_ALIGN);
+    /// Bytes of a group's entries.
+    const GROUP_LEN_BYTES: usize =
+        (WIDTH * size_of::<Entry<K, V>>()).next_multiple_of(Self::ENTRY_ALIGN);
 
     /// Groups of an ordinary page, as a power of two: 16 groups or fewer if entries are large.
     pub(super) const LOG2_GROUPS: u32 = {
-        let mut log2 = 4;
+        let mut log2 = LOG2_GROUPS_MAX;
         while log2 > 0 && Self::GROUP_LEN_BYTES << log2 > GROUPS_LEN_BYTES {
             log2 -= 1;
         }
         log2
     };
 
-    /// The page at an address without tags.
+    const BLOCK: BlockShape = BlockShape::new(
+        CTRL_LEN_BYTES << Self::LOG2_GROUPS,
+        Self::GROUP_LEN_BYTES << Self::LOG2_GROUPS,
+        Self::ENTRY_ALIGN,
+    );
+
+    /// The page at an address, with no tag but [`LARGE`].
     #[inline]
     pub(super) fn from_raw(raw: *mut u8) -> Self {
         Self { raw, entries: PhantomData }
     }
 
-    /// The page's address.
+    /// The page's address, with its tag.
     #[inline]
     pub(super) fn raw(self) -> *mut u8 {
         self.raw
     }
 
-    const fn groups_offset(log2_groups: u32) -> usize {
-        (HEAD_LEN_BYTES + (2 << log2_groups)).next_multiple_of(Self::GROUP_ALIGN)
+    #[inline]
+    fn is_large(self) -> bool {
+        self.raw.addr() & LARGE != 0
     }
 
-    fn layout(log2_groups: u32) -> Layout {
-        let align = PAGE_ALIGN.max(Self::GROUP_ALIGN);
-        let groups = (1_usize << log2_groups).checked_mul(Self::GROUP_LEN_BYTES);
-        let len = groups
-            .and_then(|len| len.checked_add(Self::groups_offset(log2_groups)))
-            .and_then(|len| len.checked_next_multiple_of(align));
-        match Layout::from_size_align(len.unwrap_or(usize::MAX), align) {
+    /// Where a large page's born bits and entries are, from its control bytes on.
+    const fn large_offsets(log2_groups: u32) -> (usize, usize) {
+        let born = CTRL_LEN_BYTES << log2_groups;
+        // Control bytes are as far from an address that is aligned for entries as the head is long.
+        let head = Self::large_head_len();
+        (born, (head + born + (2 << log2_groups)).next_multiple_of(Self::ENTRY_ALIGN) - head)
+    }
+
+    const fn large_head_len() -> usize {
+        HEAD_LEN_BYTES
+    }
+
+    fn large_layout(log2_groups: u32) -> Layout {
+        let align = HEAD_LEN_BYTES.max(Self::ENTRY_ALIGN);
+        let entries = (1_usize << log2_groups).checked_mul(Self::GROUP_LEN_BYTES);
+        let before = Self::large_head_len() + Self::large_offsets(log2_groups).1;
+        let len = entries.and_then(|len| len.checked_add(before)).unwrap_or(usize::MAX);
+        match Layout::from_size_align(len, align) {
             Ok(layout) => layout,
             Err(_) => handle_alloc_error(Layout::new::<Head>()),
         }
@@ -105,7 +133,7 @@ impl<K, V> Page<K, V> {
 
     /// Where a table takes ordinary pages from.
     pub(super) fn pages() -> Pages {
-        Pages::new(Self::layout(Self::LOG2_GROUPS))
+        Pages::new(Self::BLOCK)
     }
 
     /// An empty page with one reference; its entries share the first `depth` bits of position.
@@ -113,34 +141,47 @@ impl<K, V> Page<K, V> {
         let raw = if log2_groups == Self::LOG2_GROUPS {
             pages.take()
         } else {
-            let layout = Self::layout(log2_groups);
-            // SAFETY: the layout is not empty: it has a head.
-            let raw = unsafe { alloc(layout) };
-            if raw.is_null() {
-                handle_alloc_error(layout);
+            let layout = Self::large_layout(log2_groups);
+            // SAFETY: the layout is not empty: it has a head, and control bytes after it.
+            unsafe {
+                let raw = alloc(layout);
+                if raw.is_null() {
+                    handle_alloc_error(layout);
+                }
+                raw.add(Self::large_head_len()).map_addr(|addr| addr | LARGE)
             }
-            raw
         };
-        // SAFETY: the writes lie inside the layout, and the head is aligned because the page is.
+        let page = Self::from_raw(raw);
+        // SAFETY: the writes lie inside the page, and the head is aligned to 64.
         unsafe {
-            raw.cast::<Head>().write(Head {
+            page.head().write(Head {
                 refs: AtomicUsize::new(1),
                 used: 0,
                 depth: depth as u8,
                 log2_groups: log2_groups as u8,
             });
-            raw.add(HEAD_LEN_BYTES).write_bytes(0, 2 << log2_groups);
-            let page = Self::from_raw(raw);
-            for group in 0..1 << log2_groups {
-                page.group_at(log2_groups, group).write_bytes(EMPTY, CTRL_LEN_BYTES);
-            }
-            page
+            page.born_word(0).write_bytes(0, 1 << log2_groups);
+            page.ctrl().write_bytes(EMPTY, CTRL_LEN_BYTES << log2_groups);
         }
+        page
+    }
+
+    /// The control bytes.
+    #[inline]
+    fn ctrl(self) -> *mut u8 {
+        self.raw.map_addr(|addr| addr & !LARGE)
     }
 
     #[inline]
     unsafe fn head(self) -> *mut Head {
-        self.raw.cast()
+        // SAFETY: a large page's head is before its control bytes, an ordinary one's in its block.
+        unsafe {
+            if self.is_large() {
+                self.ctrl().sub(Self::large_head_len()).cast()
+            } else {
+                arena::head(self.raw, &Self::BLOCK).cast()
+            }
+        }
     }
 
     /// Number of groups as a power of two.
@@ -184,17 +225,29 @@ impl<K, V> Page<K, V> {
         unsafe { ((*self.head()).used as usize) < self.capacity() }
     }
 
-    /// Where a group starts; `log2_groups` is the page's.
+    /// Where a group's control bytes are.
     #[inline]
-    unsafe fn group_at(self, log2_groups: u32, group: usize) -> *mut u8 {
+    unsafe fn group_at(self, group: usize) -> *mut u8 {
         // SAFETY: the caller's group is inside the page.
-        unsafe { self.raw.add(Self::groups_offset(log2_groups) + group * Self::GROUP_LEN_BYTES) }
+        unsafe { self.ctrl().add(group * CTRL_LEN_BYTES) }
     }
 
+    /// Where the entries of a group are; of an ordinary page, where its control bytes say.
     #[inline]
-    unsafe fn slot_group(self, slot: usize) -> *mut u8 {
-        // SAFETY: the caller's slot is inside the page.
-        unsafe { self.group_at(self.log2_groups(), slot / 16) }
+    unsafe fn entries(self, group: *mut u8, large: bool) -> *mut Entry<K, V> {
+        // SAFETY: the caller's group is in this page, which is large or in a block as it says.
+        unsafe {
+            if large {
+                let ctrl = self.ctrl();
+                let at = (group.addr() - ctrl.addr()) / CTRL_LEN_BYTES;
+                let entries = Self::large_offsets(self.log2_groups()).1;
+                ctrl.add(entries + at * Self::GROUP_LEN_BYTES).cast()
+            } else {
+                let in_block = group.addr() % BLOCK_ALIGN;
+                let entries = in_block * (Self::GROUP_LEN_BYTES / CTRL_LEN_BYTES);
+                group.sub(in_block).add(Self::BLOCK.entries_offset + entries).cast()
+            }
+        }
     }
 
     #[inline]
@@ -207,7 +260,7 @@ impl<K, V> Page<K, V> {
     #[inline]
     pub(super) unsafe fn group(self, group: usize) -> Group {
         // SAFETY: the caller's group is inside the page, and all control bytes are initialised.
-        unsafe { Self::load(self.group_at(self.log2_groups(), group)) }
+        unsafe { Self::load(self.group_at(group)) }
     }
 
     #[inline]
@@ -221,34 +274,35 @@ impl<K, V> Page<K, V> {
     pub(super) unsafe fn dirty(self, group: usize) -> Mask {
         // SAFETY: the caller's group is inside the page.
         unsafe {
-            let group = self.group_at(self.log2_groups(), group);
+            let group = self.group_at(group);
             Mask(*Self::changes(group) & Self::load(group).full().0)
         }
     }
 
-    #[inline]
-    unsafe fn entry_in(group: *mut u8, i: usize) -> *mut Entry<K, V> {
-        // SAFETY: the caller's place is inside the group; `ENTRIES_OFFSET` is aligned for entries.
-        unsafe { group.add(Self::ENTRIES_OFFSET).cast::<Entry<K, V>>().add(i) }
-    }
-
     /// Asks for the cache line where an entry with this hash is put, if that slot is free.
     #[inline]
-    fn prefetch(group: *mut u8, hash: u64) {
-        prefetch(group.wrapping_add(Self::ENTRIES_OFFSET + home(hash) * size_of::<Entry<K, V>>()));
+    fn prefetch(entries: *mut Entry<K, V>, hash: u64) {
+        prefetch(entries.wrapping_add(home(hash)));
     }
 
-    /// The entry's place; `log2_groups` is the page's.
+    /// The entry's place.
     #[inline]
-    pub(super) unsafe fn entry(self, log2_groups: u32, slot: usize) -> *mut Entry<K, V> {
+    pub(super) unsafe fn entry(self, slot: usize) -> *mut Entry<K, V> {
         // SAFETY: the caller's slot is inside the page.
-        unsafe { Self::entry_in(self.group_at(log2_groups, slot / 16), slot % 16) }
+        unsafe { self.entries(self.group_at(slot / 16), self.is_large()).add(slot % 16) }
     }
 
     #[inline]
     unsafe fn born_word(self, group: usize) -> *mut u16 {
-        // SAFETY: the bitmap has two bytes per group, right after the head, aligned to 2.
-        unsafe { self.raw.add(HEAD_LEN_BYTES).cast::<u16>().add(group) }
+        // SAFETY: there are two bytes per group, aligned to 2.
+        unsafe {
+            let words = if self.is_large() {
+                self.ctrl().add(Self::large_offsets(self.log2_groups()).0)
+            } else {
+                self.head().cast::<u8>().add(BORN_OFFSET)
+            };
+            words.cast::<u16>().add(group)
+        }
     }
 
     /// Whether the entry was inserted since the last freeze.
@@ -260,7 +314,7 @@ impl<K, V> Page<K, V> {
     /// Whether the entry changed since the last freeze.
     pub(super) unsafe fn is_dirty(self, slot: usize) -> bool {
         // SAFETY: the caller's slot is inside the page.
-        unsafe { *Self::changes(self.slot_group(slot)) >> (slot % 16) & 1 == 1 }
+        unsafe { *Self::changes(self.group_at(slot / 16)) >> (slot % 16) & 1 == 1 }
     }
 
     /// Says that the entry found at a place changed.
@@ -280,24 +334,22 @@ impl<K, V> Page<K, V> {
     pub(super) unsafe fn place(self, slot: usize) -> Place<K, V> {
         // SAFETY: the caller's slot is inside the page.
         unsafe {
-            let group = self.slot_group(slot);
-            Place {
-                page: self,
-                group,
-                bit: 1 << (slot % 16),
-                entry: Self::entry_in(group, slot % 16),
-            }
+            let (group, bit) = (self.group_at(slot / 16), 1 << (slot % 16));
+            Place { page: self, group, bit, entry: self.entry(slot) }
         }
     }
 
-    /// The entry with this hash that `eq` accepts; `log2_groups` is the page's.
-    #[inline]
+    /// The entry with this hash that `eq` accepts in a page, which is large if it is said to be.
+    #[inline(always)]
     pub(super) unsafe fn find(
         self,
-        log2_groups: u32,
+        large: bool,
         hash: u64,
         mut eq: impl FnMut(&K) -> bool,
     ) -> Option<Place<K, V>> {
+        // SAFETY: the page is live. The usual number of groups is a constant, which makes the
+        // search short.
+        let log2_groups = if large { unsafe { self.log2_groups() } } else { Self::LOG2_GROUPS };
         let last = (1_usize << log2_groups) - 1;
         let mut at = (hash >> TAG_BITS) as usize & last;
         let mut left = last;
@@ -305,13 +357,14 @@ impl<K, V> Page<K, V> {
             // SAFETY: `at` is at most `last`; slots that match a tag are full, so their entries are
             // initialised, and nobody changes the page while it is read.
             unsafe {
-                let group = self.group_at(log2_groups, at);
+                let group = self.group_at(at);
+                let entries = self.entries(group, large);
                 // Where the entry most likely is, fetched while the control bytes are.
-                Self::prefetch(group, hash);
+                Self::prefetch(entries, hash);
                 let control = Self::load(group);
                 let mut tagged = control.equal(tag(hash));
                 while tagged.any() {
-                    let entry = Self::entry_in(group, tagged.0.trailing_zeros() as usize);
+                    let entry = entries.add(tagged.0.trailing_zeros() as usize);
                     if eq(&(*entry).key) {
                         return Some(Place { page: self, group, bit: tagged.first_bit(), entry });
                     }
@@ -342,7 +395,7 @@ impl<K, V> Page<K, V> {
         // slot without an entry: writing there overwrites none.
         unsafe {
             let (group, i) = loop {
-                let group = self.group_at(log2_groups, at);
+                let group = self.group_at(at);
                 if let Some(i) = Self::load(group).free().from(home(hash)) {
                     break (group, i);
                 }
@@ -352,7 +405,7 @@ impl<K, V> Page<K, V> {
             *group.add(i) = tag(hash);
             *Self::changes(group) |= u16::from(dirty) << i;
             *self.born_word(at) |= u16::from(born) << i;
-            Self::entry_in(group, i).write(entry);
+            self.entries(group, log2_groups != Self::LOG2_GROUPS).add(i).write(entry);
         }
     }
 
@@ -362,7 +415,7 @@ impl<K, V> Page<K, V> {
         let (at, i) = (slot / 16, slot % 16);
         // SAFETY: the caller's slot is inside the page.
         unsafe {
-            let group = self.slot_group(slot);
+            let group = self.group_at(at);
             let passed = !Self::load(group).empty().any();
             *group.add(i) = if passed { DELETED } else { EMPTY };
             (*self.head()).used -= u32::from(!passed);
@@ -387,7 +440,7 @@ impl<K, V> Page<K, V> {
         unsafe {
             let log2_groups = self.log2_groups();
             for at in 0..1 << log2_groups {
-                *Self::changes(self.group_at(log2_groups, at)) = 0;
+                *Self::changes(self.group_at(at)) = 0;
                 *self.born_word(at) = 0;
             }
         }
@@ -416,9 +469,8 @@ impl<K, V> Page<K, V> {
             }
             fence(Ordering::Acquire);
             if std::mem::needs_drop::<Entry<K, V>>() {
-                let log2_groups = self.log2_groups();
                 for slot in self.slots() {
-                    ptr::drop_in_place(self.entry(log2_groups, slot));
+                    ptr::drop_in_place(self.entry(slot));
                 }
             }
             self.free(arena);
@@ -429,11 +481,11 @@ impl<K, V> Page<K, V> {
     pub(super) unsafe fn free(self, arena: &Arena) {
         // SAFETY: `new` took the page from the arena, or allocated it with the same layout.
         unsafe {
-            let log2_groups = self.log2_groups();
-            if log2_groups == Self::LOG2_GROUPS {
-                arena.give_back(self.raw);
+            if self.is_large() {
+                let layout = Self::large_layout(self.log2_groups());
+                dealloc(self.ctrl().sub(Self::large_head_len()), layout);
             } else {
-                dealloc(self.raw, Self::layout(log2_groups));
+                arena.give_back(self.raw);
             }
         }
     }
@@ -450,12 +502,12 @@ impl<K: Clone, V: Clone> Page<K, V> {
             let new = Self::new(pages, self.depth(), log2_groups);
             let unfinished = Unfinished(new, pages.arena());
             for at in 0..1 << log2_groups {
-                let from = self.group_at(log2_groups, at);
-                let to = new.group_at(log2_groups, at);
+                let (from, to) = (self.group_at(at), new.group_at(at));
+                let entries = self.entries(from, self.is_large());
+                let clones = new.entries(to, self.is_large());
                 for i in Self::load(from).full() {
-                    let Entry { key, value } = &*Self::entry_in(from, i);
-                    let clone = Entry { key: key.clone(), value: value.clone() };
-                    Self::entry_in(to, i).write(clone);
+                    let Entry { key, value } = &*entries.add(i);
+                    clones.add(i).write(Entry { key: key.clone(), value: value.clone() });
                     *to.add(i) = *from.add(i);
                 }
                 // Deleted bytes too.
@@ -471,7 +523,7 @@ impl<K: Clone, V: Clone> Page<K, V> {
 /// The slot of a group at which an entry is put if it is free, else at the next free one.
 #[inline]
 fn home(hash: u64) -> usize {
-    (hash >> (TAG_BITS + 4)) as usize % 16
+    ((hash >> (TAG_BITS + LOG2_GROUPS_MAX)) as usize % 16 * WIDTH) / 16
 }
 
 /// Asks for a cache line; the address may be anything.
@@ -498,10 +550,8 @@ pub(super) struct Place<K, V> {
 impl<K, V> Place<K, V> {
     /// The slot's number in the page, which is live.
     pub(super) unsafe fn slot(&self) -> usize {
-        // SAFETY: the page is live, the group inside it.
-        unsafe {
-            let first = self.page.group_at(self.page.log2_groups(), 0);
-            let at = (self.group.addr() - first.addr()) / Page::<K, V>::GROUP_LEN_BYTES;
+        {
+            let at = (self.group.addr() - self.page.ctrl().addr()) / CTRL_LEN_BYTES;
             at * 16 + self.bit.trailing_zeros() as usize
         }
     }

@@ -108,7 +108,7 @@ impl<'a, K: TableKey, V> Iterator for Iter<'a, K, V> {
             unsafe {
                 let log2_groups = page.log2_groups();
                 if let Some(i) = self.mask.next() {
-                    let entry = &*page.entry(log2_groups, (self.group - 1) * 16 + i);
+                    let entry = &*page.entry((self.group - 1) * 16 + i);
                     if self.filter.is_none_or(|range| contains(range, entry.key.key_group())) {
                         return Some((&entry.key, &entry.value));
                     }

@@ -126,7 +126,7 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
             let log2_groups = page.log2_groups();
             let mut all = Vec::with_capacity(page.items());
             for slot in page.slots() {
-                let (hash, position) = self.shape.locate(&(*page.entry(log2_groups, slot)).key);
+                let (hash, position) = self.shape.locate(&(*page.entry(slot)).key);
                 all.push((slot, hash, position));
             }
             // Bits in which positions differ: among the page's, and from the new one.
@@ -196,7 +196,7 @@ unsafe fn move_entries<K, V>(
         let goes_high = position.checked_shr(shift).unwrap_or(0) & 1 == 1;
         // SAFETY: the slot is full, each is moved once, and the caller forgets the page's entries.
         unsafe {
-            let entry = page.entry(page.log2_groups(), slot).read();
+            let entry = page.entry(slot).read();
             let to = if goes_high { high } else { low };
             to.put(to.log2_groups(), hash, entry, page.is_dirty(slot), page.is_born(slot));
         }
