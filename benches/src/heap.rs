@@ -4,7 +4,7 @@ mod capture;
 pub(crate) mod memory;
 mod narrow;
 mod value;
-mod worst;
+pub(crate) mod worst;
 
 use crate::report::Report;
 use esker::backend::heap::ValueState;

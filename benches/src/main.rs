@@ -2,12 +2,14 @@
 //!
 //! A file per group of rows; a group measures what [`report::Report::wants`], and adds its rows.
 
+mod candidates;
 mod heap;
 mod keys;
 mod machine;
 mod measure;
 mod report;
 mod snapshot;
+mod undo;
 
 use clap::Parser;
 use report::Report;
@@ -42,9 +44,10 @@ fn main() -> ExitCode {
         };
     }
     let mut report = Report::new(arguments.only, arguments.quick, arguments.json);
-    match heap::run(&mut report).and_then(|()| snapshot::run(&mut report)) {
-        Ok(()) => {}
-        Err(message) => return failed(&message),
+    for group in [heap::run, snapshot::run, candidates::run] {
+        if let Err(message) = group(&mut report) {
+            return failed(&message);
+        }
     }
     if report.finish() { ExitCode::SUCCESS } else { failed("no row has such a name") }
 }

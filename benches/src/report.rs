@@ -57,6 +57,11 @@ impl Report {
             || self.only.iter().any(|only| only == name || below(name, only) || below(only, name))
     }
 
+    /// Whether something below `name` is asked for by name, not just all rows.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        !self.only.is_empty() && self.wants(name)
+    }
+
     /// `rounds`, or a third of them (at least 3) if in a hurry.
     pub(crate) fn rounds(&self, rounds: usize) -> usize {
         if self.quick { (rounds / 3).max(3) } else { rounds }

@@ -4,6 +4,7 @@ use super::{PEER, Peer, state, update};
 use crate::keys;
 use crate::machine::resident_bytes;
 use crate::report::{Better, Question, Report};
+use crate::undo::UndoTable;
 use esker_format::KeyGroupRange;
 use std::process::Command;
 
@@ -40,13 +41,14 @@ fn in_process(what: &str) -> Result<f64, String> {
     })
 }
 
-/// Builds one table and says how many resident bytes per entry it took: `esker`, `hashbrown`, or
-/// `touched`, with every page changed while a capture is live.
+/// Builds one table and says how many resident bytes per entry it took: `esker`, `hashbrown`,
+/// `undo` (the other candidate), or `touched`, with every page changed while a capture is live.
 pub(crate) fn resident(what: &str) -> Result<f64, String> {
     // Keys are computed on the way: no array of them is in memory.
     let each = |f: &mut dyn FnMut(u64)| (0..ENTRIES as u64).for_each(|i| f(keys::mixed(i)));
     let mut table = state(KeyGroupRange::ALL)?;
     let mut peer = Peer::default();
+    let mut undo = UndoTable::new(KeyGroupRange::ALL);
     let before = resident_bytes()?;
     let mut capture = None;
     match what {
@@ -57,9 +59,10 @@ pub(crate) fn resident(what: &str) -> Result<f64, String> {
             capture = Some(table.capture());
             each(&mut |key| _ = update(&mut table, &[key], 2));
         }
+        "undo" => each(&mut |key| _ = undo.update(key, 1)),
         _ => return Err(format!("no table is called {what:?}")),
     }
     let bytes = resident_bytes()?.saturating_sub(before) as f64 / ENTRIES as f64;
-    drop((table, peer, capture));
+    drop((table, peer, undo, capture));
     Ok(bytes)
 }

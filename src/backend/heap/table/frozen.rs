@@ -64,7 +64,7 @@ impl<K: TableKey, V> Frozen<K, V> {
         unsafe {
             match node::find(self.root, position, hash, eq) {
                 Search::Found(place, _) => Some(&(*place.entry).value),
-                Search::Missing(_) => None,
+                Search::Missing(_) | Search::Unknown => None,
             }
         }
     }

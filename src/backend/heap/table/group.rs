@@ -28,7 +28,7 @@ const SLOTS: u16 = (1 << WIDTH) - 1;
 /// The control byte of a full slot.
 #[inline]
 pub(super) fn tag(hash: u64) -> u8 {
-    FULL | hash as u8
+    (u32::from(FULL) | hash as u32) as u8
 }
 
 /// A set of slots in a group, one bit each; iterates over their numbers.
@@ -48,11 +48,12 @@ impl Mask {
         self.0 & self.0.wrapping_neg()
     }
 
-    /// The first slot in the set from `start` on, then from the group's first on; without branches,
-    /// as nobody could predict them.
+    /// The first slot in the set from `start` (below 28, and taken modulo 14) on, then from the
+    /// group's first on; without branches, as nobody could predict them.
     #[inline]
     pub(super) fn from(self, start: usize) -> Option<usize> {
         let twice = u32::from(self.0) | u32::from(self.0) << WIDTH;
+        let start = if start >= WIDTH { start - WIDTH } else { start };
         let slot = start + (twice >> start).trailing_zeros() as usize;
         let wrapped = if slot >= WIDTH { slot - WIDTH } else { slot };
         (self.0 != 0).then_some(wrapped)
@@ -215,6 +216,10 @@ mod tests {
             let full: Vec<usize> = a.full().collect();
             assert!((0..WIDTH).all(|i| full.contains(&i) == (bytes.0[i] >= FULL)));
             assert_eq!(full.len(), a.full().len());
+            for start in 0..16 {
+                let wanted = (start..start + WIDTH).map(|i| i % WIDTH).find(|i| full.contains(i));
+                assert_eq!(a.full().from(start), wanted);
+            }
         }
     }
 }

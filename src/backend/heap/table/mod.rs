@@ -134,35 +134,67 @@ impl<K: TableKey, V> CowTable<K, V> {
     /// The value of the key with this key group and hash that `eq` accepts, so that borrowed forms
     /// of a key can be looked up.
     #[inline]
-    pub fn get_raw(&self, group: u16, hash: u64, eq: impl FnMut(&K) -> bool) -> Option<&V> {
-        match self.find(self.shape.position(group, hash), hash, eq) {
-            // SAFETY: a found slot is full, and unchanged while `self` is borrowed.
-            Search::Found(place, _) => Some(unsafe { &(*place.entry).value }),
-            Search::Missing(_) => None,
+    pub fn get_raw(&self, group: u16, hash: u64, mut eq: impl FnMut(&K) -> bool) -> Option<&V> {
+        let position = self.shape.position(group, hash);
+        // SAFETY: the root is live and nobody changes the table while `self` is borrowed; a found
+        // slot is full.
+        unsafe {
+            match node::find_fast(self.root, position, hash, &mut eq) {
+                Search::Found(place, _) => Some(&(*place.entry).value),
+                Search::Missing(_) => None,
+                Search::Unknown => self.get_anywhere(position, hash, eq),
+            }
         }
     }
 
-    #[inline]
-    fn find(&self, position: u64, hash: u64, eq: impl FnMut(&K) -> bool) -> Search<K, V> {
-        // SAFETY: the root is live and nobody changes the table while `self` is borrowed.
-        unsafe { node::find(self.root, position, hash, eq) }
+    #[cold]
+    #[inline(never)]
+    fn get_anywhere(&self, position: u64, hash: u64, eq: impl FnMut(&K) -> bool) -> Option<&V> {
+        // SAFETY: as in `get_raw`.
+        unsafe {
+            match node::find(self.root, position, hash, eq) {
+                Search::Found(place, _) => Some(&(*place.entry).value),
+                Search::Missing(_) | Search::Unknown => None,
+            }
+        }
     }
 }
 
 impl<K: TableKey, V: Clone> CowTable<K, V> {
     /// The place of an entry, which may be changed; else what [`Search::Missing`] tells.
-    #[inline]
+    #[inline(always)]
     fn find_owned(
+        &mut self,
+        position: u64,
+        hash: u64,
+        mut eq: impl FnMut(&K) -> bool,
+    ) -> Result<Place<K, V>, Link<K, V>> {
+        // SAFETY: the root is live and nobody else changes the table while `self` is borrowed.
+        match unsafe { node::find_fast(self.root, position, hash, &mut eq) } {
+            Search::Found(place, true) => Ok(place),
+            Search::Missing(vacant) => Err(vacant),
+            Search::Found(_, false) | Search::Unknown => {
+                self.find_owned_anywhere(position, hash, eq)
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_owned_anywhere(
         &mut self,
         position: u64,
         hash: u64,
         eq: impl FnMut(&K) -> bool,
     ) -> Result<Place<K, V>, Link<K, V>> {
-        match self.find(position, hash, eq) {
-            Search::Found(place, true) => Ok(place),
-            // SAFETY: the place is in a live page, found under this position.
-            Search::Found(place, false) => Ok(unsafe { self.own_entry(position, place) }),
-            Search::Missing(vacant) => Err(vacant),
+        // SAFETY: as in `find_owned`; the place is in a live page, found under this position.
+        unsafe {
+            match node::find(self.root, position, hash, eq) {
+                Search::Found(place, true) => Ok(place),
+                Search::Found(place, false) => Ok(self.own_entry(position, place)),
+                Search::Missing(vacant) => Err(vacant),
+                Search::Unknown => Err(Link::NULL),
+            }
         }
     }
 

@@ -105,7 +105,9 @@ impl<K, V> Link<K, V> {
     /// The page of a link that is neither null nor a node.
     #[inline]
     pub(super) fn page(self) -> Page<K, V> {
-        Page::from_raw(self.raw.map_addr(|addr| addr & !(PAGE_ALIGN - 1 - LARGE)))
+        // By way of an integer, as the compiler makes three instructions of `map_addr` here.
+        let addr = self.raw.expose_provenance() & !(PAGE_ALIGN - 1 - LARGE);
+        Page::from_raw(std::ptr::with_exposed_provenance_mut(addr))
     }
 
     /// Whether it is to a page with the usual number of groups.
@@ -281,15 +283,18 @@ pub(super) enum Search<K, V> {
     Found(Place<K, V>, bool),
     /// At no entry; at which page, if it is an ordinary one on an owned path, else null.
     Missing(Link<K, V>),
+    /// Nowhere yet: [`find`] knows.
+    Unknown,
 }
 
-/// Finds an entry below a root; the root is live, and nobody changes what it holds meanwhile.
-#[inline]
-pub(super) unsafe fn find<K, V>(
+/// Finds an entry below a root where nearly all are: in the right group of an ordinary page, at most
+/// two nodes deep. The root is live, and nobody changes what it holds meanwhile.
+#[inline(always)]
+pub(super) unsafe fn find_fast<K, V>(
     root: Link<K, V>,
     position: u64,
     hash: u64,
-    eq: impl FnMut(&K) -> bool,
+    eq: &mut impl FnMut(&K) -> bool,
 ) -> Search<K, V> {
     // The root always tells apart the same number of bits, a constant that saves a slow shift.
     let mut owned = root.is_owned();
@@ -299,73 +304,43 @@ pub(super) unsafe fn find<K, V>(
     if link.is_node() {
         let index = (position << BITS_MAX).wrapping_shr(link.shift());
         // SAFETY: the shifted rest is below the number of slots; a live node's children are live.
-        let child = unsafe { *link.slot(index as usize) };
-        owned &= child.is_owned();
-        if child.is_node() {
-            // SAFETY: the child is live, its slots those of the bits that follow.
-            return unsafe { find_below(child, BITS_MAX + link.bits(), position, hash, eq, owned) };
-        }
-        link = child;
+        link = unsafe { *link.slot(index as usize) };
+        owned &= link.is_owned();
     }
-    // SAFETY: the link is to a live page or null.
-    unsafe { find_in_page(link, hash, eq, owned) }
+    if !link.is_ordinary_page() {
+        return Search::Unknown;
+    }
+    // SAFETY: the link is to a live ordinary page.
+    match unsafe { link.page().find_first(hash, eq) } {
+        Ok(place) => Search::Found(place, owned),
+        Err(false) => Search::Missing(if owned { link } else { Link::NULL }),
+        Err(true) => Search::Unknown,
+    }
 }
 
-/// Goes on below a node at which few look-ups come by: one of many entries in few key groups.
-#[inline(never)]
-unsafe fn find_below<K, V>(
-    node: Link<K, V>,
-    base: u32,
+/// Finds an entry below a root, wherever it is; the root is live, and nobody changes what it holds
+/// meanwhile.
+pub(super) unsafe fn find<K, V>(
+    root: Link<K, V>,
     position: u64,
     hash: u64,
     eq: impl FnMut(&K) -> bool,
-    mut owned: bool,
 ) -> Search<K, V> {
-    let (mut link, mut rest) = (node, position << base);
+    let (mut link, mut rest, mut owned) = (root, position, root.is_owned());
     while link.is_node() {
         // SAFETY: the shifted rest is below the number of slots; a live node's children are live.
         let child = unsafe { *link.slot(rest.wrapping_shr(link.shift()) as usize) };
-        rest <<= link.bits();
+        rest = rest.unbounded_shl(link.bits());
         owned &= child.is_owned();
         link = child;
     }
-    // SAFETY: the link is to a live page or null.
-    unsafe { find_in_page(link, hash, eq, owned) }
-}
-
-#[inline(always)]
-unsafe fn find_in_page<K, V>(
-    link: Link<K, V>,
-    hash: u64,
-    eq: impl FnMut(&K) -> bool,
-    owned: bool,
-) -> Search<K, V> {
-    if !link.is_ordinary_page() {
-        // SAFETY: the link is to a live page or null.
-        return match unsafe { find_in_large(link, hash, eq) } {
-            Some(place) => Search::Found(place, owned),
-            None => Search::Missing(Link::NULL),
-        };
-    }
-    // SAFETY: the link is to a live page; its tag says that it has the usual number of groups, a
-    // constant that makes the search short.
-    match unsafe { link.page().find(false, hash, eq) } {
-        Some(place) => Search::Found(place, owned),
-        None => Search::Missing(if owned { link } else { Link::NULL }),
-    }
-}
-
-/// Looks in no page, or in a large one.
-#[cold]
-#[inline(never)]
-unsafe fn find_in_large<K, V>(
-    link: Link<K, V>,
-    hash: u64,
-    eq: impl FnMut(&K) -> bool,
-) -> Option<Place<K, V>> {
     if link.is_null() {
-        return None;
+        return Search::Missing(Link::NULL);
     }
-    // SAFETY: the caller's page is live.
-    unsafe { link.page().find(true, hash, eq) }
+    // SAFETY: the link is to a live page.
+    match unsafe { link.page().find(hash, eq) } {
+        Some(place) => Search::Found(place, owned),
+        None if owned && link.is_ordinary_page() => Search::Missing(link),
+        None => Search::Missing(Link::NULL),
+    }
 }

@@ -244,8 +244,11 @@ impl<K, V> Page<K, V> {
                 ctrl.add(entries + at * Self::GROUP_LEN_BYTES).cast()
             } else {
                 let in_block = group.addr() % BLOCK_ALIGN;
-                let entries = in_block * (Self::GROUP_LEN_BYTES / CTRL_LEN_BYTES);
-                group.sub(in_block).add(Self::BLOCK.entries_offset + entries).cast()
+                // As far behind the entries' start as the group is behind the block's, in proportion;
+                // the group itself stands for one part of that.
+                let parts = (Self::GROUP_LEN_BYTES / CTRL_LEN_BYTES).wrapping_sub(1);
+                let offset = Self::BLOCK.entries_offset;
+                group.wrapping_add(in_block.wrapping_mul(parts)).wrapping_add(offset).cast()
             }
         }
     }
@@ -277,12 +280,6 @@ impl<K, V> Page<K, V> {
             let group = self.group_at(group);
             Mask(*Self::changes(group) & Self::load(group).full().0)
         }
-    }
-
-    /// Asks for the cache line where an entry with this hash is put, if that slot is free.
-    #[inline]
-    fn prefetch(entries: *mut Entry<K, V>, hash: u64) {
-        prefetch(entries.wrapping_add(home(hash)));
     }
 
     /// The entry's place.
@@ -339,43 +336,66 @@ impl<K, V> Page<K, V> {
         }
     }
 
-    /// The entry with this hash that `eq` accepts in a page, which is large if it is said to be.
+    /// The entry with this hash that `eq` accepts in the group of an ordinary page where it should
+    /// be; else whether it may be in another one.
     #[inline(always)]
+    pub(super) unsafe fn find_first(
+        self,
+        hash: u64,
+        eq: &mut impl FnMut(&K) -> bool,
+    ) -> Result<Place<K, V>, bool> {
+        let at = (hash >> TAG_BITS) as usize & ((1 << Self::LOG2_GROUPS) - 1);
+        // SAFETY: the page is live and ordinary, the group inside it.
+        unsafe { self.find_in_group(at, false, hash, eq) }
+    }
+
+    /// The entry with this hash that `eq` accepts.
     pub(super) unsafe fn find(
         self,
-        large: bool,
         hash: u64,
         mut eq: impl FnMut(&K) -> bool,
     ) -> Option<Place<K, V>> {
-        // SAFETY: the page is live. The usual number of groups is a constant, which makes the
-        // search short.
-        let log2_groups = if large { unsafe { self.log2_groups() } } else { Self::LOG2_GROUPS };
-        let last = (1_usize << log2_groups) - 1;
-        let mut at = (hash >> TAG_BITS) as usize & last;
-        let mut left = last;
-        loop {
-            // SAFETY: `at` is at most `last`; slots that match a tag are full, so their entries are
-            // initialised, and nobody changes the page while it is read.
-            unsafe {
-                let group = self.group_at(at);
-                let entries = self.entries(group, large);
-                // Where the entry most likely is, fetched while the control bytes are.
-                Self::prefetch(entries, hash);
-                let control = Self::load(group);
-                let mut tagged = control.equal(tag(hash));
-                while tagged.any() {
-                    let entry = entries.add(tagged.0.trailing_zeros() as usize);
-                    if eq(&(*entry).key) {
-                        return Some(Place { page: self, group, bit: tagged.first_bit(), entry });
-                    }
-                    tagged.next();
-                }
-                if control.empty().any() || left == 0 {
-                    return None;
+        // SAFETY: the page is live, and groups are taken modulo their number.
+        unsafe {
+            let last = (1_usize << self.log2_groups()) - 1;
+            let start = (hash >> TAG_BITS) as usize & last;
+            for at in start..=start + last {
+                match self.find_in_group(at & last, self.is_large(), hash, &mut eq) {
+                    Ok(place) => return Some(place),
+                    Err(false) => return None,
+                    Err(true) => {}
                 }
             }
-            at = (at + 1) & last;
-            left -= 1;
+        }
+        None
+    }
+
+    /// The entry, else whether it may be in the next group.
+    #[inline(always)]
+    unsafe fn find_in_group(
+        self,
+        at: usize,
+        large: bool,
+        hash: u64,
+        eq: &mut impl FnMut(&K) -> bool,
+    ) -> Result<Place<K, V>, bool> {
+        // SAFETY: the caller's group is inside the page; slots that match a tag are full, so their
+        // entries are initialised, and nobody changes the page while it is read.
+        unsafe {
+            let group = self.group_at(at);
+            let entries = self.entries(group, large);
+            // Where the entry most likely is, fetched while the control bytes are.
+            prefetch(entries.wrapping_add(home(hash)));
+            let control = Self::load(group);
+            let mut tagged = control.equal(tag(hash));
+            while tagged.any() {
+                let entry = entries.add(tagged.0.trailing_zeros() as usize);
+                if eq(&(*entry).key) {
+                    return Ok(Place { page: self, group, bit: tagged.first_bit(), entry });
+                }
+                tagged.next();
+            }
+            Err(!control.empty().any())
         }
     }
 
@@ -520,10 +540,11 @@ impl<K: Clone, V: Clone> Page<K, V> {
     }
 }
 
-/// The slot of a group at which an entry is put if it is free, else at the next free one.
+/// The slot of a group at which an entry is put if it is free, else at the next free one; those
+/// that do not exist stand for the first ones.
 #[inline]
 fn home(hash: u64) -> usize {
-    ((hash >> (TAG_BITS + LOG2_GROUPS_MAX)) as usize % 16 * WIDTH) / 16
+    (hash >> TAG_BITS) as usize / 16 % 16
 }
 
 /// Asks for a cache line; the address may be anything.

@@ -10,8 +10,8 @@ pub(super) struct Shape {
     pub(super) range: KeyGroupRange,
     pub(super) seed: u64,
     /// The range's first key group, and how many come after it.
-    first: u16,
-    span: u16,
+    first: u64,
+    span: u64,
     /// What a key group, relative to the range, is multiplied by to stand in the top bits of a
     /// position; 0 if there is only one.
     group_unit: u64,
@@ -24,20 +24,20 @@ impl Shape {
         let group_bits = u32::BITS - (range.count() - 1).leading_zeros();
         // By shifts, as one by all 64 bits is not allowed.
         let group_unit = (1 << (POSITION_BITS - 1 - group_bits)) << 1;
-        let (first, span) = (range.first(), range.last() - range.first());
+        let (first, span) = (range.first().into(), u64::from(range.count() - 1));
         Self { range, seed, first, span, group_unit, hash_mask: group_unit.wrapping_sub(1) }
     }
 
     /// Whether a key group is in the range, by one comparison.
     #[inline]
     pub(super) fn owns(&self, group: u16) -> bool {
-        group.wrapping_sub(self.first) <= self.span
+        u64::from(group).wrapping_sub(self.first) <= self.span
     }
 
     /// The position of an entry. A group outside the range lands somewhere inside.
     #[inline]
     pub(super) fn position(&self, group: u16, hash: u64) -> u64 {
-        let relative = u64::from(group.wrapping_sub(self.first));
+        let relative = u64::from(group).wrapping_sub(self.first);
         relative.wrapping_mul(self.group_unit) | hash & self.hash_mask
     }
 
