@@ -5,8 +5,9 @@ use crate::{Error, ErrorKind, Result};
 use esker_format::composite::CompositeKey;
 use esker_format::{Key, KeyGroup, KeyGroupRange};
 use foldhash::SharedSeed;
-use foldhash::quality::{RandomState, SeedableRandomState};
-use std::hash::BuildHasher;
+use foldhash::fast::FoldHasher;
+use foldhash::quality::RandomState;
+use std::hash::{BuildHasher, Hasher};
 
 /// Key and namespace, as the tables of keyed state hold them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,8 +48,11 @@ impl<K: Key, N: Key> TableKey for Address<K, N> {
 /// The hash of an address by its parts, so that a look-up need not own them.
 #[inline]
 pub(super) fn hash<K: Key, N: Key>(key: &K, namespace: &N, seed: u64) -> u64 {
-    let state = SeedableRandomState::with_seed(seed, SharedSeed::global_random());
-    state.hash_one((key, namespace))
+    // The seed is a hash itself, so hashbrown's own quick form of foldhash does.
+    let mut hasher = FoldHasher::with_seed(seed, SharedSeed::global_random());
+    key.hash(&mut hasher);
+    namespace.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A seed of this process alone: who chooses keys cannot know where they fall.

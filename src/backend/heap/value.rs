@@ -90,7 +90,10 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     /// As for [`get`](Self::get).
     #[inline]
     pub fn update(&mut self, key: &K, namespace: &N, value: V) -> Result<Option<V>> {
-        self.rmw(key, namespace, |slot| slot.replace(value))
+        let (group, hash) = self.locate(key, namespace)?;
+        let make_key = || Address { key: key.clone(), namespace: namespace.clone() };
+        let eq = |address: &Address<K, N>| address.is(key, namespace);
+        Ok(self.table.insert_raw(group, hash, eq, make_key, value))
     }
 
     /// Reads, changes, sets or removes the value in one look-up.

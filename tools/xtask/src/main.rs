@@ -1,7 +1,7 @@
 //! `cargo xtask`: the one entry point for people who work on esker.
 //!
 //! `ci` runs the lints and then the test command of README.md; `asan` the tests of the module that
-//! holds `unsafe`, under AddressSanitizer.
+//! holds `unsafe`, under AddressSanitizer; `bench` puts esker beside its peers (`bench --help`).
 
 use std::process::{Command, ExitCode};
 
@@ -15,7 +15,8 @@ fn main() -> ExitCode {
     let steps = match std::env::args().nth(1).as_deref() {
         Some("ci") => ci(),
         Some("asan") => asan(),
-        _ => Err("usage: cargo xtask ci | asan".to_owned()),
+        Some("bench") => bench(),
+        _ => Err("usage: cargo xtask ci | asan | bench [--only P] [--quick] [--json]".to_owned()),
     };
     match steps {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,6 +76,12 @@ fn asan() -> Result<(), String> {
     run(command(&test).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address"))
 }
 
+/// esker beside its peers; the arguments after `bench` go to `versus`.
+fn bench() -> Result<(), String> {
+    let mut command = command("cargo run --release --package esker-benches --bin versus --");
+    run(command.args(std::env::args().skip(2)))
+}
+
 fn cargo(arguments: &str) -> Result<(), String> {
     run(&mut command(&format!("cargo {arguments}")))
 }
@@ -87,7 +94,7 @@ fn command(line: &str) -> Command {
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    println!("\n== {command:?}");
+    eprintln!("\n== {command:?}");
     let status = command.status().map_err(|e| format!("{command:?}: {e}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}")) }
 }

@@ -94,6 +94,7 @@ macro_rules! fixed {
             fn encode_into(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&$to(*self));
             }
+            #[inline]
             fn with_encoded<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
                 f(&$to(*self))
             }
@@ -157,6 +158,7 @@ macro_rules! variable {
             fn encode_into(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice($bytes(self));
             }
+            #[inline]
             fn with_encoded<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
                 f($bytes(self))
             }

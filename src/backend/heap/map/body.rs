@@ -3,7 +3,7 @@
 use super::small::Small;
 use super::view::MapView;
 use crate::backend::heap::address::{hash, seed};
-use crate::backend::heap::table::{CowTable, SharedTable, TableKey};
+use crate::backend::heap::table::{SharedTable, TableKey};
 use esker_format::{Key, KeyGroupRange};
 
 /// A user key as a table holds it. All of a map's entries are of one key group, which says nothing
@@ -131,7 +131,8 @@ impl<U: Key, V: Clone + Send + Sync + 'static> Body<U, V> {
     fn enlarge(&mut self) {
         let Kind::Small(small) = &mut self.kind else { return };
         let Ok(range) = KeyGroupRange::new(0, 0) else { return };
-        let mut table = CowTable::new(range, seed(0));
+        let mut shared = SharedTable::new(range, seed(0));
+        let table = shared.write(false);
         let small = std::mem::replace(small, Small::new());
         let (entries, removed) = small.into_parts();
         let mut changed = Vec::new();
@@ -155,7 +156,7 @@ impl<U: Key, V: Clone + Send + Sync + 'static> Body<U, V> {
         for entry in born {
             table.insert(UserKey(entry.user_key), entry.value);
         }
-        self.kind = Kind::Large(SharedTable::new(table), removed);
+        self.kind = Kind::Large(shared, removed);
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a table held at one moment.
 
 use super::TableKey;
-use super::node::{self, Link};
+use super::arena::Arena;
+use super::node::{self, Link, Search};
 use super::shape::Shape;
 use super::walk::Iter;
 use esker_format::KeyGroupRange;
@@ -19,6 +20,7 @@ pub struct Frozen<K: TableKey, V> {
     shape: Shape,
     len: usize,
     removed: Arc<Vec<K>>,
+    arena: Arc<Arena>,
 }
 
 // SAFETY: it shares entries with the table and with other threads' clones by counted references,
@@ -29,8 +31,14 @@ unsafe impl<K: TableKey, V: Send + Sync> Sync for Frozen<K, V> {}
 
 impl<K: TableKey, V> Frozen<K, V> {
     /// Takes over a reference to the root; its content is not changed while it is counted.
-    pub(super) unsafe fn new(root: Link<K, V>, shape: Shape, len: usize, removed: Vec<K>) -> Self {
-        Self { root, shape, len, removed: Arc::new(removed) }
+    pub(super) unsafe fn new(
+        root: Link<K, V>,
+        shape: Shape,
+        len: usize,
+        removed: Vec<K>,
+        arena: Arc<Arena>,
+    ) -> Self {
+        Self { root, shape, len, removed: Arc::new(removed), arena }
     }
 
     /// Number of entries.
@@ -49,13 +57,15 @@ impl<K: TableKey, V> Frozen<K, V> {
     }
 
     /// The value of the key with this key group and hash that `eq` accepts.
-    pub fn get_raw(&self, group: u16, hash: u64, mut eq: impl FnMut(&K) -> bool) -> Option<&V> {
+    pub fn get_raw(&self, group: u16, hash: u64, eq: impl FnMut(&K) -> bool) -> Option<&V> {
         let position = self.shape.position(group, hash);
         // SAFETY: the root is live while `self` is, and what it holds is not changed; a found slot
         // is full.
         unsafe {
-            let found = node::find(self.root, position, hash, &mut eq)?;
-            Some(&(*found.entry).value)
+            match node::find(self.root, position, hash, eq) {
+                Search::Found(place, _) => Some(&(*place.entry).value),
+                Search::Missing(_) | Search::Unknown => None,
+            }
         }
     }
 
@@ -89,14 +99,15 @@ impl<K: TableKey, V> Clone for Frozen<K, V> {
     fn clone(&self) -> Self {
         // SAFETY: the root is live while `self` is; the clone gives the reference up when dropped.
         unsafe { self.root.retain() };
-        Self { removed: Arc::clone(&self.removed), ..*self }
+        let (removed, arena) = (Arc::clone(&self.removed), Arc::clone(&self.arena));
+        Self { removed, arena, ..*self }
     }
 }
 
 impl<K: TableKey, V> Drop for Frozen<K, V> {
     fn drop(&mut self) {
         // SAFETY: `self` held a reference to the root, and gives it up once.
-        unsafe { self.root.release(0) };
+        unsafe { self.root.release(0, &self.arena) };
     }
 }
 

@@ -20,6 +20,7 @@
 //! 1979), swiss tables (Abseil), `CopyOnWriteStateMap` (Flink).
 #![allow(unsafe_code)]
 
+mod arena;
 mod frozen;
 mod group;
 mod node;
@@ -37,9 +38,10 @@ pub use shared::SharedTable;
 pub use visit::Cursor;
 pub use walk::Iter;
 
+use arena::Pages;
 use esker_format::KeyGroupRange;
-use node::{Found, Link};
-use page::{Entry, Page};
+use node::{Link, Search};
+use page::{Entry, Page, Place};
 use shape::Shape;
 
 /// A key: it knows its key group and hashes itself. Equal keys give equal groups and hashes; a key
@@ -59,6 +61,7 @@ pub struct CowTable<K: TableKey, V> {
     len: usize,
     /// Keys that the last freeze held, removed since.
     removed: Vec<K>,
+    pages: Pages,
 }
 
 // SAFETY: it shares entries with `Frozen`s on other threads by counted references, hence both bounds.
@@ -69,13 +72,23 @@ unsafe impl<K: TableKey, V: Send + Sync> Sync for CowTable<K, V> {}
 impl<K: TableKey, V> CowTable<K, V> {
     /// An empty table for the key groups in `range`, hashing with `seed`.
     pub fn new(range: KeyGroupRange, seed: u64) -> Self {
+        Self::with_pages(range, seed, Page::<K, V>::pages())
+    }
+
+    fn with_pages(range: KeyGroupRange, seed: u64, pages: Pages) -> Self {
         let shape = Shape::new(range, seed);
-        Self { root: Link::new_node(1), shape, len: 0, removed: Vec::new() }
+        Self { root: Link::new_node(node::BITS_MAX), shape, len: 0, removed: Vec::new(), pages }
     }
 
     /// The key groups it is for.
     pub fn range(&self) -> KeyGroupRange {
         self.shape.range
+    }
+
+    /// Whether it is for a key group.
+    #[inline]
+    pub fn owns(&self, group: u16) -> bool {
+        self.shape.owns(group)
     }
 
     /// The seed that raw look-ups hash with.
@@ -106,7 +119,8 @@ impl<K: TableKey, V> CowTable<K, V> {
         unsafe {
             self.root.retain();
             let removed = std::mem::take(&mut self.removed);
-            let frozen = Frozen::new(self.root, self.shape, self.len, removed);
+            let arena = self.pages.arena().clone();
+            let frozen = Frozen::new(self.root, self.shape, self.len, removed, arena);
             self.root = self.root.unowned();
             frozen
         }
@@ -128,41 +142,82 @@ impl<K: TableKey, V> CowTable<K, V> {
     /// of a key can be looked up.
     #[inline]
     pub fn get_raw(&self, group: u16, hash: u64, mut eq: impl FnMut(&K) -> bool) -> Option<&V> {
-        let found = self.find(self.shape.position(group, hash), hash, &mut eq)?;
-        // SAFETY: a found slot is full, and unchanged while `self` is borrowed.
-        Some(unsafe { &(*found.entry).value })
+        let position = self.shape.position(group, hash);
+        // SAFETY: the root is live and nobody changes the table while `self` is borrowed; a found
+        // slot is full.
+        unsafe {
+            match node::find_fast(self.root, position, hash, &mut eq) {
+                Search::Found(place, _) => Some(&(*place.entry).value),
+                Search::Missing(_) => None,
+                Search::Unknown => self.get_anywhere(position, hash, eq),
+            }
+        }
     }
 
-    #[inline]
-    fn find(
-        &self,
-        position: u64,
-        hash: u64,
-        eq: &mut impl FnMut(&K) -> bool,
-    ) -> Option<Found<K, V>> {
-        // SAFETY: the root is live and nobody changes the table while `self` is borrowed.
-        unsafe { node::find(self.root, position, hash, eq) }
+    #[cold]
+    #[inline(never)]
+    fn get_anywhere(&self, position: u64, hash: u64, eq: impl FnMut(&K) -> bool) -> Option<&V> {
+        // SAFETY: as in `get_raw`.
+        unsafe {
+            match node::find(self.root, position, hash, eq) {
+                Search::Found(place, _) => Some(&(*place.entry).value),
+                Search::Missing(_) | Search::Unknown => None,
+            }
+        }
     }
-}
-
-/// A full slot of an owned page.
-struct Owned<K, V> {
-    page: Page<K, V>,
-    entry: *mut Entry<K, V>,
-    slot: usize,
 }
 
 impl<K: TableKey, V: Clone> CowTable<K, V> {
-    /// The slot of an entry that may be changed.
-    #[inline]
+    /// The place of an entry, which may be changed; else what [`Search::Missing`] tells.
+    #[inline(always)]
     fn find_owned(
         &mut self,
         position: u64,
         hash: u64,
-        eq: &mut impl FnMut(&K) -> bool,
-    ) -> Option<Owned<K, V>> {
-        let Found { page, entry, slot, owned } = self.find(position, hash, eq)?;
-        Some(if owned { Owned { page, entry, slot } } else { self.own_entry(position, slot) })
+        mut eq: impl FnMut(&K) -> bool,
+    ) -> Result<Place<K, V>, Link<K, V>> {
+        // SAFETY: the root is live and nobody else changes the table while `self` is borrowed.
+        match unsafe { node::find_fast(self.root, position, hash, &mut eq) } {
+            Search::Found(place, true) => Ok(place),
+            Search::Missing(vacant) => Err(vacant),
+            Search::Found(_, false) | Search::Unknown => {
+                self.find_owned_anywhere(position, hash, eq)
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_owned_anywhere(
+        &mut self,
+        position: u64,
+        hash: u64,
+        eq: impl FnMut(&K) -> bool,
+    ) -> Result<Place<K, V>, Link<K, V>> {
+        // SAFETY: as in `find_owned`; the place is in a live page, found under this position.
+        unsafe {
+            match node::find(self.root, position, hash, eq) {
+                Search::Found(place, true) => Ok(place),
+                Search::Found(place, false) => Ok(self.own_entry(position, place)),
+                Search::Missing(vacant) => Err(vacant),
+                Search::Unknown => Err(Link::NULL),
+            }
+        }
+    }
+
+    /// Inserts an entry whose key the table does not hold; `vacant` is where it was looked for.
+    #[inline]
+    fn insert_new(&mut self, vacant: Link<K, V>, position: u64, hash: u64, entry: Entry<K, V>) {
+        // SAFETY: a page that a search ended at on an owned path is this table's alone, and
+        // ordinary; nothing changed since.
+        unsafe {
+            if !vacant.is_null() && vacant.page().has_room() {
+                vacant.page().put(Page::<K, V>::LOG2_GROUPS, hash, entry, true, true);
+                self.len += 1;
+                return;
+            }
+        }
+        self.insert_slow(position, hash, entry);
     }
 
     /// The value of a key, which counts as changed.
@@ -177,14 +232,14 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         &mut self,
         group: u16,
         hash: u64,
-        mut eq: impl FnMut(&K) -> bool,
+        eq: impl FnMut(&K) -> bool,
     ) -> Option<&mut V> {
         let position = self.shape.position(group, hash);
-        let Owned { page, entry, slot } = self.find_owned(position, hash, &mut eq)?;
+        let place = self.find_owned(position, hash, eq).ok()?;
         // SAFETY: the page is owned, the slot full; the borrow of `self` keeps others away.
         unsafe {
-            page.set_dirty(slot);
-            Some(&mut (*entry).value)
+            Page::set_dirty(&place);
+            Some(&mut (*place.entry).value)
         }
     }
 
@@ -192,17 +247,44 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let (hash, position) = self.shape.locate(&key);
-        if let Some(Owned { page, entry, slot }) =
-            self.find_owned(position, hash, &mut |k| *k == key)
-        {
-            // SAFETY: the page is owned, the slot full.
-            return unsafe {
-                page.set_dirty(slot);
-                Some(std::mem::replace(&mut (*entry).value, value))
-            };
+        match self.find_owned(position, hash, |k| *k == key) {
+            Ok(place) => Some(Self::replace(&place, value)),
+            Err(vacant) => {
+                self.insert_new(vacant, position, hash, Entry { key, value });
+                None
+            }
         }
-        self.insert_new(position, hash, Entry { key, value });
-        None
+    }
+
+    /// [`insert`](Self::insert) by key group, hash and equality; `make_key` is called if the key is
+    /// new, and must return a key of that group and hash.
+    #[inline]
+    pub fn insert_raw(
+        &mut self,
+        group: u16,
+        hash: u64,
+        eq: impl FnMut(&K) -> bool,
+        make_key: impl FnOnce() -> K,
+        value: V,
+    ) -> Option<V> {
+        let position = self.shape.position(group, hash);
+        match self.find_owned(position, hash, eq) {
+            Ok(place) => Some(Self::replace(&place, value)),
+            Err(vacant) => {
+                self.insert_new(vacant, position, hash, Entry { key: make_key(), value });
+                None
+            }
+        }
+    }
+
+    /// Sets the value at a place that [`find_owned`](Self::find_owned) found.
+    #[inline]
+    fn replace(place: &Place<K, V>, value: V) -> V {
+        // SAFETY: the page is owned, the slot full.
+        unsafe {
+            Page::set_dirty(place);
+            std::mem::replace(&mut (*place.entry).value, value)
+        }
     }
 
     /// Removes a key and returns its value.
@@ -211,19 +293,14 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
     }
 
     /// [`remove`](Self::remove) by key group, hash and equality.
-    pub fn remove_raw(
-        &mut self,
-        group: u16,
-        hash: u64,
-        mut eq: impl FnMut(&K) -> bool,
-    ) -> Option<V> {
+    pub fn remove_raw(&mut self, group: u16, hash: u64, eq: impl FnMut(&K) -> bool) -> Option<V> {
         let position = self.shape.position(group, hash);
-        let Owned { page, entry, slot } = self.find_owned(position, hash, &mut eq)?;
+        let place = self.find_owned(position, hash, eq).ok()?;
         // SAFETY: the page is owned, the slot full; the value is read once, before `erase` lets go
         // of the key and of the slot.
         unsafe {
-            let value = (&raw const (*entry).value).read();
-            let _dropped_last = self.erase(page, entry, slot);
+            let value = (&raw const (*place.entry).value).read();
+            let _dropped_last = self.erase(&place);
             Some(value)
         }
     }
@@ -234,9 +311,9 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
     #[inline]
     pub fn rmw<R>(&mut self, key: K, f: impl FnOnce(&mut Option<V>) -> R) -> R {
         let (hash, position) = self.shape.locate(&key);
-        match self.find_owned(position, hash, &mut |k| *k == key) {
-            Some(found) => self.rmw_found(found, f),
-            None => self.rmw_missing(position, hash, || key, f),
+        match self.find_owned(position, hash, |k| *k == key) {
+            Ok(place) => self.rmw_found(place, f),
+            Err(vacant) => self.rmw_missing(vacant, position, hash, || key, f),
         }
     }
 
@@ -247,32 +324,30 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         &mut self,
         group: u16,
         hash: u64,
-        mut eq: impl FnMut(&K) -> bool,
+        eq: impl FnMut(&K) -> bool,
         make_key: impl FnOnce() -> K,
         f: impl FnOnce(&mut Option<V>) -> R,
     ) -> R {
         let position = self.shape.position(group, hash);
-        match self.find_owned(position, hash, &mut eq) {
-            Some(found) => self.rmw_found(found, f),
-            None => self.rmw_missing(position, hash, make_key, f),
+        match self.find_owned(position, hash, eq) {
+            Ok(place) => self.rmw_found(place, f),
+            Err(vacant) => self.rmw_missing(vacant, position, hash, make_key, f),
         }
     }
 
     #[inline]
-    fn rmw_found<R>(
-        &mut self,
-        Owned { page, entry, slot }: Owned<K, V>,
-        f: impl FnOnce(&mut Option<V>) -> R,
-    ) -> R {
+    fn rmw_found<R>(&mut self, place: Place<K, V>, f: impl FnOnce(&mut Option<V>) -> R) -> R {
         // SAFETY: the page is owned, the slot full. The value is moved out, and nobody can see the
         // gap: `f` cannot reach the borrowed table, and `taken` closes it, also if `f` panics.
-        let value = Some(unsafe { (&raw const (*entry).value).read() });
-        let mut taken = Taken { table: self, page, entry, slot, value };
+        let value = Some(unsafe { (&raw const (*place.entry).value).read() });
+        let mut taken = Taken { table: self, place, value };
         f(&mut taken.value)
     }
 
+    #[inline]
     fn rmw_missing<R>(
         &mut self,
+        vacant: Link<K, V>,
         position: u64,
         hash: u64,
         make_key: impl FnOnce() -> K,
@@ -281,24 +356,21 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         let mut value = None;
         let result = f(&mut value);
         if let Some(value) = value {
-            self.insert_new(position, hash, Entry { key: make_key(), value });
+            self.insert_new(vacant, position, hash, Entry { key: make_key(), value });
         }
         result
     }
 
     /// Lets go of a full slot whose value has been moved out. The key is returned unless the last
     /// freeze held it.
-    unsafe fn erase(
-        &mut self,
-        page: Page<K, V>,
-        entry: *mut Entry<K, V>,
-        slot: usize,
-    ) -> Option<K> {
+    #[inline(never)]
+    unsafe fn erase(&mut self, place: &Place<K, V>) -> Option<K> {
         // SAFETY: the page is owned, the slot full; the key is moved out once.
         let (key, born) = unsafe {
-            let born = page.is_born(slot);
-            page.erase(slot);
-            ((&raw const (*entry).key).read(), born)
+            let slot = place.slot();
+            let born = place.page.is_born(slot);
+            place.page.erase(slot);
+            ((&raw const (*place.entry).key).read(), born)
         };
         self.len -= 1;
         if born {
@@ -312,9 +384,7 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
 /// An entry whose value is with the user's closure; its drop puts back what the closure left.
 struct Taken<'a, K: TableKey, V: Clone> {
     table: &'a mut CowTable<K, V>,
-    page: Page<K, V>,
-    entry: *mut Entry<K, V>,
-    slot: usize,
+    place: Place<K, V>,
     value: Option<V>,
 }
 
@@ -325,10 +395,10 @@ impl<K: TableKey, V: Clone> Drop for Taken<'_, K, V> {
         unsafe {
             match self.value.take() {
                 Some(value) => {
-                    (&raw mut (*self.entry).value).write(value);
-                    self.page.set_dirty(self.slot);
+                    (&raw mut (*self.place.entry).value).write(value);
+                    Page::set_dirty(&self.place);
                 }
-                None => drop(self.table.erase(self.page, self.entry, self.slot)),
+                None => drop(self.table.erase(&self.place)),
             }
         }
     }
@@ -337,7 +407,7 @@ impl<K: TableKey, V: Clone> Drop for Taken<'_, K, V> {
 impl<K: TableKey, V> Drop for CowTable<K, V> {
     fn drop(&mut self) {
         // SAFETY: the table held a reference to the root, and gives it up once.
-        unsafe { self.root.release(0) };
+        unsafe { self.root.release(0, self.pages.arena()) };
     }
 }
 

@@ -5,22 +5,22 @@
 //! of position. A page that shares fewer bits than its node tells apart stands in a run of
 //! neighbouring slots, and the run counts as one reference.
 
-use super::page::{Entry, PAGE_ALIGN, Page};
+use super::arena::Arena;
+use super::page::{LARGE, PAGE_ALIGN, Page, Place};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// A node tells apart at most this many bits: 512 links, 4 KiB.
-const BITS_MAX: u32 = 9;
+pub(super) const BITS_MAX: u32 = 9;
 /// Bits of a position.
 pub(super) const POSITION_BITS: u32 = u64::BITS;
 
 const OWNED: usize = 0b1;
 const NODE: usize = 0b10;
-/// A page with more groups than ordinary ones.
-const LARGE: usize = 0b100;
-const NODE_BITS_SHIFT: u32 = 2;
-const NODE_ALIGN: usize = 64;
+/// Where a link to a node says how far a position is shifted to index it: 64 less the node's bits.
+const NODE_SHIFT_AT: u32 = 2;
+const NODE_ALIGN: usize = 256;
 const SLOTS_OFFSET: usize = size_of::<AtomicUsize>();
 
 /// A tagged pointer to a page, to a node, or to nothing.
@@ -40,14 +40,13 @@ impl<K, V> Copy for Link<K, V> {}
 
 impl<K, V> Link<K, V> {
     /// A link to nothing.
-    pub(super) const NULL: Self = Self { raw: std::ptr::null_mut(), entries: PhantomData };
+    /// It is tagged as a large page is, so that one test tells ordinary pages from all else.
+    pub(super) const NULL: Self =
+        Self { raw: std::ptr::without_provenance_mut(LARGE), entries: PhantomData };
 
-    /// An owned link to a page, which must be live.
-    pub(super) unsafe fn to_page(page: Page<K, V>) -> Self {
-        // SAFETY: the caller's page is live.
-        let large = unsafe { page.log2_groups() } != Page::<K, V>::LOG2_GROUPS;
-        let tags = OWNED | if large { LARGE } else { 0 };
-        Self { raw: page.raw().map_addr(|addr| addr | tags), entries: PhantomData }
+    /// An owned link to a page.
+    pub(super) fn to_page(page: Page<K, V>) -> Self {
+        Self { raw: page.raw().map_addr(|addr| addr | OWNED), entries: PhantomData }
     }
 
     /// An owned link to a new node of `1 << bits` empty slots.
@@ -64,7 +63,7 @@ impl<K, V> Link<K, V> {
             for i in 0..1 << bits {
                 slots.add(i).write(Self::NULL);
             }
-            let tags = OWNED | NODE | (bits as usize) << NODE_BITS_SHIFT;
+            let tags = OWNED | NODE | ((POSITION_BITS - bits) as usize) << NODE_SHIFT_AT;
             Self { raw: raw.map_addr(|addr| addr | tags), entries: PhantomData }
         }
     }
@@ -79,7 +78,7 @@ impl<K, V> Link<K, V> {
 
     #[inline]
     pub(super) fn is_null(self) -> bool {
-        self.raw.is_null()
+        self.raw.addr() == LARGE
     }
 
     #[inline]
@@ -106,19 +105,27 @@ impl<K, V> Link<K, V> {
     /// The page of a link that is neither null nor a node.
     #[inline]
     pub(super) fn page(self) -> Page<K, V> {
-        Page::from_raw(self.raw.map_addr(|addr| addr & !(PAGE_ALIGN - 1)))
+        // By way of an integer, as the compiler makes three instructions of `map_addr` here.
+        let addr = self.raw.expose_provenance() & !(PAGE_ALIGN - 1 - LARGE);
+        Page::from_raw(std::ptr::with_exposed_provenance_mut(addr))
     }
 
-    /// Whether the page has more groups than ordinary ones.
+    /// Whether it is to a page with the usual number of groups.
     #[inline]
-    fn is_large(self) -> bool {
-        self.raw.addr() & LARGE != 0
+    fn is_ordinary_page(self) -> bool {
+        self.raw.addr() & (LARGE | NODE) == 0
+    }
+
+    /// By how much a position is shifted to index a node, modulo 64: higher bits mean nothing.
+    #[inline]
+    fn shift(self) -> u32 {
+        (self.raw.addr() >> NODE_SHIFT_AT) as u32
     }
 
     /// How many bits a node tells apart.
     #[inline]
     pub(super) fn bits(self) -> u32 {
-        (self.raw.addr() & (NODE_ALIGN - 1)) as u32 >> NODE_BITS_SHIFT
+        POSITION_BITS - self.shift() % POSITION_BITS
     }
 
     /// Bytes that a node takes.
@@ -253,61 +260,87 @@ impl<K, V> Link<K, V> {
 
     /// Gives up the caller's reference to a page or to a node `base` bits deep; the last one frees
     /// it with all that it alone holds.
-    pub(super) unsafe fn release(self, base: u32) {
+    pub(super) unsafe fn release(self, base: u32, arena: &Arena) {
         // SAFETY: it is live until its count falls to zero; then nobody else can reach it, and its
         // references to its children are given up once each.
         unsafe {
             if !self.is_node() {
-                return self.page().release();
+                return self.page().release(arena);
             }
             if (*self.refs()).fetch_sub(1, Ordering::Release) != 1 {
                 return;
             }
             fence(Ordering::Acquire);
-            self.for_children(base, |child| child.release(base + self.bits()));
+            self.for_children(base, |child| child.release(base + self.bits(), arena));
             dealloc(self.node_raw(), Self::layout(self.bits()));
         }
     }
 }
 
-/// Where an entry is.
-pub(super) struct Found<K, V> {
-    pub(super) page: Page<K, V>,
-    pub(super) entry: *mut Entry<K, V>,
-    pub(super) slot: usize,
-    /// Whether everything on the path is owned, so that the entry may be changed in place.
-    pub(super) owned: bool,
+/// Where a look-up ends.
+pub(super) enum Search<K, V> {
+    /// At an entry, and whether everything on the path is owned, so that it may be changed in place.
+    Found(Place<K, V>, bool),
+    /// At no entry; at which page, if it is an ordinary one on an owned path, else null.
+    Missing(Link<K, V>),
+    /// Nowhere yet: [`find`] knows.
+    Unknown,
 }
 
-/// Finds an entry below a root; the root is live, and nobody changes what it holds meanwhile.
-#[inline]
-pub(super) unsafe fn find<K, V>(
+/// Finds an entry below a root where nearly all are: in the right group of an ordinary page, at most
+/// two nodes deep. The root is live, and nobody changes what it holds meanwhile.
+#[inline(always)]
+pub(super) unsafe fn find_fast<K, V>(
     root: Link<K, V>,
     position: u64,
     hash: u64,
     eq: &mut impl FnMut(&K) -> bool,
-) -> Option<Found<K, V>> {
-    let (mut link, mut rest, mut owned) = (root, position, true);
-    while link.is_node() {
-        owned &= link.is_owned();
-        let bits = link.bits();
+) -> Search<K, V> {
+    // The root always tells apart the same number of bits, a constant that saves a slow shift.
+    let mut owned = root.is_owned();
+    // SAFETY: the shifted position is below the root's number of slots; it is live.
+    let mut link = unsafe { *root.slot((position >> (POSITION_BITS - BITS_MAX)) as usize) };
+    owned &= link.is_owned();
+    if link.is_node() {
+        let index = (position << BITS_MAX).wrapping_shr(link.shift());
         // SAFETY: the shifted rest is below the number of slots; a live node's children are live.
-        link = unsafe { *link.slot((rest >> (POSITION_BITS - bits)) as usize) };
-        rest <<= bits;
+        link = unsafe { *link.slot(index as usize) };
+        owned &= link.is_owned();
+    }
+    if !link.is_ordinary_page() {
+        return Search::Unknown;
+    }
+    // SAFETY: the link is to a live ordinary page.
+    match unsafe { link.page().find_first(hash, eq) } {
+        Ok(place) => Search::Found(place, owned),
+        Err(false) => Search::Missing(if owned { link } else { Link::NULL }),
+        Err(true) => Search::Unknown,
+    }
+}
+
+/// Finds an entry below a root, wherever it is; the root is live, and nobody changes what it holds
+/// meanwhile.
+pub(super) unsafe fn find<K, V>(
+    root: Link<K, V>,
+    position: u64,
+    hash: u64,
+    eq: impl FnMut(&K) -> bool,
+) -> Search<K, V> {
+    let (mut link, mut rest, mut owned) = (root, position, root.is_owned());
+    while link.is_node() {
+        // SAFETY: the shifted rest is below the number of slots; a live node's children are live.
+        let child = unsafe { *link.slot(rest.wrapping_shr(link.shift()) as usize) };
+        rest = rest.unbounded_shl(link.bits());
+        owned &= child.is_owned();
+        link = child;
     }
     if link.is_null() {
-        return None;
+        return Search::Missing(Link::NULL);
     }
-    owned &= link.is_owned();
-    let page = link.page();
-    // SAFETY: the link is to a live page; its tag says whether it has the usual number of groups,
-    // a constant that makes the common search short.
-    unsafe {
-        let (entry, slot) = if link.is_large() {
-            page.find(page.log2_groups(), hash, eq)?
-        } else {
-            page.find(Page::<K, V>::LOG2_GROUPS, hash, eq)?
-        };
-        Some(Found { page, entry, slot, owned })
+    // SAFETY: the link is to a live page.
+    match unsafe { link.page().find(hash, eq) } {
+        Some(place) => Search::Found(place, owned),
+        None if owned && link.is_ordinary_page() => Search::Missing(link),
+        None => Search::Missing(Link::NULL),
     }
 }

@@ -9,23 +9,36 @@ use esker_format::{KeyGroup, KeyGroupRange};
 pub(super) struct Shape {
     pub(super) range: KeyGroupRange,
     pub(super) seed: u64,
-    /// Top bits of a position that are the key group, relative to the range: 0 to 16.
-    group_bits: u32,
+    /// The range's first key group, and how many come after it.
+    first: u64,
+    span: u64,
+    /// What a key group, relative to the range, is multiplied by to stand in the top bits of a
+    /// position; 0 if there is only one.
+    group_unit: u64,
+    /// The bits of a position below the key group.
+    hash_mask: u64,
 }
 
 impl Shape {
     pub(super) fn new(range: KeyGroupRange, seed: u64) -> Self {
         let group_bits = u32::BITS - (range.count() - 1).leading_zeros();
-        Self { range, seed, group_bits }
+        // By shifts, as one by all 64 bits is not allowed.
+        let group_unit = (1 << (POSITION_BITS - 1 - group_bits)) << 1;
+        let (first, span) = (range.first().into(), u64::from(range.count() - 1));
+        Self { range, seed, first, span, group_unit, hash_mask: group_unit.wrapping_sub(1) }
+    }
+
+    /// Whether a key group is in the range, by one comparison.
+    #[inline]
+    pub(super) fn owns(&self, group: u16) -> bool {
+        u64::from(group).wrapping_sub(self.first) <= self.span
     }
 
     /// The position of an entry. A group outside the range lands somewhere inside.
     #[inline]
     pub(super) fn position(&self, group: u16, hash: u64) -> u64 {
-        let relative = u64::from(group.wrapping_sub(self.range.first()));
-        // Two shifts, as one by all 64 bits is not allowed.
-        let top = (relative << (POSITION_BITS - 1 - self.group_bits)) << 1;
-        top | hash >> self.group_bits
+        let relative = u64::from(group).wrapping_sub(self.first);
+        relative.wrapping_mul(self.group_unit) | hash & self.hash_mask
     }
 
     /// Hash and position of a key.

@@ -1,7 +1,9 @@
 //! A table as a value of another table: clones share it, and the first who writes goes its own way.
 
+use super::page::Page;
 use super::walk::Iter;
 use super::{CowTable, TableKey};
+use esker_format::KeyGroupRange;
 use std::sync::atomic::{AtomicBool, Ordering};
 use triomphe::Arc;
 
@@ -16,8 +18,10 @@ struct Inner<K: TableKey, V> {
 }
 
 impl<K: TableKey, V> SharedTable<K, V> {
-    /// Shares `table`.
-    pub fn new(table: CowTable<K, V>) -> Self {
+    /// An empty table for the key groups in `range`, hashing with `seed`. Its pages are allocated one
+    /// by one: such tables are many and small, and their forks share no memory but pages.
+    pub fn new(range: KeyGroupRange, seed: u64) -> Self {
+        let table = CowTable::with_pages(range, seed, Page::<K, V>::unpooled());
         Self(Arc::new(Inner { table, forked: AtomicBool::new(false) }))
     }
 
@@ -73,6 +77,7 @@ impl<K: TableKey, V> Clone for Inner<K, V> {
             shape: self.table.shape,
             len: self.table.len,
             removed: Vec::new(),
+            pages: Page::<K, V>::unpooled(),
         };
         Self { table, forked: AtomicBool::new(false) }
     }

@@ -36,7 +36,6 @@ impl<K: TableKey, V> CowTable<K, V> {
                     left -= 1;
                 } else {
                     let page = child.page();
-                    let log2_groups = page.log2_groups();
                     // An empty page counts as an entry.
                     let mut looked_at = 0;
                     let skip = cursor.slots;
@@ -45,7 +44,7 @@ impl<K: TableKey, V> CowTable<K, V> {
                             done = false;
                             break;
                         }
-                        let entry = &*page.entry(log2_groups, slot);
+                        let entry = &*page.entry(slot);
                         f(&entry.key, &entry.value);
                         cursor.slots = slot + 1;
                         looked_at += 1;

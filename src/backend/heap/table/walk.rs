@@ -1,7 +1,7 @@
 //! Walks over a trie, in order of position.
 
 use super::TableKey;
-use super::group::{Mask, WIDTH};
+use super::group::Mask;
 use super::node::Link;
 use super::page::Page;
 use super::shape::{Shape, contains};
@@ -108,16 +108,18 @@ impl<'a, K: TableKey, V> Iterator for Iter<'a, K, V> {
             unsafe {
                 let log2_groups = page.log2_groups();
                 if let Some(i) = self.mask.next() {
-                    let entry = &*page.entry(log2_groups, (self.group - 1) * WIDTH + i);
+                    let entry = &*page.entry((self.group - 1) * 16 + i);
                     if self.filter.is_none_or(|range| contains(range, entry.key.key_group())) {
                         return Some((&entry.key, &entry.value));
                     }
                 } else if self.group >> log2_groups != 0 {
                     self.page = None;
                 } else {
-                    let group = page.group(self.group);
-                    self.mask =
-                        if self.changed_only { group.dirty() } else { Mask(!group.free().0) };
+                    self.mask = if self.changed_only {
+                        page.dirty(self.group)
+                    } else {
+                        page.group(self.group).full()
+                    };
                     self.group += 1;
                 }
             }

@@ -1,11 +1,11 @@
 //! Writes: making a path owned, and making room.
 
 use super::node::{Link, POSITION_BITS};
-use super::page::{Entry, Page};
-use super::{CowTable, Owned, TableKey};
+use super::page::{Entry, Page, Place};
+use super::{CowTable, TableKey};
 
 /// The node that holds a page: where the link to it is, and how many bits deep it is.
-struct Place<K, V> {
+struct Holder<K, V> {
     link: *mut Link<K, V>,
     base: u32,
 }
@@ -13,7 +13,7 @@ struct Place<K, V> {
 impl<K: TableKey, V: Clone> CowTable<K, V> {
     /// Makes everything on the path to `position` owned: what only this table holds is taken over,
     /// what is shared is copied, entries in the same slots. The page's slot may be null.
-    fn own_path(&mut self, position: u64) -> Place<K, V> {
+    fn own_path(&mut self, position: u64) -> Holder<K, V> {
         let mut link: *mut Link<K, V> = &raw mut self.root;
         let mut base = 0;
         // SAFETY: `link` points to the root or into an owned node, which is this table's alone, and
@@ -28,7 +28,7 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
                         *link = old.owned();
                     } else {
                         *link = old.copied(base);
-                        old.release(base);
+                        old.release(base, self.pages.arena());
                     }
                 }
                 let node = *link;
@@ -45,11 +45,11 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
                         child.page().forget_changes();
                         node.set_run(index, run, child.owned());
                     } else {
-                        node.set_run(index, run, Link::to_page(child.page().copy()));
-                        child.release(base);
+                        node.set_run(index, run, Link::to_page(child.page().copy(&mut self.pages)));
+                        child.release(base, self.pages.arena());
                     }
                 }
-                return Place { link, base };
+                return Holder { link, base };
             }
         }
     }
@@ -57,48 +57,51 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
     /// The entry found under `position`, on a path made owned.
     #[cold]
     #[inline(never)]
-    pub(super) fn own_entry(&mut self, position: u64, slot: usize) -> Owned<K, V> {
-        let Place { link, base } = self.own_path(position);
-        // SAFETY: the place's link is to a live node; an entry was found here, so there is a page,
+    pub(super) unsafe fn own_entry(&mut self, position: u64, place: Place<K, V>) -> Place<K, V> {
+        // SAFETY: the caller's place is in a live page.
+        let slot = unsafe { place.slot() };
+        let Holder { link, base } = self.own_path(position);
+        // SAFETY: the holder's link is to a live node; an entry was found here, so there is a page,
         // and the slot is full in a copy too, which has the same layout.
         unsafe {
             let page = (*(*link).slot((*link).index(position, base))).page();
-            Owned { page, entry: page.entry(page.log2_groups(), slot), slot }
+            page.place(slot)
         }
     }
 
     /// Inserts an entry whose key the table does not hold.
+    #[cold]
     #[inline(never)]
-    pub(super) fn insert_new(&mut self, position: u64, hash: u64, entry: Entry<K, V>) {
+    pub(super) fn insert_slow(&mut self, position: u64, hash: u64, entry: Entry<K, V>) {
         loop {
-            let place = self.own_path(position);
-            // SAFETY: the place's link is to an owned node, and `own_path` made its child owned:
+            let holder = self.own_path(position);
+            // SAFETY: the holder's link is to an owned node, and `own_path` made its child owned:
             // both are this table's alone.
             unsafe {
-                let node = *place.link;
-                let index = node.index(position, place.base);
+                let node = *holder.link;
+                let index = node.index(position, holder.base);
                 let child = *node.slot(index);
                 if child.is_null() {
-                    self.fill_run(&place, index);
+                    self.fill_run(&holder, index);
                     continue;
                 }
                 let page = child.page();
                 if page.has_room() {
-                    page.put(hash, entry, true, true);
+                    page.put(page.log2_groups(), hash, entry, true, true);
                     self.len += 1;
                     return;
                 }
-                self.make_room(place, page, position);
+                self.make_room(holder, page, position);
             }
         }
     }
 
     /// Puts an empty page in the widest run of empty slots around an index, so that a node grown
     /// for one hot key group has no page per slot.
-    unsafe fn fill_run(&mut self, place: &Place<K, V>, index: usize) {
-        // SAFETY: the place's link is to an owned node; all indices are below its number of slots.
+    unsafe fn fill_run(&mut self, holder: &Holder<K, V>, index: usize) {
+        // SAFETY: the holder's link is to an owned node; all indices are below its number of slots.
         unsafe {
-            let node = *place.link;
+            let node = *holder.link;
             let mut log2_run = 0;
             while log2_run < node.bits() {
                 let buddy = ((index >> log2_run) ^ 1) << log2_run;
@@ -107,23 +110,23 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
                 }
                 log2_run += 1;
             }
-            let depth = place.base + node.bits() - log2_run;
-            let page = Page::new(depth, Page::<K, V>::LOG2_GROUPS);
+            let depth = holder.base + node.bits() - log2_run;
+            let page = Page::new(&mut self.pages, depth, Page::<K, V>::LOG2_GROUPS);
             node.set_run(index, 1 << log2_run, Link::to_page(page));
         }
     }
 
     /// Makes room in a full page for an entry at `position`, or brings it one bit nearer to that.
     #[cold]
-    unsafe fn make_room(&mut self, mut place: Place<K, V>, page: Page<K, V>, position: u64) {
-        // SAFETY: the place's link is to an owned node that holds the owned page, so both are this
+    unsafe fn make_room(&mut self, mut holder: Holder<K, V>, page: Page<K, V>, position: u64) {
+        // SAFETY: the holder's link is to an owned node that holds the owned page, so both are this
         // table's alone. The keys' hashes are taken first: no user code runs once entries move.
         // Moved entries stay behind as bytes in a page that is freed without dropping them.
         unsafe {
             let log2_groups = page.log2_groups();
             let mut all = Vec::with_capacity(page.items());
             for slot in page.slots() {
-                let (hash, position) = self.shape.locate(&(*page.entry(log2_groups, slot)).key);
+                let (hash, position) = self.shape.locate(&(*page.entry(slot)).key);
                 all.push((slot, hash, position));
             }
             // Bits in which positions differ: among the page's, and from the new one.
@@ -134,31 +137,31 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
             let apart = depth < POSITION_BITS && (differing | position ^ first) != 0;
             if !(crowded && apart) {
                 // Only tombstones to sweep, or nothing to tell entries apart by: a larger page.
-                let new = Page::new(depth, log2_groups + u32::from(crowded));
+                let new = Page::new(&mut self.pages, depth, log2_groups + u32::from(crowded));
                 move_entries(page, new, new, u32::MAX, &all);
-                let node = *place.link;
-                let index = node.index(position, place.base);
-                let run = node.run(*node.slot(index), place.base);
+                let node = *holder.link;
+                let index = node.index(position, holder.base);
+                let run = node.run(*node.slot(index), holder.base);
                 node.set_run(index, run, Link::to_page(new));
-                page.free();
+                page.free(self.pages.arena());
                 return;
             }
-            while depth == place.base + (*place.link).bits() {
-                let node = *place.link;
-                if node.bits() < Link::<K, V>::bits_max(place.base) {
-                    *place.link = node.doubled();
+            while depth == holder.base + (*holder.link).bits() {
+                let node = *holder.link;
+                if node.bits() < Link::<K, V>::bits_max(holder.base) {
+                    *holder.link = node.doubled();
                     continue;
                 }
                 // The node's bits are used up: the slot becomes a node that tells more.
-                let slot = node.slot(node.index(position, place.base));
+                let slot = node.slot(node.index(position, holder.base));
                 let child = Link::new_node(1);
                 child.set_run(0, 2, *slot);
                 *slot = child;
-                place = Place { link: slot, base: place.base + node.bits() };
+                holder = Holder { link: slot, base: holder.base + node.bits() };
             }
-            let node = *place.link;
-            let index = node.index(position, place.base);
-            let run = node.run(*node.slot(index), place.base);
+            let node = *holder.link;
+            let index = node.index(position, holder.base);
+            let run = node.run(*node.slot(index), holder.base);
             let start = index & !(run - 1);
             let bit = 1_u64 << (POSITION_BITS - 1 - depth);
             if differing & bit == 0 {
@@ -168,12 +171,14 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
                 page.set_depth(depth + 1);
                 return;
             }
-            let low = Page::new(depth + 1, Page::<K, V>::LOG2_GROUPS.max(log2_groups));
-            let high = Page::new(depth + 1, Page::<K, V>::LOG2_GROUPS.max(log2_groups));
+            let low =
+                Page::new(&mut self.pages, depth + 1, Page::<K, V>::LOG2_GROUPS.max(log2_groups));
+            let high =
+                Page::new(&mut self.pages, depth + 1, Page::<K, V>::LOG2_GROUPS.max(log2_groups));
             move_entries(page, low, high, POSITION_BITS - 1 - depth, &all);
             node.set_run(start, run / 2, Link::to_page(low));
             node.set_run(start + run / 2, run / 2, Link::to_page(high));
-            page.free();
+            page.free(self.pages.arena());
         }
     }
 }
@@ -191,9 +196,9 @@ unsafe fn move_entries<K, V>(
         let goes_high = position.checked_shr(shift).unwrap_or(0) & 1 == 1;
         // SAFETY: the slot is full, each is moved once, and the caller forgets the page's entries.
         unsafe {
-            let entry = page.entry(page.log2_groups(), slot).read();
+            let entry = page.entry(slot).read();
             let to = if goes_high { high } else { low };
-            to.put(hash, entry, page.is_dirty(slot), page.is_born(slot));
+            to.put(to.log2_groups(), hash, entry, page.is_dirty(slot), page.is_born(slot));
         }
     }
 }
