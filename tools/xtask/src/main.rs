@@ -1,7 +1,9 @@
 //! `cargo xtask`: the one entry point for people who work on esker.
 //!
 //! `ci` runs the lints and then the test command of README.md; `asan` the tests of the module that
-//! holds `unsafe`, under AddressSanitizer.
+//! holds `unsafe`, under AddressSanitizer; `fuzz` the decoders under libFuzzer.
+
+mod fuzz;
 
 use std::process::{Command, ExitCode};
 
@@ -15,7 +17,8 @@ fn main() -> ExitCode {
     let steps = match std::env::args().nth(1).as_deref() {
         Some("ci") => ci(),
         Some("asan") => asan(),
-        _ => Err("usage: cargo xtask ci | asan".to_owned()),
+        Some("fuzz") => fuzz::fuzz(std::env::args().skip(2)),
+        _ => Err("usage: cargo xtask ci | asan | fuzz [--seconds N] [TARGET]".to_owned()),
     };
     match steps {
         Ok(()) => ExitCode::SUCCESS,
@@ -34,6 +37,7 @@ fn ci() -> Result<(), String> {
         .env("RUSTDOCFLAGS", "-D warnings"))?;
     the_format_crate_stays_pure()?;
     asan()?;
+    fuzz::all(fuzz::CI_SECONDS)?;
     run(&mut command(TEST))
 }
 
