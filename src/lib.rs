@@ -4,6 +4,7 @@
 pub mod backend;
 pub mod checkpoint;
 mod error;
+pub mod snapshot;
 pub mod state;
 pub mod store;
 

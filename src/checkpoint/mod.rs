@@ -1,4 +1,19 @@
 //! Checkpoints: what is decided about them, and how every decision is recorded.
 //!
-//! Decisions are functions without I/O from observed facts; a thin layer elsewhere acts on them.
+//! Decisions are functions without I/O from observed facts: [`log`] and [`retention`]. A thin layer
+//! acts on them: [`Job`] for the owner, [`Attached`] beside it, [`read_log`] for whoever looks on.
+mod driver;
+mod job;
 pub mod log;
+mod place;
+pub mod retention;
+mod sweep;
+
+pub use driver::{Attached, read_log};
+pub use job::{Job, ReferenceSource};
+pub use place::{Place, log_folder, log_name, manifest_name, shared_folder};
+pub use retention::Retention;
+pub use sweep::Swept;
+
+#[cfg(test)]
+mod tests;

@@ -121,17 +121,42 @@ impl Store {
         Ok(Some(bytes))
     }
 
-    /// The bytes of `range` of a file, or none if there is no such file.
+    /// The bytes of `range` of a file, or none if there is no such file. One call.
     ///
     /// # Errors
     /// As for [`Store::get`], and `Corrupt` if the file ends before the range does.
     pub async fn get_range(&self, name: &RelativeName, range: Range<u64>) -> Result<Option<Bytes>> {
-        let ranges = self.get_ranges(name, &[range]).await?;
-        Ok(ranges.and_then(|mut ranges| ranges.pop()))
+        let path = self.path(name)?;
+        if range.is_empty() {
+            // Stores refuse an empty range.
+            let len_bytes = self.head(name).await?;
+            return len_bytes
+                .map(|len| within(&path, &range, len).map(|()| Bytes::new()))
+                .transpose();
+        }
+        let failed = |error| error::map(error, "read the file", path.as_ref());
+        let options = GetOptions::new().with_range(Some(range.clone()));
+        let found = match present(self.objects.get_opts(&path, options).await) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                // Stores tell in many ways that the range begins behind the end.
+                if let Ok(Some(len_bytes)) = self.head(name).await {
+                    within(&path, &range, len_bytes)?;
+                }
+                return Err(failed(error));
+            }
+        };
+        // Known before anything is allocated: stores cut a range that is too long.
+        within(&path, &range, found.meta.size)?;
+        let bytes = found.bytes().await.map_err(failed)?;
+        check_len(&path, range.end - range.start, &bytes)?;
+        Ok(Some(bytes))
     }
 
     /// The bytes of each of `ranges` of a file, or none if there is no such file. Ranges that are
-    /// near each other are fetched in one.
+    /// near each other are fetched in one. One call more, for the file's size: it bounds what is
+    /// allocated.
     ///
     /// # Errors
     /// As for [`Store::get_range`].
@@ -142,11 +167,7 @@ impl Store {
     ) -> Result<Option<Vec<Bytes>>> {
         let path = self.path(name)?;
         let Some(len_bytes) = self.head(name).await? else { return Ok(None) };
-        if let Some(range) = ranges.iter().find(|range| range.end > len_bytes) {
-            let message = format!("file ends early: bytes={len_bytes} range={range:?}");
-            return Err(Error::new(ErrorKind::Corrupt, message).at_path(path.as_ref()));
-        }
-        // Stores refuse an empty range.
+        ranges.iter().try_for_each(|range| within(&path, range, len_bytes))?;
         let asked: Vec<_> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
         let found = present(self.objects.get_ranges(&path, &asked).await)
             .map_err(|error| error::map(error, "read the file", path.as_ref()))?;
@@ -219,6 +240,15 @@ fn present<T>(result: Outcome<T>) -> Outcome<Option<T>> {
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// That `range` lies in a file of `len_bytes`.
+fn within(path: &Path, range: &Range<u64>, len_bytes: u64) -> Result<()> {
+    if range.start <= range.end && range.end <= len_bytes {
+        return Ok(());
+    }
+    let message = format!("file ends early: bytes={len_bytes} range={range:?}");
+    Err(Error::new(ErrorKind::Corrupt, message).at_path(path.as_ref()))
 }
 
 fn check_len(path: &Path, expected_bytes: u64, found: &Bytes) -> Result<()> {

@@ -109,8 +109,8 @@ impl FaultStore {
         self.plan().fail_at = Some((number, when));
     }
 
-    /// Lets every call from now on fail before it takes effect, as if the process were dead, or
-    /// works again.
+    /// Lets every call from now on fail before it takes effect, with an error that invites no retry,
+    /// as if the process were dead; or no longer.
     pub fn fail_always(&self, fails: bool) {
         self.plan().fails_always = fails;
     }
@@ -189,7 +189,7 @@ impl FaultStore {
         use Operation::{Complete, Create, Put};
         let fails = self.begin(operation, path, len_bytes);
         if fails == Some(When::Before) {
-            return Err(failure(operation));
+            return Err(self.refusal(operation, path));
         }
         if matches!(operation, Put | Create | Complete) {
             let mut paused = self.shared.puts_paused.subscribe();
@@ -200,6 +200,16 @@ impl FaultStore {
         match fails {
             Some(_) => Err(failure(operation)),
             None => Ok(result),
+        }
+    }
+
+    fn refusal(&self, operation: Operation, path: &Path) -> Error {
+        match self.plan().fails_always {
+            true => Error::PermissionDenied {
+                path: path.to_string(),
+                source: "made to fail for good".into(),
+            },
+            false => failure(operation),
         }
     }
 

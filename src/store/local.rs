@@ -77,6 +77,20 @@ impl Store {
         .await?
     }
 
+    /// Makes the entries of the folder `name` durable; where this is not a folder they are.
+    ///
+    /// # Errors
+    /// `Retry` if that fails.
+    pub(crate) async fn sync_folder(&self, name: &RelativeName) -> Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let path = folder.join(name.as_str());
+        blocking(move || match sync_folder(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error, &path)),
+            _ => Ok(()),
+        })
+        .await?
+    }
+
     /// Removes the folder `name` if it is empty; only where this is a folder.
     pub(crate) async fn remove_empty_folder(&self, name: &RelativeName) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
@@ -104,7 +118,7 @@ impl Store {
 }
 
 fn failed(error: io::Error, path: &Path) -> Error {
-    let message = format!("cannot sweep: {error}");
+    let message = format!("cannot work in the folder: {error}");
     Error::new(ErrorKind::Retry, message).with_source(error).at_path(path.to_string_lossy())
 }
 

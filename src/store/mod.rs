@@ -7,14 +7,11 @@
 mod call;
 mod error;
 pub mod fault;
-#[allow(dead_code)]
 mod local;
-#[allow(dead_code)]
 mod runtime;
 
 pub use call::Created;
 pub use runtime::block_on;
-#[allow(unused_imports)]
 pub(crate) use runtime::sleep;
 
 use crate::format::RelativeName;

@@ -32,6 +32,13 @@ async fn exercise(store: &Store) -> Result<()> {
         (short.kind(), short.path().unwrap().ends_with("small")),
         (ErrorKind::Corrupt, true)
     );
+    for range in [11..12, 10..u64::MAX, 9..11, 11..11] {
+        let short = store.get_range(&small, range.clone()).await.unwrap_err();
+        assert_eq!(short.kind(), ErrorKind::Corrupt, "{range:?}");
+        let short = store.get_ranges(&small, &[0..1, range]).await.unwrap_err();
+        assert_eq!(short.kind(), ErrorKind::Corrupt);
+    }
+    assert_eq!(store.get_range(&small, 10..10).await?, Some(Bytes::new()));
     assert_eq!(store.get_within(&small, 9).await.unwrap_err().kind(), ErrorKind::Corrupt);
     assert!(store.get_within(&small, 10).await?.is_some());
 
@@ -167,8 +174,14 @@ fn a_put_that_fails_in_any_call_leaves_no_half_file() {
         let (_folder, store) = local();
         let (fault, store) = faulty(store);
         fault.fail_at(number, when);
+        let aborts = Arc::new(Mutex::new(0));
+        let seen = Arc::clone(&aborts);
+        fault.on_call(move |call| {
+            *seen.lock().unwrap() += u32::from(call.operation == Operation::Abort);
+        });
         let error = block_on(store.put(&name("x"), bytes.clone())).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Retry);
+        assert_eq!(*aborts.lock().unwrap(), u32::from(number > 1), "abandoned at once");
         assert_eq!(block_on(store.leftovers()).unwrap(), [], "call={number} {when:?}");
         let there = (number, when) == (4, When::After);
         assert_eq!(block_on(store.head(&name("x"))).unwrap().is_some(), there);

@@ -4,7 +4,7 @@
 //! and what is its own; `*` stands for what the reader knows already.
 
 use crate::{Digest, FormatError, RelativeName, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What stands for the digest in a file's name, for the number in a folder's.
 pub(crate) const PLACEHOLDER: char = '*';
@@ -33,38 +33,53 @@ impl DirTable {
     /// The folder and the rest of `file`, its digest's hex as [`PLACEHOLDER`].
     pub(crate) fn split(&mut self, file: &RelativeName, digest: Digest) -> Result<(u32, String)> {
         let (dir, name) = file.as_str().rsplit_once('/').unwrap_or(("", file.as_str()));
-        check_literal(dir)?;
+        check_dir(dir)?;
         check_literal(name)?;
         let name = name.replacen(&digest.to_string(), &PLACEHOLDER.to_string(), 1);
         Ok((self.number(dir), name))
     }
 }
 
-/// A folder or name that can be written: one of bounded length, without the placeholder.
-pub(crate) fn check_literal(text: &str) -> Result<()> {
-    if text.contains(PLACEHOLDER) {
-        let message = format!("`{PLACEHOLDER}` stands for a digest or number: name={text:?}");
+/// A folder that can be written: of bounded length, without the placeholder.
+pub(crate) fn check_dir(dir: &str) -> Result<()> {
+    if dir.len() > DIR_LEN_BYTES_MAX {
+        let message = format!("a folder above {DIR_LEN_BYTES_MAX} bytes: folder={dir:?}");
         return Err(FormatError::invalid("name", message));
     }
-    if text.len() > DIR_LEN_BYTES_MAX {
-        let message = format!("a part of it is above {DIR_LEN_BYTES_MAX} bytes: name={text:?}");
+    check_literal(dir)
+}
+
+fn check_literal(text: &str) -> Result<()> {
+    if text.contains(PLACEHOLDER) {
+        let message = format!("`{PLACEHOLDER}` stands for a digest or number: name={text:?}");
         return Err(FormatError::invalid("name", message));
     }
     Ok(())
 }
 
-/// The folder `number` of a table that was read.
+/// Whether a table that was read holds each folder once, and none that is too long.
+pub(crate) fn check_table(dirs: &[String]) -> Result<()> {
+    let mut seen = HashSet::new();
+    for dir in dirs {
+        if dir.len() > DIR_LEN_BYTES_MAX {
+            let len = dir.len();
+            let message = format!("a folder of {len} bytes, the limit is {DIR_LEN_BYTES_MAX}");
+            return Err(FormatError::corrupt("name", message));
+        }
+        if !seen.insert(dir) {
+            return Err(FormatError::corrupt("name", format!("a folder twice: folder={dir:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// The folder `number` of a table that was read and checked.
 pub(crate) fn dir(dirs: &[String], number: u32) -> Result<&str> {
     let dir = usize::try_from(number).ok().and_then(|number| dirs.get(number));
-    let dir = dir.ok_or_else(|| {
+    dir.map(String::as_str).ok_or_else(|| {
         let message = format!("there is no folder {number} of {}", dirs.len());
         FormatError::corrupt("name", message)
-    })?;
-    if dir.len() > DIR_LEN_BYTES_MAX {
-        let message = format!("a folder of {} bytes, the limit is {DIR_LEN_BYTES_MAX}", dir.len());
-        return Err(FormatError::corrupt("name", message));
-    }
-    Ok(dir)
+    })
 }
 
 /// The name of which [`DirTable::split`] made `number` and `name`.

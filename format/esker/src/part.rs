@@ -7,6 +7,7 @@ mod check;
 #[cfg(test)]
 pub(crate) mod tests;
 mod v1;
+mod v1_stats;
 
 use crate::record::Extra;
 use crate::run::{IndexLocation, StateStats};

@@ -7,8 +7,11 @@
 use esker_format::composite::CompositeKey;
 use esker_format::record::{Decision, Extra, Nonce, Record};
 use esker_format::run::{Entry, FOOTER_LEN_BYTES, Op, RunOptions, RunReader, RunWriter};
-use esker_format::{FormatError, FormatErrorKind, KeyGroup, frame};
+use esker_format::{Digest, FormatError, FormatErrorKind, KeyGroup, frame};
 use std::path::PathBuf;
+
+#[path = "golden/manifest.rs"]
+mod manifest;
 
 /// Compares `bytes` with the golden file `name`, or writes it if that was asked for.
 fn check(name: &str, bytes: &[u8]) {
@@ -45,7 +48,8 @@ fn sample_run() -> Vec<u8> {
     add(7, b"key", b"window", b"", Op::Append, b"an element");
     entries.sort();
 
-    let mut writer = RunWriter::new(RunOptions { block_len_bytes: 256, zstd_level: 1 });
+    let mut writer =
+        RunWriter::new(RunOptions { block_len_bytes: 256, zstd_level: 1, filter_bits_per_key: 8 });
     for (key, op, value) in &entries {
         writer.add(Entry { key, op: *op, value }).unwrap();
     }
@@ -116,6 +120,25 @@ fn bad_runs_are_refused() {
     newer[footer_version] = 2;
     let text = "run header: version 2, this esker reads up to 1: use a newer one";
     refused("newer.run", &newer, read_run, UnsupportedVersion, text);
+
+    let location = RunReader::open_file(&good).unwrap().index().filter.unwrap();
+    let (filter_at, index_at) = (location.offset as usize, good.len() - FOOTER_LEN_BYTES);
+    let mut flipped = good.clone();
+    flipped[filter_at] ^= 1;
+    let text = format!("run filter: digest differs at byte {filter_at}");
+    refused("flipped-filter.run", &flipped, read_run, Corrupt, &text);
+
+    // All digests fit, but the filter denies what the run holds.
+    let mut denying = good.clone();
+    let filter_end = filter_at + location.len_bytes as usize;
+    denying[filter_at..filter_end].fill(0);
+    let digest = Digest::of(&denying[filter_at..filter_end]).0;
+    let old = good.windows(32).position(|bytes| bytes == location.digest.0).unwrap();
+    denying[old..old + 32].copy_from_slice(&digest);
+    let index = Digest::of(&denying[filter_end..index_at]).0;
+    denying[index_at + 16..index_at + 48].copy_from_slice(&index);
+    let text = "run block: the filter denies an entry at byte 16";
+    refused("denying-filter.run", &denying, read_run, Corrupt, text);
 
     let text = "run header: not a run at byte 0";
     refused("not-a-run.run", b"state, key, value\n1, a, b\n", read_run, Corrupt, text);

@@ -9,7 +9,7 @@ use foldhash::quality::{RandomState, SeedableRandomState};
 use std::hash::BuildHasher;
 
 /// Key and namespace, as the tables of keyed state hold them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Address<K, N> {
     pub(super) key: K,
     pub(super) namespace: N,
@@ -68,11 +68,15 @@ pub(super) fn locate<K: Key, N: Key>(
     namespace: &N,
 ) -> Result<(u16, u64)> {
     let group = key.with_encoded(KeyGroup::of);
-    if range.contains(group) {
-        Ok((group.0, hash(key, namespace, seed)))
-    } else {
-        refuse(range, group)
-    }
+    check_owned(range, group)?;
+    Ok((group.0, hash(key, namespace, seed)))
+}
+
+/// # Errors
+/// `Invalid` for a key group outside `range`.
+#[inline]
+pub(super) fn check_owned(range: KeyGroupRange, group: KeyGroup) -> Result<()> {
+    if range.contains(group) { Ok(()) } else { refuse(range, group) }
 }
 
 #[cold]

@@ -1,5 +1,7 @@
 //! Encoded entries of a few key groups, sorted into run order before they are written.
 
+use super::address::Address;
+use super::table::TableKey;
 use crate::Result;
 use crate::backend::EntrySink;
 use esker_format::composite::CompositeKey;
@@ -27,6 +29,32 @@ pub(super) fn for_pieces(
         first = last + 1;
     }
     Ok(())
+}
+
+/// The addresses removed since the capture before, in order of key group.
+pub(super) struct Removed<'a, K, N>(Vec<(u16, &'a Address<K, N>)>);
+
+impl<'a, K: Key, N: Key> Removed<'a, K, N> {
+    /// Those of `removed` in the key groups of `range` that `keep` keeps.
+    pub(super) fn new(
+        removed: &'a [Address<K, N>],
+        range: KeyGroupRange,
+        keep: impl Fn(&Address<K, N>) -> bool,
+    ) -> Self {
+        let removed = removed.iter().map(|address| (address.key_group(), address));
+        let mut removed: Vec<_> = removed
+            .filter(|(group, address)| range.contains(KeyGroup(*group)) && keep(address))
+            .collect();
+        removed.sort_unstable_by_key(|(group, _)| *group);
+        Self(removed)
+    }
+
+    /// Those in the key groups of `piece`.
+    pub(super) fn of(&self, piece: KeyGroupRange) -> impl Iterator<Item = &'a Address<K, N>> {
+        let start = self.0.partition_point(|(group, _)| *group < piece.first());
+        let end = self.0.partition_point(|(group, _)| *group <= piece.last());
+        self.0[start..end].iter().map(|(_, address)| *address)
+    }
 }
 
 /// The encoded entries of one piece, side by side in one buffer until they are sorted.

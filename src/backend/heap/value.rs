@@ -1,9 +1,9 @@
 //! Value state: one value per key and namespace, in a copy-on-write table.
 
 use super::address::{Address, locate, seed};
-use super::rows::{Rows, for_pieces};
+use super::rows::{Removed, Rows, for_pieces};
 use super::state::KeyedState;
-use super::table::{CowTable, Frozen, TableKey};
+use super::table::{CowTable, Frozen};
 use crate::backend::{EntrySink, StateCapture};
 use crate::{Error, ErrorKind, Result};
 use esker_format::composite::CompositeKey;
@@ -237,21 +237,12 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> StateCapture for ValueCap
 
     fn write_changes(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
         // A key that was removed and set again is a put.
-        let mut removed: Vec<_> = self
-            .frozen
-            .removed()
-            .iter()
-            .map(|address| (address.key_group(), address))
-            .filter(|(group, _)| (range.first()..=range.last()).contains(group))
-            .filter(|(_, address)| self.frozen.get(address).is_none())
-            .collect();
-        removed.sort_unstable_by_key(|(group, _)| *group);
+        let gone = |address: &Address<K, N>| self.frozen.get(address).is_none();
+        let removed = Removed::new(self.frozen.removed(), range, gone);
         let mut rows = Rows::new(self.id);
         for_pieces(self.range, range, self.frozen.len(), |piece| {
             self.frozen.scan_changed(piece, |address, value| self.put(&mut rows, address, value));
-            let start = removed.partition_point(|(group, _)| *group < piece.first());
-            let end = removed.partition_point(|(group, _)| *group <= piece.last());
-            for (_, Address { key, namespace }) in &removed[start..end] {
+            for Address { key, namespace } in removed.of(piece) {
                 rows.add(key, namespace, Op::Delete, |_| Ok(()));
             }
             rows.flush(sink)

@@ -3,7 +3,9 @@
 use crate::outcome::Problem;
 use esker_format::composite::CompositeKey;
 use esker_format::run::{self, Entry, RunReader};
-use esker_format::{Digest, FormatError, FormatErrorKind, KeyGroup, Record, frame, record};
+use esker_format::{
+    Digest, FormatError, FormatErrorKind, KeyGroup, Record, frame, manifest, part, record,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -143,6 +145,8 @@ fn open_sealed(rest: &[u8], bytes: &[u8]) -> Result<Sealed, FormatError> {
     let end = rest.iter().position(|byte| matches!(byte, b' ' | b'\n')).unwrap_or(rest.len());
     let (kind, version_max) = match &rest[..end] {
         b"log" => ("log", record::RECORD_VERSION),
+        b"metadata" => (manifest::MANIFEST_KIND, manifest::MANIFEST_VERSION),
+        b"part" => (part::PART_KIND, part::PART_VERSION),
         other => {
             let kind = String::from_utf8_lossy(&other[..other.len().min(32)]);
             let message = format!("this esker knows no such kind: kind={kind:?}");
@@ -155,7 +159,11 @@ fn open_sealed(rest: &[u8], bytes: &[u8]) -> Result<Sealed, FormatError> {
     };
     let (version, json) = frame::open(kind, version_max, bytes)?;
     let digest = Digest::of(json);
-    Record::decode(bytes)?;
+    match kind {
+        manifest::MANIFEST_KIND => drop(manifest::Manifest::decode(bytes)?),
+        part::PART_KIND => drop(part::Part::decode(bytes)?),
+        _ => drop(Record::decode(bytes)?),
+    }
     let json = serde_json::from_slice(json)
         .map_err(|error| FormatError::corrupt(kind, error.to_string()))?;
     // A wrong digest was refused above; it is said all the same, for whoever reads the output.

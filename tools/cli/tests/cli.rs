@@ -30,8 +30,8 @@ fn inspect_shows_a_run() {
 file     v1/sample.run
 kind     run
 version  1
-bytes    1074
-digest   blake3:e54994504f5e184193daf3750a9af20f1275a24cbf2c1f90787e9e20df5154c4
+bytes    1426
+digest   blake3:3cd75480675dbc0cdf2ddab73a65feb9c21f540657aae1fd0fe041d17a744898
 blocks   4
 entries  44
 | state | entries | live | key bytes | value bytes |  key groups |
@@ -98,8 +98,10 @@ fn inspect_of_a_bad_file_says_so_on_standard_error() {
 
 #[test]
 fn verify_passes_golden_files() {
-    let (code, out, err) = esker(&["verify", "v1/sample.run", "v1/claim.log"]);
-    let expected = "ok v1/sample.run run\nok v1/claim.log log\n";
+    let files = ["v1/sample.run", "v1/claim.log", "v1/sample.part", "v1/_metadata"];
+    let (code, out, err) = esker(&[&["verify"], &files[..]].concat());
+    let expected = "ok v1/sample.run run\nok v1/claim.log log\nok v1/sample.part part\n\
+                    ok v1/_metadata metadata\n";
     assert_eq!((code, out.as_str(), err.as_str()), (0, expected, ""));
 }
 
@@ -110,6 +112,16 @@ fn verify_refuses_every_bad_file() {
         ("bad/cut.run", "damaged", "run footer: not the end of a run: cut off"),
         ("bad/newer.run", "refused", "run header: version 2, this esker reads up to 1"),
         ("bad/not-a-run.run", "damaged", "file: not a file of esker at byte 0"),
+        ("bad/flipped-filter.run", "damaged", "run filter: digest differs"),
+        ("bad/denying-filter.run", "damaged", "run block: the filter denies an entry"),
+        ("bad/flipped.part", "damaged", "part: the digest differs"),
+        ("bad/newer.part", "refused", "part: version=2 is newer than the newest known=1"),
+        ("bad/leaves-its-root.part", "damaged", "name: a segment that is `.` or `..`"),
+        ("bad/bases-touch.part", "damaged", "part: bases overlap, touch, or leave"),
+        ("bad/flipped.metadata", "damaged", "metadata: the digest differs"),
+        ("bad/newer.metadata", "refused", "metadata: version=2 is newer than the newest known=1"),
+        ("bad/leaves-its-root.metadata", "damaged", "name: an empty segment"),
+        ("bad/no-user-key.metadata", "damaged", "manifest: kind=map needs a user key type"),
         ("bad/flipped.log", "damaged", "log: the digest differs"),
         ("bad/wrong-digest.log", "damaged", "log: the digest differs"),
         ("bad/cut.log", "damaged", "log: bytes="),

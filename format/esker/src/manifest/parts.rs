@@ -55,7 +55,7 @@ impl<'a> PartWriter<'a> {
 
     pub(super) fn write(&mut self, part: &PartRef) -> Result<String> {
         let dir = part.dir.as_str();
-        dirs::check_literal(dir)?;
+        dirs::check_dir(dir)?;
         let digest = String::from(ShortDigest(part.digest));
         let uses = self.uses.get(dir).copied().unwrap_or(1);
         Ok(match self.aged(dir) {

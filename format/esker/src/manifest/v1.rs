@@ -3,7 +3,7 @@
 
 use super::parts::{self, PartWriter};
 use crate::record::Extra;
-use crate::{CodecId, Result, Schema};
+use crate::{CodecId, Result, Schema, dirs};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -137,6 +137,7 @@ impl Manifest {
     }
 
     pub(super) fn into_manifest(self) -> Result<super::Manifest> {
+        dirs::check_table(&self.dirs)?;
         let operators = self.operators.into_iter().map(|operator| {
             let read = |part: &String| parts::read(part, &self.dirs, self.checkpoint);
             let parts = operator.parts.iter().map(read);

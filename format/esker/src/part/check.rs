@@ -21,6 +21,12 @@ pub(super) fn check(part: &Part, kind: FormatErrorKind) -> Result<()> {
             return refuse(format!("state ids do not ascend: id={}", state.id));
         }
     }
+    if let Some(state) = part.states.iter().find(|state| !state.stats.largest_fit()) {
+        return refuse(format!(
+            "largest entries of a state are not in their form: id={}",
+            state.id
+        ));
+    }
     Ok(())
 }
 

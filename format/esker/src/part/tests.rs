@@ -1,4 +1,5 @@
 use super::*;
+use crate::run::Op;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -25,6 +26,13 @@ pub(crate) fn run(number: u32, range: KeyGroupRange, base: Vec<KeyGroupRange>) -
     }
 }
 
+fn stats() -> StateStats {
+    let mut stats = StateStats::default();
+    stats.count(Op::Put, &[0, 0, 0, 1, 4, 0, b'k', 0, 0, 0, 0], b"v");
+    stats.count(Op::Delete, &[0, 0, 0, 1, 4, 0, b'l', 0, 0, 0, 0], b"");
+    stats
+}
+
 pub(crate) fn sample() -> Part {
     let mut operator_run = run(3, KeyGroupRange::ALL, vec![KeyGroupRange::ALL]);
     operator_run.file = "at-the-root".parse().unwrap();
@@ -40,7 +48,7 @@ pub(crate) fn sample() -> Part {
                 entries: 5,
                 earliest_timer_ms: None,
                 ttl_time_ms: Some(-1),
-                stats: StateStats { entries: 9, live: 7, key_bytes: 100, ..StateStats::default() },
+                stats: stats(),
                 extra: Extra::new(),
             },
             PartState {
@@ -82,7 +90,9 @@ fn the_json_of_version_1_is_as_specified() {
         "{{\"dirs\":[\"shared/12\"],\"runs\":[[\
          [0,\"1000001-7.999.1-*.run\",123456789,\"{}\"],[123400000,\"{}\"],\
          10000000,[0,65],true]],\"states\":[{{\"id\":1,\"entries\":5,\"ttlTimeMs\":-1,\
-         \"stats\":{{\"entries\":9,\"live\":7,\"keyBytes\":100,\"valueBytes\":0}}}}]}}",
+         \"stats\":{{\"entries\":2,\"live\":1,\"keyBytes\":22,\"valueBytes\":1,\
+         \"keySizes\":[[4,2]],\"valueSizes\":[[0,1],[1,1]],\"slices\":[[1,23]],\
+         \"largest\":[[\"04006b00000000\",11,1],[\"04006c00000000\",11,0]]}}}}]}}",
         digest([1, 0, 0, 0]),
         digest([0, 0, 0, 1]),
     );
@@ -103,7 +113,7 @@ type Spoil = fn(&mut Part);
 
 #[test]
 fn bad_parts_are_refused_by_writer_and_reader() {
-    let bad: [(&str, Spoil); 8] = [
+    let bad: [(&str, Spoil); 9] = [
         ("bases overlap", |part| part.runs[1].base = vec![range(10, 20), range(20, 65)]),
         ("bases overlap, touch", |part| part.runs[1].base = vec![range(10, 20), range(21, 65)]),
         ("leave the run's range", |part| part.runs[1].base = vec![range(9, 20)]),
@@ -112,6 +122,7 @@ fn bad_parts_are_refused_by_writer_and_reader() {
         ("the index does not lie", |part| part.runs[0].index.offset = u64::MAX),
         ("not complete", |part| part.operator_run.as_mut().unwrap().base.clear()),
         ("state ids do not ascend", |part| part.states[1].id = 1),
+        ("largest entries of a state", |part| part.states[0].stats.largest.reverse()),
     ];
     for (text, spoil) in bad {
         let mut part = sample();
@@ -139,6 +150,7 @@ fn bad_json_is_refused() {
     for (from, to) in [
         ("\"shared/12\"", "\"../12\""),
         ("\"shared/12\"", "\"/shared/12\""),
+        ("\"shared/12\"", "\"shared/12\",\"shared/12\""),
         ("[0,\"1000001", "[9,\"1000001"),
         ("7.999.1-*.run", "*-*.run"),
         ("1000001-7.999", "a/1000001-7.999"),
@@ -147,8 +159,17 @@ fn bad_json_is_refused() {
         ("[0,65],true", "[0,65],[[66,65]]"),
         ("[0,65],true", "[0,65],1"),
         ("\"states\":[", "\"states\":[{},"),
-        ("\"live\":7", "\"live\":7,\"unknown\":1"),
-        ("\"live\":7", "\"live\":-7"),
+        ("\"live\":1", "\"live\":1,\"unknown\":1"),
+        ("\"live\":1", "\"live\":-1"),
+        ("[[4,2]]", "[[30,2]]"),
+        ("[[4,2]]", "[[4,0]]"),
+        ("[[0,1],[1,1]]", "[[0,1],[0,1]]"),
+        ("[[1,23]]", "[[64,23]]"),
+        ("04006b", "04006"),
+        ("04006b", "04006B"),
+        ("\",11,1]", "\",12,1]"),
+        ("\",11,1]", "\",3,1]"),
+        ("\",11,0]", "\",11,2]"),
     ] {
         let bad = good.replacen(from, to, 1);
         assert_ne!(bad, good, "{from}");

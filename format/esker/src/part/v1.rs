@@ -1,10 +1,11 @@
 //! The frozen shape of version 1 of parts. Never changed once released: a new version gets structs
 //! of its own.
 
+use super::v1_stats::Stats;
 use crate::digest::ShortDigest;
 use crate::dirs::{self, DirTable};
 use crate::record::Extra;
-use crate::run::{FOOTER_LEN_BYTES, IndexLocation, StateStats};
+use crate::run::{FOOTER_LEN_BYTES, IndexLocation};
 use crate::{FormatError, FormatErrorKind, KeyGroupRange, Result};
 use serde::{Deserialize, Serialize};
 
@@ -54,15 +55,6 @@ struct PartState {
     extra: Extra,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Stats {
-    entries: u64,
-    live: u64,
-    key_bytes: u64,
-    value_bytes: u64,
-}
-
 impl Part {
     pub(super) fn of(model: &super::Part) -> Result<Self> {
         let mut table = DirTable::default();
@@ -75,11 +67,13 @@ impl Part {
     }
 
     pub(super) fn into_part(self) -> Result<super::Part> {
+        dirs::check_table(&self.dirs)?;
         let runs = self.runs.into_iter().map(|run| run.into_run(&self.dirs));
+        let states = self.states.into_iter().map(PartState::into_state);
         Ok(super::Part {
             runs: runs.collect::<Result<_>>()?,
             operator_run: self.operator_run.map(|run| run.into_run(&self.dirs)).transpose()?,
-            states: self.states.into_iter().map(PartState::into_state).collect(),
+            states: states.collect::<Result<_>>()?,
             extra: self.extra,
         })
     }
@@ -135,31 +129,24 @@ impl RunRef {
 
 impl PartState {
     fn of(state: &super::PartState) -> Self {
-        let stats = &state.stats;
         Self {
             id: state.id,
             entries: state.entries,
             earliest_timer_ms: state.earliest_timer_ms,
             ttl_time_ms: state.ttl_time_ms,
-            stats: Stats {
-                entries: stats.entries,
-                live: stats.live,
-                key_bytes: stats.key_bytes,
-                value_bytes: stats.value_bytes,
-            },
+            stats: Stats::of(&state.stats),
             extra: state.extra.clone(),
         }
     }
 
-    fn into_state(self) -> super::PartState {
-        let Stats { entries, live, key_bytes, value_bytes } = self.stats;
-        super::PartState {
+    fn into_state(self) -> Result<super::PartState> {
+        Ok(super::PartState {
             id: self.id,
             entries: self.entries,
             earliest_timer_ms: self.earliest_timer_ms,
             ttl_time_ms: self.ttl_time_ms,
-            stats: StateStats { entries, live, key_bytes, value_bytes },
+            stats: self.stats.into_stats(self.id)?,
             extra: self.extra,
-        }
+        })
     }
 }

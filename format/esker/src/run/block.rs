@@ -110,10 +110,10 @@ fn take_column(cursor: &mut Cursor<'_>) -> Result<Vec<u8>> {
 /// A decoded block.
 #[derive(Debug, Clone)]
 pub struct Block {
-    meta: Vec<u8>,
-    keys: Vec<u8>,
-    values: Vec<u8>,
-    entries: u32,
+    pub(super) meta: Vec<u8>,
+    pub(super) keys: Vec<u8>,
+    pub(super) values: Vec<u8>,
+    pub(super) entries: u32,
 }
 
 impl Block {

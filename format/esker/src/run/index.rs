@@ -1,6 +1,8 @@
-//! The index of a run: where each block lies, its digest and first key, and counts per state.
+//! The index of a run: where each block lies, its digest and first key, the filter,
+//! and statistics per state.
 
-use super::{Op, VERSION, check_version};
+use super::stats::StateStats;
+use super::{VERSION, check_version};
 use crate::bytes::{Cursor, put_varint};
 use crate::{Digest, Result};
 use std::collections::BTreeMap;
@@ -20,35 +22,15 @@ pub struct BlockHandle {
     pub first_key: Vec<u8>,
 }
 
-/// What a run holds of one state.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StateStats {
-    /// Entries of every operation.
-    pub entries: u64,
-    /// Those that add or replace (`Put`, `Append`).
-    pub live: u64,
-    /// Bytes of composite keys, before prefix compression.
-    pub key_bytes: u64,
-    /// Bytes of values, before compression.
-    pub value_bytes: u64,
-}
-
-impl StateStats {
-    /// Adds what another run holds of the state.
-    pub fn merge(&mut self, other: &Self) {
-        self.entries = self.entries.saturating_add(other.entries);
-        self.live = self.live.saturating_add(other.live);
-        self.key_bytes = self.key_bytes.saturating_add(other.key_bytes);
-        self.value_bytes = self.value_bytes.saturating_add(other.value_bytes);
-    }
-
-    /// Counts one entry.
-    pub fn count(&mut self, op: Op, key: &[u8], value: &[u8]) {
-        self.entries += 1;
-        self.live += u64::from(matches!(op, Op::Put | Op::Append));
-        self.key_bytes += key.len() as u64;
-        self.value_bytes += value.len() as u64;
-    }
+/// Where the filter of a run lies: between the last block and the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FilterLocation {
+    /// Offset from the start of the file, in bytes.
+    pub offset: u64,
+    /// Length in bytes.
+    pub len_bytes: u64,
+    /// Digest of the filter.
+    pub digest: Digest,
 }
 
 /// The decoded index of a run.
@@ -56,6 +38,8 @@ impl StateStats {
 pub struct RunIndex {
     /// The blocks, in order of key and of offset.
     pub blocks: Vec<BlockHandle>,
+    /// The filter, if the run has one.
+    pub filter: Option<FilterLocation>,
     /// Counts by state id.
     pub stats: BTreeMap<u32, StateStats>,
 }
@@ -73,22 +57,24 @@ impl RunIndex {
             put_varint(&mut out, block.first_key.len() as u64);
             out.extend_from_slice(&block.first_key);
         }
+        put_varint(&mut out, self.filter.map_or(0, |filter| filter.len_bytes));
+        if let Some(filter) = &self.filter {
+            out.extend_from_slice(&filter.digest.0);
+        }
         put_varint(&mut out, self.stats.len() as u64);
         for (state, stats) in &self.stats {
             out.extend_from_slice(&state.to_le_bytes());
-            for value in [stats.entries, stats.live, stats.key_bytes, stats.value_bytes] {
-                put_varint(&mut out, value);
-            }
+            stats.encode(&mut out);
         }
         out
     }
 
-    pub(super) fn decode(bytes: &[u8], blocks_end: u64) -> Result<Self> {
+    pub(super) fn decode(bytes: &[u8], index_at: u64) -> Result<Self> {
         let mut cursor = Cursor::new("run index", bytes);
         check_version("run index", cursor.u32()?)?;
-        // A block takes at least 36 bytes here, a state 8: a count above that is a lie.
+        // A block takes at least 36 bytes here, a state 12: a count above that is a lie.
         let count = cursor.length(cursor.remaining() / 36)?;
-        let mut index = Self { blocks: Vec::with_capacity(count), stats: BTreeMap::new() };
+        let mut index = Self { blocks: Vec::with_capacity(count), ..Self::default() };
         let mut next = super::HEADER_LEN_BYTES as u64;
         for _ in 0..count {
             let block = Self::decode_block(&mut cursor)?;
@@ -97,24 +83,25 @@ impl RunIndex {
                 return Err(cursor.corrupt("first keys of blocks do not ascend"));
             }
             let end = block.offset.checked_add(block.len_bytes);
-            let Some(end) = end.filter(|end| block.offset == next && *end <= blocks_end) else {
+            let Some(end) = end.filter(|end| block.offset == next && *end <= index_at) else {
                 return Err(cursor.corrupt("blocks do not lie end to end"));
             };
             next = end;
             index.blocks.push(block);
         }
-        if next != blocks_end {
-            return Err(cursor.corrupt("bytes between the last block and the index"));
+        let filter_len_bytes = cursor.varint()?;
+        if next.checked_add(filter_len_bytes) != Some(index_at) {
+            return Err(cursor.corrupt("blocks and filter do not end where the index begins"));
         }
-        let states = cursor.length(cursor.remaining() / 8)?;
+        if filter_len_bytes > 0 {
+            let digest = Digest(cursor.array()?);
+            index.filter =
+                Some(FilterLocation { offset: next, len_bytes: filter_len_bytes, digest });
+        }
+        let states = cursor.length(cursor.remaining() / 12)?;
         for _ in 0..states {
             let state = cursor.u32()?;
-            let stats = StateStats {
-                entries: cursor.varint()?,
-                live: cursor.varint()?,
-                key_bytes: cursor.varint()?,
-                value_bytes: cursor.varint()?,
-            };
+            let stats = StateStats::decode(&mut cursor)?;
             if index.stats.last_key_value().is_some_and(|(last, _)| *last >= state) {
                 return Err(cursor.corrupt("state ids do not ascend"));
             }

@@ -1,18 +1,26 @@
 //! Runs: sorted immutable files of state entries (SPEC.md, "Run").
 //!
-//! `header | block ... | index | footer`. A part names a run by the digest of the whole file and by
+//! `header | block ... | filter | index | footer`. A part names a run by the digest of the whole file and by
 //! the digest of its index; the index holds the digest of every block, so a reader that fetches one
 //! block has verified it back to the manifest. Idea: sorted string tables (Bigtable, LevelDB); the
 //! columns inside a block follow PAX.
 
 mod block;
+mod cursor;
+mod filter;
 mod index;
 mod reader;
+mod stats;
 mod writer;
 
 pub use block::{Block, Entry};
-pub use index::{BlockHandle, RunIndex, StateStats};
+pub use cursor::BlockCursor;
+pub use filter::RunFilter;
+pub use index::{BlockHandle, FilterLocation, RunIndex};
 pub use reader::{IndexLocation, RunReader};
+pub use stats::{
+    Counts, LARGE_KEY_LEN_BYTES_MAX, LARGEST_MAX, LargeEntry, SIZE_BUCKETS, SLICES, StateStats,
+};
 pub use writer::{RunOptions, RunSummary, RunWriter};
 
 use crate::composite::CompositeKey;
@@ -65,8 +73,9 @@ impl Op {
     }
 }
 
-/// What holds for an entry by itself, whoever writes or reads it.
-fn check_entry(what: &'static str, entry: Entry<'_>) -> std::result::Result<u32, FormatError> {
+/// What holds for an entry by itself, whoever writes or reads it. Returns its state, and what stands
+/// before the user key.
+fn check_entry<'a>(what: &'static str, entry: Entry<'a>) -> Result<(u32, &'a [u8])> {
     let key = CompositeKey::decode(entry.key)?;
     let empty = matches!(entry.op, Op::Delete | Op::Clear);
     if empty && !entry.value.is_empty() {
@@ -75,7 +84,8 @@ fn check_entry(what: &'static str, entry: Entry<'_>) -> std::result::Result<u32,
     if entry.op == Op::Clear && !key.user_key.is_empty() {
         return Err(FormatError::corrupt(what, "a clear has a user key"));
     }
-    Ok(key.state)
+    let prefix_len = entry.key.len() - key.user_key.len();
+    Ok((key.state, &entry.key[..prefix_len]))
 }
 
 fn check_version(what: &'static str, version: u32) -> Result<()> {
@@ -90,5 +100,7 @@ fn check_version(what: &'static str, version: u32) -> Result<()> {
     }
 }
 
+#[cfg(test)]
+mod stats_tests;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,9 @@
 //! Reading a run: the footer tells where the index is, the index where and what each block is.
 
 use super::block::{Block, Entry, ascends};
-use super::index::{RunIndex, StateStats};
+use super::filter::RunFilter;
+use super::index::RunIndex;
+use super::stats::StateStats;
 use super::{FOOTER_LEN_BYTES, HEADER_LEN_BYTES, MAGIC, Op, check_entry, check_version};
 use crate::bytes::Cursor;
 use crate::composite::prefix_of;
@@ -94,6 +96,20 @@ impl RunReader {
         &self.index
     }
 
+    /// Verifies and decodes the filter, given the bytes that [`RunIndex::filter`] locates.
+    ///
+    /// # Errors
+    /// `Invalid` if the run has none; `Corrupt` if the bytes are not those that the index names.
+    pub fn filter(&self, stored: &[u8]) -> Result<RunFilter> {
+        let Some(location) = self.index.filter else {
+            return Err(FormatError::invalid("run filter", "the run has none"));
+        };
+        if stored.len() as u64 != location.len_bytes || Digest::of(stored) != location.digest {
+            return Err(FormatError::corrupt("run filter", "digest differs").at(location.offset));
+        }
+        RunFilter::decode(stored)
+    }
+
     /// Verifies and unpacks block `number`, given its stored bytes.
     ///
     /// # Errors
@@ -121,19 +137,18 @@ impl RunReader {
         format!("it holds {first} up to {next}")
     }
 
-    /// Checks all of a run in memory: digests, order across blocks, every key decodes,
-    /// counts. Returns the counts found.
+    /// Checks all of a run in memory: digests, order across blocks, every key decodes and passes the
+    /// filter, statistics. Returns the statistics found.
     ///
     /// # Errors
     /// `Corrupt`, naming the first thing that is wrong.
     pub fn verify(&self, file: &[u8]) -> Result<BTreeMap<u32, StateStats>> {
         let mut found: BTreeMap<u32, StateStats> = BTreeMap::new();
         let mut last: Option<(Vec<u8>, Op)> = None;
+        let filter = self.index.filter.map(|at| self.filter(slice(file, at.offset, at.len_bytes)));
+        let filter = filter.transpose()?;
         for (number, handle) in self.index.blocks.iter().enumerate() {
-            let start = usize::try_from(handle.offset).unwrap_or(usize::MAX);
-            let len = usize::try_from(handle.len_bytes).unwrap_or(usize::MAX);
-            let stored = file.get(start..start.saturating_add(len)).unwrap_or_default();
-            let block = self.block(number, stored)?;
+            let block = self.block(number, slice(file, handle.offset, handle.len_bytes))?;
             let corrupt = |message| FormatError::corrupt("run block", message).at(handle.offset);
             if block.entries() != handle.entries {
                 return Err(corrupt("entries differ from the index".to_owned()));
@@ -146,15 +161,25 @@ impl RunReader {
                 if last.as_ref().is_some_and(|(key, op)| !ascends(key, *op, entry.key, entry.op)) {
                     return Err(corrupt("keys do not ascend".to_owned()));
                 }
-                let state = check_entry("run block", entry)?;
+                let (state, prefix) = check_entry("run block", entry)?;
+                if filter.as_ref().is_some_and(|filter| !filter.may_contain(prefix)) {
+                    return Err(corrupt("the filter denies an entry".to_owned()));
+                }
                 found.entry(state).or_default().count(entry.op, entry.key, entry.value);
                 last = Some((entry.key.to_vec(), entry.op));
                 Ok(())
             })?;
         }
         if found != self.index.stats {
-            return Err(FormatError::corrupt("run index", "counts differ from the entries"));
+            return Err(FormatError::corrupt("run index", "statistics differ from the entries"));
         }
         Ok(found)
     }
+}
+
+/// Bytes of a file; none if they do not lie inside it, so that their digest will differ.
+fn slice(file: &[u8], offset: u64, len_bytes: u64) -> &[u8] {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let len = usize::try_from(len_bytes).unwrap_or(usize::MAX);
+    file.get(start..start.saturating_add(len)).unwrap_or_default()
 }

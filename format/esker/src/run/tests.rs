@@ -50,7 +50,8 @@ fn sample() -> Content {
         .collect()
 }
 
-const SMALL: RunOptions = RunOptions { block_len_bytes: 256, zstd_level: 1 };
+const SMALL: RunOptions =
+    RunOptions { block_len_bytes: 256, zstd_level: 1, filter_bits_per_key: 8 };
 
 fn contents() -> impl Strategy<Value = Content> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..20);
@@ -64,8 +65,8 @@ fn contents() -> impl Strategy<Value = Content> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(content in contents(), block_len_bytes in 1..2000_usize) {
-        let (file, summary) = write(&content, RunOptions { block_len_bytes, zstd_level: 1 });
+    fn what_is_written_is_read(content in contents(), block_len_bytes in 1..2000_usize, bits: u8) {
+        let (file, summary) = write(&content, RunOptions { block_len_bytes, zstd_level: 1, filter_bits_per_key: bits });
         prop_assert_eq!(file.len() as u64, summary.len_bytes);
         prop_assert_eq!(crate::Digest::of(&file), summary.digest);
         prop_assert_eq!(read(&file).unwrap(), content);
@@ -96,12 +97,15 @@ proptest! {
         let i = at.index(index.len());
         index[i] ^= 1_u8 << bit;
         let _ = RunIndex::decode(&index, summary.index_offset);
+        let _ = RunFilter::decode(&file[..at.index(file.len())]);
     }
 }
 
 #[test]
 fn every_flipped_bit_and_every_cut_is_found() {
-    let (file, _) = write(&sample(), SMALL);
+    let few = sample().into_iter().step_by(4).collect();
+    let (file, summary) = write(&few, SMALL);
+    assert!(summary.index.blocks.len() > 3 && summary.index.stats.len() == 3);
     for at in 0..file.len() {
         for bit in [0, 7] {
             let mut damaged = file.clone();
@@ -122,17 +126,19 @@ fn damage_in_a_block_names_state_and_key_groups() {
     assert!(error.message.contains("state 0 key group"), "{error}");
 }
 
-/// The example of SPEC.md: 170 bytes, block at 16, index at 45, footer at 106.
+/// The example of SPEC.md: 190 bytes, block at 16, index at 45, footer at 126.
 #[test]
 fn the_example_of_the_spec_is_written() {
-    let mut writer = RunWriter::new(SMALL);
+    let mut writer = RunWriter::new(RunOptions { filter_bits_per_key: 0, ..SMALL });
     writer.add(Entry { key: &key(1, 2, b"k"), op: Op::Put, value: b"v" }).unwrap();
     let (file, summary) = writer.finish().unwrap();
     let block = b"\x01\0\0\0\0\x04\x04\x02\0\x0b\x01\0\x0b\x0b\0\0\0\x01\0\x02k\0\0\0\0\0\x01\x01v";
     assert_eq!(&file[16..45], block);
     assert_eq!(&file[45..52], [1, 0, 0, 0, 1, 16, 29]);
-    assert_eq!(&file[97..106], [1, 1, 0, 0, 0, 1, 1, 11, 1]);
-    assert_eq!((file.len(), summary.index_offset, summary.index_len_bytes), (170, 45, 61));
+    assert_eq!(&file[97..107], [0, 1, 1, 0, 0, 0, 1, 1, 11, 1]);
+    let stats = [1, 4, 1, 1, 1, 1, 1, 0, 12, 1, 11, 1, 0, 2, b'k', 0, 0, 0, 0];
+    assert_eq!(&file[107..126], stats);
+    assert_eq!((file.len(), summary.index_offset, summary.index_len_bytes), (190, 45, 81));
 }
 
 #[test]

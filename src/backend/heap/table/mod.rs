@@ -25,12 +25,14 @@ mod group;
 mod node;
 mod page;
 mod shape;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod walk;
 mod write;
 
 pub use frozen::Frozen;
+pub use shared::SharedTable;
 pub use walk::Iter;
 
 use esker_format::KeyGroupRange;

@@ -2,6 +2,7 @@
 mod cost;
 mod model;
 mod ownership;
+mod shared;
 
 use super::{Frozen, TableKey};
 use std::collections::BTreeMap;

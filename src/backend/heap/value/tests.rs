@@ -15,7 +15,7 @@ fn state(range: KeyGroupRange) -> State {
 }
 
 fn run(write: impl FnOnce(&mut RunWriter) -> Result<()>) -> Vec<u8> {
-    let mut writer = RunWriter::new(RunOptions { block_len_bytes: 4096, zstd_level: 1 });
+    let mut writer = RunWriter::new(RunOptions { block_len_bytes: 4096, ..RunOptions::default() });
     write(&mut writer).unwrap();
     writer.finish().unwrap().0
 }

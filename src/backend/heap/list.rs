@@ -1,0 +1,272 @@
+//! List state: a list per key and namespace, in a copy-on-write table of copy-on-write lists.
+
+use super::address::{Address, locate, seed};
+use super::state::KeyedState;
+use super::table::CowTable;
+use crate::Result;
+use crate::backend::StateCapture;
+use esker_format::composite::CompositeKey;
+use esker_format::manifest::StateInfo;
+use esker_format::run::{Entry, Op};
+use esker_format::{Key, KeyGroupRange, Migration, ValueCodec, list::elements};
+use std::sync::Arc;
+
+mod body;
+mod capture;
+mod chunks;
+#[cfg(test)]
+mod tests;
+
+use body::Body;
+pub use body::ListView;
+pub use capture::ListCapture;
+
+type Table<K, N, E> = CowTable<Address<K, N>, Arc<Body<E>>>;
+
+/// A list of elements `E` per key `K` and namespace `N` (`()` where there is none); an empty list
+/// does not exist.
+///
+/// Calls take no lock and do no I/O. A capture costs the same whatever the number of lists and
+/// elements, and what is appended after it copies the list's last chunk (4 KiB, 128 elements) at
+/// most. In a run a list is one entry, so it takes at most 2^28 - 64 bytes there.
+///
+/// ```
+/// # use esker::backend::heap::ListState;
+/// # use esker::format::{KeyGroupRange, Ordered};
+/// let mut delays = ListState::<String, (), i64>::new(1, KeyGroupRange::ALL, Ordered)?;
+/// delays.append_all(&"UA".into(), &(), [-4, 11])?;
+/// let capture = delays.capture();
+/// delays.append(&"UA".into(), &(), 7)?;
+/// assert_eq!(delays.get(&"UA".into(), &())?, [-4, 11, 7]);
+/// assert_eq!(capture.get(&"UA".into(), &()).to_vec(), [-4, 11]);
+/// # Ok::<(), esker::Error>(())
+/// ```
+pub struct ListState<K: Key, N: Key, E> {
+    id: u32,
+    table: Table<K, N, E>,
+    elements: u64,
+    /// The number of the next capture, which tells a list changed since the last one.
+    epoch: u32,
+    codec: Arc<dyn ValueCodec<E>>,
+    /// Decodes the elements of a snapshot while it is restored, where they are of another shape.
+    stored: Option<Migration<E>>,
+}
+
+impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
+    /// An empty state with numeric id `id` for the key groups in `range`; `codec` is that of one
+    /// element.
+    ///
+    /// # Errors
+    /// `Incompatible` if the type of key or namespace has no deterministic encoding.
+    pub fn new(id: u32, range: KeyGroupRange, codec: impl ValueCodec<E> + 'static) -> Result<Self> {
+        K::check()?;
+        N::check()?;
+        let codec: Arc<dyn ValueCodec<E>> = Arc::new(codec);
+        let table = CowTable::new(range, seed(id));
+        Ok(Self { id, table, elements: 0, epoch: 1, codec, stored: None })
+    }
+
+    #[inline]
+    fn locate(&self, key: &K, namespace: &N) -> Result<(u16, u64)> {
+        locate(self.table.range(), self.table.seed(), key, namespace)
+    }
+
+    /// How many lists there are.
+    pub fn lists(&self) -> usize {
+        self.table.len()
+    }
+
+    /// How many elements the list has; 0 where there is none.
+    ///
+    /// # Errors
+    /// `Invalid` for a key outside the owned key groups.
+    pub fn len(&self, key: &K, namespace: &N) -> Result<usize> {
+        self.get_with(key, namespace, |list| list.len())
+    }
+
+    /// Whether there is no list.
+    ///
+    /// # Errors
+    /// As for [`len`](Self::len).
+    pub fn is_empty(&self, key: &K, namespace: &N) -> Result<bool> {
+        self.get_with(key, namespace, |list| list.is_empty())
+    }
+
+    /// A copy of the list, empty where there is none.
+    ///
+    /// # Errors
+    /// As for [`len`](Self::len).
+    pub fn get(&self, key: &K, namespace: &N) -> Result<Vec<E>> {
+        self.get_with(key, namespace, |list| list.to_vec())
+    }
+
+    /// Lets `f` read the list in place.
+    ///
+    /// # Errors
+    /// As for [`len`](Self::len).
+    #[inline]
+    pub fn get_with<R>(
+        &self,
+        key: &K,
+        namespace: &N,
+        f: impl FnOnce(ListView<'_, E>) -> R,
+    ) -> Result<R> {
+        let (group, hash) = self.locate(key, namespace)?;
+        let body = self.table.get_raw(group, hash, |address| address.is(key, namespace));
+        Ok(f(ListView::new(body.map(|body| &**body))))
+    }
+
+    /// Puts an element behind the others.
+    ///
+    /// # Errors
+    /// As for [`len`](Self::len).
+    #[inline]
+    pub fn append(&mut self, key: &K, namespace: &N, element: E) -> Result<()> {
+        let (group, hash) = self.locate(key, namespace)?;
+        let epoch = self.epoch;
+        let make_key = || Address { key: key.clone(), namespace: namespace.clone() };
+        self.table.rmw_raw(
+            group,
+            hash,
+            |address| address.is(key, namespace),
+            make_key,
+            |slot| {
+                let body = slot.get_or_insert_with(|| Arc::new(Body::new(epoch)));
+                let body = Arc::make_mut(body);
+                body.begin(epoch);
+                body.push(element);
+            },
+        );
+        self.elements += 1;
+        Ok(())
+    }
+
+    /// Puts elements behind the others. If the iterator panics, those it gave before are there.
+    ///
+    /// # Errors
+    /// As for [`len`](Self::len); then none was taken.
+    pub fn append_all(
+        &mut self,
+        key: &K,
+        namespace: &N,
+        elements: impl IntoIterator<Item = E>,
+    ) -> Result<()> {
+        let (group, hash) = self.locate(key, namespace)?;
+        // No elements leave the list as it is; the first sees to it that there is one.
+        let mut elements = elements.into_iter();
+        let Some(first) = elements.next() else { return Ok(()) };
+        self.append(key, namespace, first)?;
+        let eq = |address: &Address<K, N>| address.is(key, namespace);
+        if let Some(body) = self.table.get_mut_raw(group, hash, eq) {
+            let body = Arc::make_mut(body);
+            for element in elements {
+                body.push(element);
+                self.elements += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces all elements; by none, it clears the list.
+    ///
+    /// # Errors
+    /// As for [`len`](Self::len).
+    pub fn update(
+        &mut self,
+        key: &K,
+        namespace: &N,
+        elements: impl IntoIterator<Item = E>,
+    ) -> Result<()> {
+        let (group, hash) = self.locate(key, namespace)?;
+        let mut new = Body::new(self.epoch);
+        elements.into_iter().for_each(|element| new.push(element));
+        if new.len() == 0 {
+            return self.clear(key, namespace).map(drop);
+        }
+        self.elements += new.len() as u64;
+        let make_key = || Address { key: key.clone(), namespace: namespace.clone() };
+        let eq = |address: &Address<K, N>| address.is(key, namespace);
+        let old = self.table.rmw_raw(group, hash, eq, make_key, |slot| slot.replace(Arc::new(new)));
+        self.elements -= old.map_or(0, |old| old.len() as u64);
+        Ok(())
+    }
+
+    /// Removes the list. Returns whether there was one.
+    ///
+    /// # Errors
+    /// As for [`len`](Self::len).
+    pub fn clear(&mut self, key: &K, namespace: &N) -> Result<bool> {
+        let (group, hash) = self.locate(key, namespace)?;
+        let old = self.table.remove_raw(group, hash, |address| address.is(key, namespace));
+        self.elements -= old.as_ref().map_or(0, |old| old.len() as u64);
+        Ok(old.is_some())
+    }
+
+    /// The state as it is now. Changes are counted from here for the next capture.
+    pub fn capture(&mut self) -> ListCapture<K, N, E> {
+        let epoch = self.epoch;
+        self.epoch = self.epoch.wrapping_add(1);
+        ListCapture {
+            id: self.id,
+            frozen: self.table.freeze(),
+            elements: self.elements,
+            epoch,
+            range: self.table.range(),
+            codec: self.codec.clone(),
+        }
+    }
+
+    /// Applies one entry of a run of this state; entries of key groups not owned are passed over.
+    /// Returns whether it was applied.
+    ///
+    /// # Errors
+    /// `Corrupt` if the entry is no entry of this state.
+    pub fn apply(&mut self, entry: Entry<'_>) -> Result<bool> {
+        let parts = CompositeKey::decode(entry.key)?;
+        if parts.state != self.id || !self.table.range().contains(parts.group) {
+            return Ok(false);
+        }
+        let Address { key, namespace } = Address::decode(&parts)?;
+        let decode = |element| match &self.stored {
+            Some(migrate) => migrate(element),
+            None => self.codec.decode(element),
+        };
+        // All are decoded before one is taken: an entry is applied as a whole or not at all.
+        let list: Vec<E> = elements(entry.value)
+            .map(|element| decode(element?))
+            .collect::<esker_format::Result<_>>()?;
+        match entry.op {
+            Op::Put => self.update(&key, &namespace, list)?,
+            Op::Append => self.append_all(&key, &namespace, list)?,
+            Op::Delete | Op::Clear => drop(self.clear(&key, &namespace)?),
+        }
+        Ok(true)
+    }
+}
+
+impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> KeyedState for ListState<K, N, E> {
+    fn capture_state(&mut self) -> Arc<dyn StateCapture> {
+        Arc::new(self.capture())
+    }
+
+    fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
+        self.stored = match &stored.value {
+            Some(info) => self.codec.migration(info)?,
+            None => None,
+        };
+        Ok(())
+    }
+
+    fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
+        ListState::apply(self, entry).map(drop)
+    }
+
+    fn end_restore(&mut self) {
+        self.stored = None;
+        drop(self.capture());
+    }
+
+    fn entries(&self) -> u64 {
+        self.elements
+    }
+}

@@ -1,0 +1,248 @@
+//! Timers: ordered by time, deduplicated, deletable, in a copy-on-write tree.
+//!
+//! The next few to fire stand apart in `front`, the last one first: firing takes them off its end,
+//! and refills it with the tree's first leaf. All of `front` come before all in the tree.
+
+mod capture;
+mod node;
+mod order;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use capture::TimerCapture;
+
+use super::state::KeyedState;
+use crate::backend::StateCapture;
+use crate::{Error, ErrorKind, Result};
+use arrayvec::ArrayVec;
+use esker_format::composite::CompositeKey;
+use esker_format::manifest::{StateInfo, StateKind};
+use esker_format::run::{Entry, Op};
+use esker_format::{Key, KeyGroup, KeyGroupRange};
+use node::FAN_OUT;
+use order::{Probe, Timer};
+use std::cmp::Ordering;
+use std::sync::Arc;
+use tree::Tree;
+
+/// By which time timers fire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TimeDomain {
+    /// The time that events carry; a watermark says how far it has come.
+    Event,
+    /// The time of a clock, which the engine reads.
+    Processing,
+}
+
+/// Timers of one time domain, each of a time in milliseconds, a key `K` and a namespace `N`.
+///
+/// ```
+/// # use esker::backend::heap::{TimeDomain, TimerState};
+/// # use esker::format::KeyGroupRange;
+/// let mut timers =
+///     TimerState::<String, ()>::new(1, TimeDomain::Event, KeyGroupRange::ALL)?;
+/// timers.register(20, &"UA".into(), &())?;
+/// timers.register(10, &"AA".into(), &())?;
+/// while let Some((time_ms, key, ())) = timers.pop_due(15) {
+///     assert_eq!((time_ms, key.as_str()), (10, "AA"));
+///     timers.register(time_ms + 100, &key, &())?;
+/// }
+/// assert_eq!(timers.peek(), Some(20));
+/// # Ok::<(), esker::Error>(())
+/// ```
+pub struct TimerState<K, N> {
+    id: u32,
+    domain: TimeDomain,
+    range: KeyGroupRange,
+    front: ArrayVec<Timer<K, N>, FAN_OUT>,
+    tree: Tree<Timer<K, N>>,
+    /// Timers that the last capture held, gone since.
+    removed: Vec<Timer<K, N>>,
+}
+
+impl<K: Key, N: Key> TimerState<K, N> {
+    /// No timers yet, with numeric id `id`, for the key groups in `range`.
+    ///
+    /// # Errors
+    /// `Incompatible` if the type of key or namespace has no deterministic encoding.
+    pub fn new(id: u32, domain: TimeDomain, range: KeyGroupRange) -> Result<Self> {
+        K::check()?;
+        N::check()?;
+        let (front, tree, removed) = (ArrayVec::new(), Tree::new(), Vec::new());
+        Ok(Self { id, domain, range, front, tree, removed })
+    }
+
+    /// The kind of the state in manifests.
+    pub fn kind(&self) -> StateKind {
+        match self.domain {
+            TimeDomain::Event => StateKind::TimerEvent,
+            TimeDomain::Processing => StateKind::TimerProcessing,
+        }
+    }
+
+    /// How many timers there are.
+    pub fn len(&self) -> usize {
+        self.front.len() + self.tree.len()
+    }
+
+    /// Whether there is no timer.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many nodes of at most 64 timers were copied because a capture held them.
+    pub fn nodes_copied(&self) -> u64 {
+        self.tree.nodes_copied()
+    }
+
+    /// Registers a timer; `false` if there was the same one.
+    ///
+    /// # Errors
+    /// `Invalid` for a key outside the owned key groups.
+    pub fn register(&mut self, time_ms: i64, key: &K, namespace: &N) -> Result<bool> {
+        let probe = self.probe(time_ms, key, namespace)?;
+        Ok(self.insert(&probe))
+    }
+
+    /// Deletes a timer; `false` if there was none.
+    ///
+    /// # Errors
+    /// As for [`register`](Self::register).
+    pub fn delete(&mut self, time_ms: i64, key: &K, namespace: &N) -> Result<bool> {
+        let probe = self.probe(time_ms, key, namespace)?;
+        Ok(self.remove(&probe))
+    }
+
+    /// Whether there is such a timer.
+    ///
+    /// # Errors
+    /// As for [`register`](Self::register).
+    pub fn contains(&self, time_ms: i64, key: &K, namespace: &N) -> Result<bool> {
+        let probe = self.probe(time_ms, key, namespace)?;
+        Ok(match self.find_front(&probe) {
+            Some(found) => found.is_ok(),
+            None => self.tree.contains(|timer| probe.order(timer)),
+        })
+    }
+
+    /// The earliest time, in milliseconds.
+    pub fn peek(&self) -> Option<i64> {
+        self.front.last().or_else(|| self.tree.first()).map(|timer| timer.time_ms)
+    }
+
+    /// Takes the first timer off, if its time is not after `time_ms`: a watermark, or the time on
+    /// the clock. Timers come in order of time, then key group, key and namespace, by their bytes.
+    /// More may be registered and deleted before the next call.
+    pub fn pop_due(&mut self, time_ms: i64) -> Option<(i64, K, N)> {
+        if self.front.is_empty() {
+            let first = self.tree.first()?;
+            if first.time_ms > time_ms {
+                return None;
+            }
+            self.front = self.tree.take_first();
+            self.front.reverse();
+        }
+        if self.front.last()?.time_ms > time_ms {
+            return None;
+        }
+        let timer = self.front.pop()?;
+        if timer.born != self.tree.epoch() {
+            self.removed.push(timer.clone());
+        }
+        Some((timer.time_ms, timer.key, timer.namespace))
+    }
+
+    /// The timers as they are now. Changes are counted from here for the next capture.
+    pub fn capture(&mut self) -> TimerCapture<K, N> {
+        let removed = std::mem::take(&mut self.removed);
+        TimerCapture::new(self.id, self.range, self.front.clone(), self.tree.freeze(), removed)
+    }
+
+    fn probe<'a>(&self, time_ms: i64, key: &'a K, namespace: &'a N) -> Result<Probe<'a, K, N>> {
+        let probe = Probe::new(time_ms, key, namespace);
+        super::address::check_owned(self.range, KeyGroup(probe.group))?;
+        Ok(probe)
+    }
+
+    /// Where in `front` a timer is or belongs; `None` if that is in the tree.
+    #[inline]
+    fn find_front(&self, probe: &Probe<'_, K, N>) -> Option<std::result::Result<usize, usize>> {
+        if probe.order(self.front.first()?) == Ordering::Less {
+            return None;
+        }
+        Some(self.front.binary_search_by(|timer| probe.order(timer).reverse()))
+    }
+
+    fn insert(&mut self, probe: &Probe<'_, K, N>) -> bool {
+        let epoch = self.tree.epoch();
+        match self.find_front(probe) {
+            Some(Ok(_)) => false,
+            Some(Err(at)) if !self.front.is_full() => {
+                self.front.insert(at, probe.to_timer(epoch));
+                true
+            }
+            Some(Err(_)) => {
+                for timer in self.front.drain(..FAN_OUT / 2).collect::<ArrayVec<_, FAN_OUT>>() {
+                    let moved = timer.clone();
+                    self.tree.insert(|other| timer.probe().order(other), || moved);
+                }
+                self.insert(probe)
+            }
+            None => self.tree.insert(|timer| probe.order(timer), || probe.to_timer(epoch)),
+        }
+    }
+
+    fn remove(&mut self, probe: &Probe<'_, K, N>) -> bool {
+        let removed = match self.find_front(probe) {
+            Some(Ok(at)) => Some(self.front.remove(at)),
+            Some(Err(_)) => None,
+            None => self.tree.remove(|timer| probe.order(timer)),
+        };
+        let Some(timer) = removed else { return false };
+        if timer.born != self.tree.epoch() {
+            self.removed.push(timer);
+        }
+        true
+    }
+}
+
+impl<K: Key, N: Key> KeyedState for TimerState<K, N> {
+    fn capture_state(&mut self) -> Arc<dyn StateCapture> {
+        Arc::new(self.capture())
+    }
+
+    fn begin_restore(&mut self, _stored: &StateInfo) -> Result<()> {
+        // Timers have no values.
+        Ok(())
+    }
+
+    fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
+        let parts = CompositeKey::decode(entry.key)?;
+        if parts.state != self.id || !self.range.contains(parts.group) {
+            return Ok(());
+        }
+        let super::address::Address { key, namespace } =
+            super::address::Address::<K, N>::decode(&parts)?;
+        let probe = Probe::new(i64::decode(&parts.user_key)?, &key, &namespace);
+        match entry.op {
+            Op::Put if entry.value.is_empty() => self.insert(&probe),
+            Op::Delete => self.remove(&probe),
+            op => {
+                let message =
+                    format!("no timer: {op:?} with a value of {} bytes", entry.value.len());
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+        };
+        Ok(())
+    }
+
+    fn end_restore(&mut self) {
+        self.removed.clear();
+        drop(self.tree.freeze());
+    }
+
+    fn entries(&self) -> u64 {
+        self.len() as u64
+    }
+}

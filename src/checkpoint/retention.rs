@@ -1,0 +1,166 @@
+//! What is given up and which files nothing needs any more, decided without I/O.
+
+use super::log::{LogState, References, Refusal};
+use super::place::Place;
+use crate::format::RelativeName;
+use crate::format::record::{Extra, Published, Retire};
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+
+/// Which checkpoints are retained. One that is held, or that a checkpoint in flight is based on, is
+/// retained in any case, and so is the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retention {
+    /// How many of the newest.
+    pub last_count: NonZeroU32,
+}
+
+impl Retention {
+    /// Retains the `last_count` newest checkpoints.
+    pub fn last(last_count: NonZeroU32) -> Self {
+        Self { last_count }
+    }
+
+    /// The checkpoints that are no longer to be retained.
+    pub fn given_up(&self, state: &LogState, in_flight: &InFlight) -> BTreeSet<u64> {
+        let last_count = usize::try_from(self.last_count.get()).unwrap_or(usize::MAX);
+        let is_needed = |checkpoint: &u64| {
+            state.holds().contains_key(checkpoint) || in_flight.is_based_on(*checkpoint)
+        };
+        let older = state.retained().keys().rev().skip(last_count);
+        older.filter(|checkpoint| !is_needed(checkpoint)).copied().collect()
+    }
+}
+
+/// The checkpoints that the owner has begun and neither published nor abandoned.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InFlight {
+    /// What each is based on.
+    begun: BTreeMap<u64, Option<u64>>,
+    /// The highest number ever begun.
+    last: u64,
+}
+
+impl InFlight {
+    /// Adds `checkpoint`, unless its number is not above all others begun: a name that was swept
+    /// must not come back (I6).
+    pub fn begin(&mut self, checkpoint: u64, based_on: Option<u64>) -> bool {
+        let is_new = checkpoint > self.last;
+        if is_new {
+            self.last = checkpoint;
+            self.begun.insert(checkpoint, based_on);
+        }
+        is_new
+    }
+
+    /// Takes `checkpoint` out: it is published, or never will be.
+    pub fn end(&mut self, checkpoint: u64) {
+        self.begun.remove(&checkpoint);
+    }
+
+    /// Whether `checkpoint` is in flight.
+    pub fn contains(&self, checkpoint: u64) -> bool {
+        self.begun.contains_key(&checkpoint)
+    }
+
+    pub(super) fn is_based_on(&self, checkpoint: u64) -> bool {
+        self.begun.values().any(|based_on| *based_on == Some(checkpoint))
+    }
+}
+
+/// The record that gives up `checkpoints` and condemns exactly the names that no other retained
+/// checkpoint reaches, their manifests among them.
+///
+/// # Errors
+/// `ReferencesUnknown` if `references` lacks a retained checkpoint.
+pub fn retire(
+    state: &LogState,
+    references: &References,
+    checkpoints: &BTreeSet<u64>,
+) -> Result<Retire, Refusal> {
+    let (mut condemned, mut kept) = (BTreeSet::new(), BTreeSet::new());
+    for published in state.retained().values() {
+        let names = reached(published, references)?;
+        let is_given_up = checkpoints.contains(&published.checkpoint);
+        let set = if is_given_up { &mut condemned } else { &mut kept };
+        set.extend(names.cloned());
+    }
+    let condemned = condemned.difference(&kept).cloned().collect();
+    Ok(Retire { checkpoints: checkpoints.clone(), condemned, extra: Extra::new() })
+}
+
+/// Every name that a retained checkpoint reaches.
+///
+/// # Errors
+/// `ReferencesUnknown` if `references` lacks a retained checkpoint.
+pub fn reachable(
+    state: &LogState,
+    references: &References,
+) -> Result<BTreeSet<RelativeName>, Refusal> {
+    let mut names = BTreeSet::new();
+    for published in state.retained().values() {
+        names.extend(reached(published, references)?.cloned());
+    }
+    Ok(names)
+}
+
+fn reached<'a>(
+    published: &'a Published,
+    references: &'a References,
+) -> Result<impl Iterator<Item = &'a RelativeName>, Refusal> {
+    let checkpoint = published.checkpoint;
+    let names = references.get(&checkpoint).ok_or(Refusal::ReferencesUnknown(checkpoint))?;
+    Ok(names.iter().chain([&published.manifest_path]))
+}
+
+/// The first of `names` that `checkpoint`, published by `generation`, may not reference: it was
+/// neither written for it, nor does a retained checkpoint reach it.
+pub fn not_its_own<'a>(
+    names: impl IntoIterator<Item = &'a RelativeName>,
+    reachable: &BTreeSet<RelativeName>,
+    generation: u64,
+    checkpoint: u64,
+) -> Option<&'a RelativeName> {
+    let own = Some(Place::Data { generation, checkpoint: Some(checkpoint) });
+    names.into_iter().find(|name| Place::of(name) != own && !reachable.contains(*name))
+}
+
+/// Whether the owner `generation` may delete the file `name`, which no retained checkpoint reaches.
+///
+/// It needs no record. A file is named for the first time only by the checkpoint, and under the
+/// generation, that it was written for, and after that only because a retained checkpoint reaches
+/// it. An older generation is fenced: whatever it had published stands below the newer claim and
+/// was read with it, and a publish record of its own that is still on its way cannot come to count.
+/// A checkpoint of the present generation that is not in flight is never published any more.
+pub fn is_abandoned(
+    name: &RelativeName,
+    state: &LogState,
+    generation: u64,
+    in_flight: &InFlight,
+) -> bool {
+    match Place::of(name) {
+        Some(Place::Log(sequence)) => sequence < state.first(),
+        Some(Place::Data { generation: of, .. }) if of < generation => true,
+        Some(Place::Data { generation: of, checkpoint: Some(checkpoint) }) => {
+            of == generation && !in_flight.contains(checkpoint)
+        }
+        _ => false,
+    }
+}
+
+/// Whether the owner `generation` may remove what was half-written for the file `name`.
+///
+/// That of a record may go once its number is taken: whoever still writes it can only fail. Above
+/// that, another's half-written record could come to stand at the same place and be linked.
+pub fn is_leftover(
+    name: &RelativeName,
+    state: &LogState,
+    generation: u64,
+    in_flight: &InFlight,
+) -> bool {
+    match Place::of(name) {
+        Some(Place::Log(sequence)) => sequence < state.next(),
+        _ => is_abandoned(name, state, generation, in_flight),
+    }
+}

@@ -1,0 +1,114 @@
+//! Removes the files of a job that nothing needs; what those are is decided in [`retention`].
+
+use super::driver::{refused, retried};
+use super::job::{CALLS_IN_FLIGHT, Job};
+use super::place::Place;
+use super::retention;
+use crate::Result;
+use crate::format::RelativeName;
+use futures::{StreamExt, TryStreamExt, stream};
+
+/// What a sweep removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Files that no retained checkpoint reached, and records below the base.
+    pub file_count: u64,
+    /// Their bytes.
+    pub len_bytes: u64,
+    /// Half-written files of dead processes; on local disks alone.
+    pub leftover_count: u64,
+}
+
+impl Job {
+    /// Removes every file of the job that no retained checkpoint reaches, as far as nothing in
+    /// flight may need it. It costs a list of the job, and the manifests that were not read before.
+    ///
+    /// # Errors
+    /// `Corrupt` if a retained manifest cannot be read (nothing unnamed is removed then), `Fenced`,
+    /// and those of [`super::read_log`].
+    pub async fn sweep(&mut self) -> Result<Swept> {
+        // An append that is in doubt may publish what looks unreferenced.
+        self.appender.settle().await?;
+        self.delete_condemned().await?;
+        self.learn_references().await?;
+        let reachable = retention::reachable(self.state(), &self.references)
+            .map_err(|refusal| refused(refusal, &self.store))?;
+        let (generation, mut swept, mut unneeded) = (self.generation(), Swept::default(), vec![]);
+        for (name, len_bytes) in retried(|| self.store.list(None)).await? {
+            if retention::is_abandoned(&name, self.state(), generation, &self.in_flight)
+                && !reachable.contains(&name)
+            {
+                swept.file_count += 1;
+                swept.len_bytes += len_bytes;
+                unneeded.push(name);
+            }
+        }
+        self.delete(&unneeded).await?;
+        for leftover in self.store.leftovers().await? {
+            if retention::is_leftover(&leftover.name, self.state(), generation, &self.in_flight) {
+                leftover.remove().await?;
+                swept.leftover_count += 1;
+            }
+        }
+        self.remove_empty_folders().await?;
+        Ok(swept)
+    }
+
+    /// Deletes what records condemned, whoever wrote them. A late or repeated delete does no harm.
+    pub(super) async fn delete_condemned(&mut self) -> Result<()> {
+        let condemned = self.state().condemned().difference(&self.deleted);
+        let condemned: Vec<_> = condemned.cloned().collect();
+        self.delete(&condemned).await?;
+        self.deleted.extend(condemned);
+        Ok(())
+    }
+
+    pub(super) async fn delete(&self, names: &[RelativeName]) -> Result<()> {
+        let store = &self.store;
+        let deletes = stream::iter(names.iter().cloned())
+            .map(|name| async move { retried(|| store.delete(&name)).await });
+        deletes.buffer_unordered(CALLS_IN_FLIGHT).try_collect().await
+    }
+
+    /// Makes the references of every retained checkpoint known, and forgets the others.
+    pub(super) async fn learn_references(&mut self) -> Result<()> {
+        let retained = self.appender.state().retained();
+        self.references.retain(|checkpoint, _| retained.contains_key(checkpoint));
+        for (checkpoint, published) in retained {
+            if !self.references.contains_key(checkpoint) {
+                let names = retried(|| self.source.references(&self.store, published)).await?;
+                self.references.insert(*checkpoint, names);
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of fenced generations and of ended checkpoints: nobody writes to them any more, so that
+    /// no folder goes while it gains an entry.
+    async fn remove_empty_folders(&self) -> Result<()> {
+        let mut folders = self.store.folders(None).await?;
+        if let Ok(shared) = RelativeName::new("shared") {
+            let below = self.store.folders(Some(&shared)).await?;
+            folders.extend(below.into_iter().map(|folder| format!("shared/{folder}")));
+        }
+        for folder in folders {
+            // A file in it would tell who may remove it.
+            let file = RelativeName::new(format!("{folder}/-"));
+            let is_data = |name: &RelativeName| matches!(Place::of(name), Some(Place::Data { .. }));
+            if file.is_ok_and(|name| {
+                is_data(&name)
+                    && retention::is_abandoned(
+                        &name,
+                        self.state(),
+                        self.generation(),
+                        &self.in_flight,
+                    )
+            }) && let Ok(folder) = RelativeName::new(folder)
+            {
+                self.store.remove_empty_folder(&folder).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Encoding a layer: pieces by key group range, each a run in memory, on plain threads.
+
+use super::groups::Groups;
+use super::merge::ChainReader;
+use crate::backend::{EntrySink, StateCapture};
+use crate::{Error, ErrorKind, Result};
+use bytes::Bytes;
+use esker_format::KeyGroupRange;
+use esker_format::run::{Entry, RunOptions, RunSummary, RunWriter};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Finished bytes are taken from the run's writer when there are this many.
+const TAKE_LEN_BYTES: usize = 256 << 10;
+
+/// What the entries of a layer come from.
+pub(super) enum Content {
+    /// Captures, ids ascending: in the key groups of `base` all entries, elsewhere what changed.
+    Captures { captures: Vec<Arc<dyn StateCapture>>, base: Groups },
+    /// Runs that are folded into one.
+    Fold(ChainReader),
+    /// Operator state.
+    Operator(Arc<dyn OperatorCapture>),
+}
+
+/// The operator state of a subtask at one moment.
+pub trait OperatorCapture: Send + Sync {
+    /// Ids of its states, ascending, with how many elements each holds.
+    fn states(&self) -> Vec<(u32, u64)>;
+
+    /// Writes all of it in run order: keys of key group 0, as SPEC.md says under "Part".
+    ///
+    /// # Errors
+    /// `Invalid` if an element cannot be encoded, and the sink's own.
+    fn write(&self, sink: &mut dyn EntrySink) -> Result<()>;
+}
+
+/// A finished run that no file holds yet.
+pub(super) struct Encoded {
+    pub(super) bytes: Bytes,
+    pub(super) summary: RunSummary,
+    /// Bytes of keys and values: of key groups in full, and of changes.
+    pub(super) raw_len_bytes: [u64; 2],
+    pub(super) entries: [u64; 2],
+}
+
+/// A run in memory that stops growing at a limit.
+struct PieceSink<'a> {
+    writer: RunWriter,
+    out: Vec<u8>,
+    len_bytes_max: usize,
+    full: bool,
+    stop: &'a AtomicBool,
+    /// Which of the two counts is added to.
+    counted: usize,
+    raw_len_bytes: [u64; 2],
+    entries: [u64; 2],
+}
+
+impl EntrySink for PieceSink<'_> {
+    fn add(&mut self, entry: Entry<'_>) -> Result<()> {
+        self.writer.add(entry)?;
+        self.entries[self.counted] += 1;
+        self.raw_len_bytes[self.counted] += (entry.key.len() + entry.value.len()) as u64;
+        let pending = self.writer.pending_bytes();
+        if pending >= TAKE_LEN_BYTES {
+            self.out.extend_from_slice(&self.writer.take_output());
+        }
+        if self.out.len() + pending > self.len_bytes_max {
+            self.full = true;
+            return Err(Error::new(ErrorKind::Invalid, "the piece is full"));
+        }
+        if pending >= TAKE_LEN_BYTES && self.stop.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Retry, "writing was given up"));
+        }
+        Ok(())
+    }
+}
+
+/// The run of the key groups in `range`; none if it would have more than `len_bytes_max` bytes.
+///
+/// # Errors
+/// Those of captures and, in a fold, of the store.
+pub(super) fn encode(
+    content: &Content,
+    range: KeyGroupRange,
+    len_bytes_max: Option<usize>,
+    options: RunOptions,
+    stop: &AtomicBool,
+) -> Result<Option<Encoded>> {
+    let capacity = len_bytes_max.unwrap_or_default();
+    let mut sink = PieceSink {
+        writer: RunWriter::new(options),
+        out: Vec::with_capacity(capacity),
+        len_bytes_max: len_bytes_max.unwrap_or(usize::MAX),
+        full: false,
+        stop,
+        counted: 0,
+        raw_len_bytes: [0; 2],
+        entries: [0; 2],
+    };
+    if let Err(error) = write(content, range, &mut sink) {
+        return if sink.full { Ok(None) } else { Err(error) };
+    }
+    let (rest, summary) = sink.writer.finish()?;
+    sink.out.extend_from_slice(&rest);
+    sink.out.shrink_to_fit();
+    let bytes = Bytes::from(sink.out);
+    let (raw_len_bytes, entries) = (sink.raw_len_bytes, sink.entries);
+    Ok(Some(Encoded { bytes, summary, raw_len_bytes, entries }))
+}
+
+fn write(content: &Content, range: KeyGroupRange, sink: &mut PieceSink<'_>) -> Result<()> {
+    match content {
+        Content::Captures { captures, base } => {
+            let full = base.within(range);
+            let changed = Groups::from(range).minus(&full);
+            let mut parts: Vec<_> = full.into_ranges().into_iter().map(|part| (part, 0)).collect();
+            parts.extend(changed.into_ranges().into_iter().map(|part| (part, 1)));
+            parts.sort_unstable_by_key(|(part, _)| part.first());
+            for capture in captures {
+                for (part, counted) in &parts {
+                    sink.counted = *counted;
+                    match counted {
+                        0 => capture.write_full(*part, sink)?,
+                        _ => capture.write_changes(*part, sink)?,
+                    }
+                }
+            }
+            Ok(())
+        }
+        Content::Fold(chain) => chain.merge(range, None, &mut |entry| sink.add(entry)),
+        Content::Operator(capture) => capture.write(sink),
+    }
+}

@@ -1,0 +1,258 @@
+//! Manifests and parts in a store: written, read back by digest, and what they refer to.
+
+use super::merge::Damage;
+use super::source::missing;
+use crate::{Error, ErrorKind, Result, Store};
+use bytes::Bytes;
+use esker_format::manifest::{Manifest, Operator, PartRef, SnapshotKind};
+use esker_format::part::{Part, RunRef};
+use esker_format::record::Published;
+use esker_format::{Digest, RelativeName};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The name of a manifest in its folder.
+pub const MANIFEST_NAME: &str = "_metadata";
+/// No manifest or part of more bytes is read.
+const FILE_LEN_BYTES_MAX: u64 = 256 << 20;
+/// How many parts are read or written at once.
+const PARTS_AT_ONCE: usize = 16;
+
+/// An operator of a snapshot to be written: its parts are those of [`Manifest`], not yet named.
+#[derive(Debug, Clone)]
+pub struct NewOperator {
+    /// The operator; its parts are filled in.
+    pub operator: Operator,
+    /// The part of each subtask, in order, with its name in the manifest before, if it had one.
+    pub parts: Vec<(Part, Option<PartRef>)>,
+}
+
+/// What [`write_manifest`] wrote.
+#[derive(Debug, Clone)]
+pub struct WrittenManifest {
+    /// What to publish: a snapshot is complete once a record says so.
+    pub published: Published,
+    /// The manifest as written.
+    pub manifest: Manifest,
+    /// The files that were written by this call.
+    pub names: BTreeSet<RelativeName>,
+    /// Their bytes.
+    pub written_len_bytes: u64,
+}
+
+/// The folder of a snapshot's manifest; none for a savepoint, which lies at the store's root.
+///
+/// # Errors
+/// None in practice: the name is made of digits.
+pub fn manifest_folder(manifest: &Manifest) -> Result<Option<RelativeName>> {
+    let Manifest { kind, checkpoint, generation, .. } = manifest;
+    match kind {
+        SnapshotKind::Checkpoint => {
+            Ok(Some(RelativeName::new(format!("chk-{checkpoint}-{generation}"))?))
+        }
+        SnapshotKind::Savepoint => Ok(None),
+    }
+}
+
+/// Writes the parts of `operators` and then the manifest, which is `manifest` with them as its
+/// operators. All runs are durable already; when it returns so is everything (I1). A part that is
+/// byte-equal to the one before is not written again.
+///
+/// # Errors
+/// The store's, and `Invalid` if a part or the manifest cannot be written.
+pub async fn write_manifest(
+    store: &Store,
+    mut manifest: Manifest,
+    operators: Vec<NewOperator>,
+) -> Result<WrittenManifest> {
+    // A savepoint's parts lie in a folder too, as a part's name has one.
+    let folder = manifest_folder(&manifest)?;
+    let dir = match &folder {
+        Some(folder) => folder.clone(),
+        None => RelativeName::new("parts")?,
+    };
+    let mut files: BTreeMap<RelativeName, Bytes> = BTreeMap::new();
+    for NewOperator { mut operator, parts } in operators {
+        operator.parts.clear();
+        for (part, before) in parts {
+            let bytes = part.encode()?;
+            let digest = Digest::of(&bytes);
+            let name = match before.filter(|before| before.digest == digest) {
+                Some(before) => before,
+                None => {
+                    let name = PartRef { dir: dir.clone(), digest };
+                    files.insert(name.name()?, bytes.into());
+                    name
+                }
+            };
+            operator.parts.push(name);
+        }
+        manifest.operators.push(operator);
+    }
+    manifest.operators.sort_by(|a, b| a.uid.cmp(&b.uid));
+    let bytes = manifest.encode()?;
+    let manifest_digest = Digest::of(&bytes);
+    let path = folder.map_or(MANIFEST_NAME.into(), |folder| format!("{folder}/{MANIFEST_NAME}"));
+    let manifest_path = RelativeName::new(path)?;
+
+    let mut names: BTreeSet<_> = files.keys().cloned().collect();
+    let sizes = files.values().map(|bytes| bytes.len() as u64).sum::<u64>();
+    stream::iter(files)
+        .map(|(name, bytes)| async move { store.put(&name, bytes).await })
+        .buffer_unordered(PARTS_AT_ONCE)
+        .try_collect::<()>()
+        .await?;
+    let written_len_bytes = sizes + bytes.len() as u64;
+    store.put(&manifest_path, bytes.into()).await?;
+    names.insert(manifest_path.clone());
+    let checkpoint = manifest.checkpoint;
+    let extra = Default::default();
+    let published = Published { checkpoint, manifest_path, manifest_digest, extra };
+    Ok(WrittenManifest { published, manifest, names, written_len_bytes })
+}
+
+/// Reads a manifest. With `digest`, as a publish record has it, it is checked against that, and
+/// otherwise against its own first line alone.
+///
+/// # Errors
+/// The store's; `Corrupt`, naming the file, if it is missing or damaged; `Unsupported` if newer.
+pub async fn read_manifest(
+    store: &Store,
+    name: &RelativeName,
+    digest: Option<Digest>,
+) -> Result<Manifest> {
+    let bytes = read_file(store, name, digest).await?;
+    Manifest::decode(&bytes).map_err(|error| Error::from(error).at_path(name.as_str()))
+}
+
+/// Reads a part, verified by the digest that the manifest names it by.
+///
+/// # Errors
+/// As for [`read_manifest`].
+pub async fn read_part(store: &Store, part: &PartRef) -> Result<Part> {
+    let name = part.name()?;
+    let bytes = read_file(store, &name, Some(part.digest)).await?;
+    Part::decode(&bytes).map_err(|error| Error::from(error).at_path(name.as_str()))
+}
+
+/// Reads the parts of `parts`, in order.
+pub(super) async fn read_parts(store: &Store, parts: Vec<PartRef>) -> Result<Vec<Part>> {
+    stream::iter(parts)
+        .map(|part| async move { read_part(store, &part).await })
+        .buffered(PARTS_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+async fn read_file(store: &Store, name: &RelativeName, digest: Option<Digest>) -> Result<Bytes> {
+    let bytes = store.get_within(name, FILE_LEN_BYTES_MAX).await?;
+    let bytes = bytes.ok_or_else(|| missing(name))?;
+    match digest.filter(|digest| Digest::of(&bytes) != *digest) {
+        Some(digest) => {
+            let message = format!("the file's digest is not the one it is named by: {digest}");
+            Err(Error::new(ErrorKind::Corrupt, message).at_path(name.as_str()))
+        }
+        None => Ok(bytes),
+    }
+}
+
+/// Every name that a published checkpoint reaches: its manifest, its parts, their runs.
+///
+/// # Errors
+/// As for [`read_manifest`]: nothing may be deleted on the word of half an answer.
+pub async fn references(store: &Store, published: &Published) -> Result<BTreeSet<RelativeName>> {
+    let path = &published.manifest_path;
+    let manifest = read_manifest(store, path, Some(published.manifest_digest)).await?;
+    let mut names = BTreeSet::from([path.clone()]);
+    let refs: BTreeSet<PartRef> =
+        manifest.operators.into_iter().flat_map(|operator| operator.parts).collect();
+    for part in &refs {
+        names.insert(part.name()?);
+    }
+    let mut parts = stream::iter(refs)
+        .map(|part| async move { read_part(store, &part).await })
+        .buffer_unordered(PARTS_AT_ONCE);
+    while let Some(part) = parts.try_next().await? {
+        names.extend(part.runs.into_iter().chain(part.operator_run).map(|run| run.file));
+    }
+    Ok(names)
+}
+
+/// A snapshot as the tool sees it: what of it can be read, and what cannot.
+#[derive(Debug)]
+pub struct OpenSnapshot {
+    /// Where its names begin.
+    pub store: Store,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The parts of each operator, in the manifest's order; none for one that cannot be read.
+    pub parts: Vec<Vec<Option<Part>>>,
+    /// What cannot be read, by name: parts that are missing or damaged.
+    pub damage: Vec<Damage>,
+}
+
+/// Opens a snapshot by its manifest: `chk-…/_metadata` below a job's root, or `_metadata` in the
+/// folder of a savepoint. Parts are checked by digest; runs are not touched.
+///
+/// # Errors
+/// As for [`read_manifest`]. A part that is damaged or missing is no error, but stands in `damage`.
+pub async fn open_snapshot(store: &Store, name: &RelativeName) -> Result<OpenSnapshot> {
+    let manifest = read_manifest(store, name, None).await?;
+    let refs = manifest.operators.iter().flat_map(|operator| operator.parts.iter().cloned());
+    let refs: Vec<PartRef> = refs.collect();
+    let mut read = stream::iter(refs)
+        .map(|part| async move { read_part(store, &part).await })
+        .buffered(PARTS_AT_ONCE);
+    let (mut parts, mut damage) = (Vec::new(), Vec::new());
+    for operator in &manifest.operators {
+        let mut of_operator = Vec::new();
+        while of_operator.len() < operator.parts.len() {
+            match read.next().await {
+                Some(Ok(part)) => of_operator.push(Some(part)),
+                Some(Err(error)) if error.kind() == ErrorKind::Retry => return Err(error),
+                Some(Err(error)) => {
+                    damage.push(Damage { error, entries: None });
+                    of_operator.push(None);
+                }
+                None => break,
+            }
+        }
+        parts.push(of_operator);
+    }
+    drop(read);
+    Ok(OpenSnapshot { store: store.clone(), manifest, parts, damage })
+}
+
+impl OpenSnapshot {
+    /// Every run that the snapshot names, once, in order of name.
+    pub fn runs(&self) -> Vec<&RunRef> {
+        let parts = self.parts.iter().flatten().flatten();
+        let runs = parts.flat_map(|part| part.runs.iter().chain(&part.operator_run));
+        let by_name: BTreeMap<&RelativeName, &RunRef> = runs.map(|run| (&run.file, run)).collect();
+        by_name.into_values().collect()
+    }
+
+    /// Runs that are missing, or of another length than their part says. One look-up for each.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn missing_runs(&self) -> Result<Vec<Damage>> {
+        let checked = stream::iter(self.runs())
+            .map(|run| async move { Ok::<_, Error>((run, self.store.head(&run.file).await?)) })
+            .buffered(PARTS_AT_ONCE)
+            .try_collect::<Vec<_>>()
+            .await?;
+        let damage = checked.into_iter().filter_map(|(run, found)| {
+            let error = match found {
+                None => missing(&run.file),
+                Some(bytes) if bytes != run.len_bytes => {
+                    let message = format!("{} bytes, its part says {}", bytes, run.len_bytes);
+                    Error::new(ErrorKind::Corrupt, message).at_path(run.file.as_str())
+                }
+                Some(_) => return None,
+            };
+            Some(Damage { error, entries: Some(run.entries) })
+        });
+        Ok(damage.collect())
+    }
+}

@@ -1,0 +1,362 @@
+//! The chain merger: the runs of a chain, read side by side, to one resolved entry per key.
+//!
+//! A k-way merge whose heap is left alone while one run leads, as the base does most of the time.
+//! Memory: one span of stored blocks and one block for each run that counts.
+
+use super::groups::Groups;
+use super::plan::counting;
+use super::source::{Source, place};
+use crate::{Error, ErrorKind, Result, Store, block_on};
+use bytes::Bytes;
+use esker_format::composite::CompositeKey;
+use esker_format::part::RunRef;
+use esker_format::run::{BlockCursor, Entry, Op};
+use esker_format::{KeyGroup, KeyGroupRange};
+use futures::StreamExt;
+use futures::stream;
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+/// How many indexes are fetched at once.
+const OPEN_AT_ONCE: usize = 8;
+
+/// Something of a snapshot that cannot be read: which file, and what of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Damage {
+    /// What is wrong, with the file as its path.
+    pub error: Error,
+    /// How many entries are lost with it, where that is known.
+    pub entries: Option<u64>,
+}
+
+/// The runs of a chain, open.
+pub struct ChainReader {
+    /// Oldest first.
+    sources: Vec<Source>,
+    /// Where removals have nothing older to remove, and are left out.
+    complete: Groups,
+    /// Where damage is collected, if it is to be passed over.
+    damage: Option<Mutex<Vec<Damage>>>,
+}
+
+impl ChainReader {
+    /// Opens `runs`, oldest first, as a whole chain: the merge gives what is live.
+    ///
+    /// # Errors
+    /// The store's, and `Corrupt`, naming the file.
+    pub async fn open(store: &Store, runs: &[RunRef]) -> Result<Self> {
+        Self::open_with(store, counted(runs), KeyGroupRange::ALL.into(), None).await
+    }
+
+    /// As [`open`](Self::open), but runs and blocks that are damaged or missing are left out and
+    /// reported by [`damage`](Self::damage). Failures of the store that may pass are still errors.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn open_salvaging(store: &Store, runs: &[RunRef]) -> Result<Self> {
+        let damage = Some(Mutex::default());
+        Self::open_with(store, counted(runs), KeyGroupRange::ALL.into(), damage).await
+    }
+
+    /// Opens adjacent runs of a chain, with the key groups that each counts for; removals are kept
+    /// outside `complete`.
+    pub(super) async fn open_with(
+        store: &Store,
+        runs: Vec<(RunRef, Groups)>,
+        complete: Groups,
+        damage: Option<Mutex<Vec<Damage>>>,
+    ) -> Result<Self> {
+        let counted = runs.into_iter().filter(|(_, counts)| !counts.is_empty());
+        let opened =
+            stream::iter(counted)
+                .map(|(run, counts)| async move {
+                    (run.entries, Source::open(store, &run, counts).await)
+                })
+                .buffered(OPEN_AT_ONCE)
+                .collect::<Vec<_>>()
+                .await;
+        let mut reader = Self { sources: Vec::new(), complete, damage };
+        for (entries, source) in opened {
+            match source {
+                Ok(source) => reader.sources.push(source),
+                Err(error) => reader.pass_over(error, Some(entries))?,
+            }
+        }
+        Ok(reader)
+    }
+
+    /// What was passed over so far, by a reader that salvages.
+    pub fn damage(&self) -> Vec<Damage> {
+        let taken = self.damage.as_ref().and_then(|damage| damage.lock().ok());
+        taken.map(|mut damage| std::mem::take(&mut *damage)).unwrap_or_default()
+    }
+
+    fn pass_over(&self, error: Error, entries: Option<u64>) -> Result<()> {
+        let Some(damage) = self.damage.as_ref().filter(|_| error.kind() == ErrorKind::Corrupt)
+        else {
+            return Err(error);
+        };
+        if let Ok(mut damage) = damage.lock() {
+            damage.push(Damage { error, entries });
+        }
+        Ok(())
+    }
+
+    /// The ids of states that the runs hold entries of, ascending.
+    pub fn states(&self) -> Vec<u32> {
+        let mut ids: Vec<u32> = self.sources.iter().flat_map(Source::states).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// Calls `f` with the entries of the key groups in `range`, of `state` or of all, in run order,
+    /// each key resolved over all runs: a put holds the elements appended behind it. Blocks the
+    /// thread while it reads.
+    ///
+    /// # Errors
+    /// The store's and those of `f`; `Corrupt` for damage, naming file, states and key groups.
+    pub fn merge(
+        &self,
+        range: KeyGroupRange,
+        state: Option<u32>,
+        f: &mut dyn FnMut(Entry<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut merge = Merge { chain: self, cursors: Vec::new(), heap: Vec::new() };
+        for source in &self.sources {
+            let mut cursor = RunCursor::new(source, range, state);
+            if cursor.advance(self)? {
+                merge.cursors.push(cursor);
+            }
+        }
+        merge.run(f)
+    }
+}
+
+fn counted(runs: &[RunRef]) -> Vec<(RunRef, Groups)> {
+    runs.iter().cloned().zip(counting(runs)).collect()
+}
+
+/// A place in one run.
+struct RunCursor<'a> {
+    source: &'a Source,
+    range: KeyGroupRange,
+    state: Option<u32>,
+    spans: VecDeque<super::source::Span>,
+    fetched: Option<(super::source::Span, Bytes)>,
+    block: Option<BlockCursor>,
+}
+
+impl<'a> RunCursor<'a> {
+    fn new(source: &'a Source, range: KeyGroupRange, state: Option<u32>) -> Self {
+        let spans = source.spans(range, |id| state.is_none_or(|state| state == id)).into();
+        Self { source, range, state, spans, fetched: None, block: None }
+    }
+
+    fn wants(&self, key: &[u8]) -> bool {
+        place(key).is_some_and(|(state, group)| {
+            self.range.contains(group)
+                && self.state.is_none_or(|wanted| wanted == state)
+                && self.source.counts().contains(group)
+        })
+    }
+
+    /// Goes to the next entry that counts; false at the end.
+    fn advance(&mut self, chain: &ChainReader) -> Result<bool> {
+        loop {
+            let Some(block) = &mut self.block else {
+                match self.next_block() {
+                    Ok(true) => continue,
+                    Ok(false) => return Ok(false),
+                    Err((error, entries)) => {
+                        chain.pass_over(error, entries)?;
+                        continue;
+                    }
+                }
+            };
+            match block.advance() {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.block = None;
+                    continue;
+                }
+                Err(error) => {
+                    self.block = None;
+                    let error = Error::from(error).at_path(self.source.run().file.as_str());
+                    chain.pass_over(error, None)?;
+                    continue;
+                }
+            }
+            if self.block.as_ref().is_some_and(|block| self.wants(block.entry().key)) {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Unpacks the next block; false if there is none.
+    fn next_block(&mut self) -> std::result::Result<bool, (Error, Option<u64>)> {
+        if self.fetched.is_none() {
+            let Some(span) = self.spans.pop_front() else { return Ok(false) };
+            let blocks = self.source.reader().index().blocks.get(span.blocks.clone());
+            let entries = blocks.unwrap_or_default().iter().map(|block| u64::from(block.entries));
+            let bytes = block_on(self.source.fetch(&span));
+            let bytes = bytes.map_err(|error| (error, Some(entries.sum())))?;
+            self.fetched = Some((span, bytes));
+        }
+        let Some((span, bytes)) = &mut self.fetched else { return Ok(false) };
+        let Some(number) = span.blocks.next() else {
+            self.fetched = None;
+            return Ok(!self.spans.is_empty());
+        };
+        let entries = self.source.reader().index().blocks.get(number);
+        let entries = entries.map(|block| u64::from(block.entries));
+        let block = self.source.block(number, span, bytes).map_err(|error| (error, entries))?;
+        self.block = Some(BlockCursor::new(block));
+        Ok(true)
+    }
+
+    fn entry(&self) -> Entry<'_> {
+        const NONE: Entry<'static> = Entry { key: &[], op: Op::Delete, value: &[] };
+        self.block.as_ref().map_or(NONE, BlockCursor::entry)
+    }
+}
+
+/// What the entries of one key come to so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Resolved {
+    Nothing,
+    Is(Op),
+}
+
+struct Merge<'a> {
+    chain: &'a ChainReader,
+    /// Oldest first.
+    cursors: Vec<RunCursor<'a>>,
+    /// Numbers of cursors that are not at their end; the least key, then the oldest, on top.
+    heap: Vec<usize>,
+}
+
+impl Merge<'_> {
+    fn before(&self, a: usize, b: usize) -> bool {
+        match self.cursors[a].entry().key.cmp(self.cursors[b].entry().key) {
+            Ordering::Less => true,
+            Ordering::Equal => a < b,
+            Ordering::Greater => false,
+        }
+    }
+
+    fn sift_down(&mut self, mut at: usize) {
+        loop {
+            let mut least = at;
+            for child in [2 * at + 1, 2 * at + 2] {
+                if child < self.heap.len() && self.before(self.heap[child], self.heap[least]) {
+                    least = child;
+                }
+            }
+            if least == at {
+                return;
+            }
+            self.heap.swap(at, least);
+            at = least;
+        }
+    }
+
+    /// Moves the cursor on top to its next entry.
+    fn advance_top(&mut self) -> Result<()> {
+        let Some(top) = self.heap.first().copied() else { return Ok(()) };
+        if !self.cursors[top].advance(self.chain)? {
+            self.heap.swap_remove(0);
+        }
+        self.sift_down(0);
+        Ok(())
+    }
+
+    /// Whether no other run has the key of the one on top, nor that run another entry of it.
+    fn top_is_alone(&self, top: usize) -> bool {
+        let entry = self.cursors[top].entry();
+        let others = self.heap.iter().skip(1).take(2);
+        entry.op != Op::Clear
+            && others.into_iter().all(|other| self.cursors[*other].entry().key != entry.key)
+    }
+
+    fn run(&mut self, f: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
+        self.heap = (0..self.cursors.len()).collect();
+        for at in (0..self.heap.len() / 2).rev() {
+            self.sift_down(at);
+        }
+        // The key and namespace that were last cleared, and by which run: it hides all older ones.
+        let mut cleared: Option<(Vec<u8>, usize)> = None;
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        while let Some(top) = self.heap.first().copied() {
+            let entry = self.cursors[top].entry();
+            if cleared.as_ref().is_some_and(|(prefix, _)| !entry.key.starts_with(prefix)) {
+                cleared = None;
+            }
+            let complete = place(entry.key)
+                .is_none_or(|(_, KeyGroup(group))| self.chain.complete.contains(KeyGroup(group)));
+            if cleared.is_none() && self.top_is_alone(top) {
+                match entry.op {
+                    Op::Append if complete => f(Entry { op: Op::Put, ..entry })?,
+                    Op::Delete if complete => {}
+                    _ => f(entry)?,
+                }
+                self.advance_top()?;
+                continue;
+            }
+            key.clear();
+            key.extend_from_slice(entry.key);
+            value.clear();
+            let mut resolved = Resolved::Nothing;
+            let mut clears = false;
+            while let Some(top) = self.heap.first().copied() {
+                let entry = self.cursors[top].entry();
+                if entry.key != key.as_slice() {
+                    break;
+                }
+                let hidden = cleared.as_ref().is_some_and(|(_, by)| top < *by);
+                match (entry.op, resolved) {
+                    _ if hidden => {}
+                    (Op::Clear, _) => {
+                        cleared = Some((cleared_prefix(&key)?, top));
+                        (clears, resolved) = (true, Resolved::Nothing);
+                        value.clear();
+                    }
+                    (Op::Append, Resolved::Is(before)) => {
+                        value.extend_from_slice(entry.value);
+                        let op = if before == Op::Append { Op::Append } else { Op::Put };
+                        resolved = Resolved::Is(op);
+                    }
+                    (op, _) => {
+                        value.clear();
+                        value.extend_from_slice(entry.value);
+                        resolved = Resolved::Is(op);
+                    }
+                }
+                self.advance_top()?;
+            }
+            if clears && !complete {
+                f(Entry { key: &key, op: Op::Clear, value: &[] })?;
+            }
+            match resolved {
+                Resolved::Is(Op::Append) if complete => {
+                    f(Entry { key: &key, op: Op::Put, value: &value })?;
+                }
+                Resolved::Is(Op::Delete) if complete => {}
+                Resolved::Is(op) => f(Entry { key: &key, op, value: &value })?,
+                Resolved::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bytes that all keys begin with which a clear of `key` drops. A clear has no user key, so they
+/// are the whole of it.
+fn cleared_prefix(key: &[u8]) -> Result<Vec<u8>> {
+    if CompositeKey::decode(key)?.user_key.is_empty() {
+        return Ok(key.to_vec());
+    }
+    Err(Error::new(ErrorKind::Corrupt, "a clear has a user key"))
+}

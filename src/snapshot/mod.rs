@@ -1,0 +1,36 @@
+//! Snapshots: from captures to durable files, and back.
+//!
+//! A checkpoint of a subtask adds a layer to its chain of runs: what changed, and a slice of the key
+//! groups in full (`plan`). [`write_part`] writes it, [`write_manifest`] makes a snapshot of parts,
+//! [`restore`] reads it at any parallelism, and [`open_snapshot`] is for who looks at it.
+
+mod assemble;
+mod chain;
+mod encode;
+mod groups;
+mod lineage;
+mod manifest;
+mod merge;
+mod plan;
+mod pool;
+mod queue;
+mod restore;
+mod settings;
+mod source;
+mod writer;
+
+pub use chain::Chain;
+pub use encode::OperatorCapture;
+pub use lineage::Lineage;
+pub use manifest::{
+    MANIFEST_NAME, NewOperator, OpenSnapshot, WrittenManifest, manifest_folder, open_snapshot,
+    read_manifest, read_part, references, write_manifest,
+};
+pub use merge::{ChainReader, Damage};
+pub use plan::Estimates;
+pub use restore::{OperatorElement, Restored, Target, find_operator, read_operator_state, restore};
+pub use settings::SnapshotSettings;
+pub use writer::{Captures, PartId, PartInput, WriteStats, WrittenPart, write_part};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,296 @@
+//! Restoring a subtask: from the parts of however many subtasks there were, the key groups that it
+//! owns now.
+//!
+//! Runs are applied in the order of their age, not merged: what a state is given twice costs it one
+//! more write, less than comparing every key. Spans of blocks are fetched ahead on the caller's
+//! executor and verified and unpacked on threads of their own; the caller applies them in order.
+
+use super::SnapshotSettings;
+use super::chain::{Chain, sum_stats};
+use super::groups::Groups;
+use super::manifest::read_parts;
+use super::plan::{Estimates, counting, pruned};
+use super::pool::Pool;
+use super::source::{Source, place};
+use crate::backend::heap::KeyedState;
+use crate::{Error, ErrorKind, Result, Store};
+use esker_format::composite::CompositeKey;
+use esker_format::manifest::{Manifest, Operator, SnapshotKind, StateInfo};
+use esker_format::part::{Part, PartState, RunRef};
+use esker_format::run::{Block, BlockCursor, Op, StateStats};
+use esker_format::{KeyGroup, KeyGroupRange};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many indexes are fetched at once.
+const OPEN_AT_ONCE: usize = 8;
+
+/// A state to restore, and what the manifest says of it.
+pub struct Target<'a> {
+    /// The state as it is stored; found by name in the operator's states.
+    pub stored: StateInfo,
+    /// An empty state with the id of `stored`.
+    pub state: &'a mut dyn KeyedState,
+}
+
+/// What a restore did.
+#[derive(Debug)]
+pub struct Restored {
+    /// What the next checkpoint can build on: the runs of all old subtasks, as far as they count for
+    /// the new one. Empty for a savepoint, whose files are its owner's.
+    pub chain: Chain,
+    /// Entries applied, those that newer ones replaced included.
+    pub entries: u64,
+    /// Stored bytes read.
+    pub read_len_bytes: u64,
+    /// From the call to the last entry.
+    pub time: Duration,
+}
+
+/// The operator of a manifest.
+///
+/// # Errors
+/// `Invalid` if there is none of that uid, naming those that there are.
+pub fn find_operator<'a>(manifest: &'a Manifest, uid: &str) -> Result<&'a Operator> {
+    manifest.operators.iter().find(|operator| operator.uid == uid).ok_or_else(|| {
+        let known: Vec<_> = manifest.operators.iter().map(|operator| &operator.uid).collect();
+        let message = format!("the snapshot has no operator {uid:?}; it has {known:?}");
+        Error::new(ErrorKind::Invalid, message)
+    })
+}
+
+/// Restores the key groups of `range` of operator `uid` into `targets`. States that no target asks
+/// for are not read. `store` is where the manifest's names begin.
+///
+/// A restore that fails or is dropped leaves the targets half full: they are to be thrown away.
+///
+/// # Errors
+/// The store's; `Corrupt`, naming file, state and key groups, for what is damaged or missing;
+/// `Incompatible` if a stored state cannot be migrated to its target.
+pub async fn restore(
+    store: &Store,
+    manifest: &Manifest,
+    uid: &str,
+    range: KeyGroupRange,
+    targets: &mut [Target<'_>],
+    settings: &SnapshotSettings,
+) -> Result<Restored> {
+    let started = Instant::now();
+    settings.check()?;
+    let operator = find_operator(manifest, uid)?;
+    let (parts, part) = merged_part(store, operator, range).await?;
+    let sources = open_sources(store, &part.runs).await?;
+
+    for target in &mut *targets {
+        let times = parts.iter().flat_map(|part| &part.states);
+        let times = times.filter(|state| state.id == target.stored.id);
+        if let Some(time) = times.filter_map(|state| state.ttl_time_ms).max() {
+            target.state.set_time_ms(time);
+        }
+        target.state.begin_restore(&target.stored)?;
+    }
+    let by_id: HashMap<u32, usize> =
+        targets.iter().enumerate().map(|(at, target)| (target.stored.id, at)).collect();
+    let (entries, read_len_bytes) = apply(&sources, range, targets, &by_id, settings).await?;
+    for target in &mut *targets {
+        target.state.end_restore();
+    }
+
+    let chain = match manifest.kind {
+        SnapshotKind::Checkpoint => chain_of(part, &sources, range),
+        SnapshotKind::Savepoint => Chain::default(),
+    };
+    Ok(Restored { chain, entries, read_len_bytes, time: started.elapsed() })
+}
+
+/// The old parts that hold key groups of `range`, and one part of their runs as far as they count
+/// there.
+async fn merged_part(
+    store: &Store,
+    operator: &Operator,
+    range: KeyGroupRange,
+) -> Result<(Vec<Part>, Part)> {
+    let (mut refs, mut shares) = (Vec::new(), Vec::new());
+    for (subtask, part) in operator.parts.iter().enumerate() {
+        let owned = operator.range(subtask)?;
+        if let Some(share) = owned.intersect(range) {
+            refs.push(part.clone());
+            shares.push((share, f64::from(share.count()) / f64::from(owned.count())));
+        }
+    }
+    let parts = read_parts(store, refs).await?;
+    let mut runs = Vec::new();
+    let mut states: BTreeMap<u32, PartState> = BTreeMap::new();
+    for (part, (share, fraction)) in parts.iter().zip(&shares) {
+        runs.extend(part.runs.iter().filter_map(|run| {
+            let range = run.range.intersect(*share)?;
+            let base = Groups::of(run.base.iter().copied()).within(range).into_ranges();
+            Some(RunRef { range, base, ..run.clone() })
+        }));
+        for state in &part.states {
+            let entries = (state.entries as f64 * fraction) as u64;
+            let sum = states.entry(state.id).or_insert_with(|| PartState {
+                entries: 0,
+                stats: StateStats::default(),
+                ..state.clone()
+            });
+            sum.entries += entries;
+            sum.earliest_timer_ms = match (sum.earliest_timer_ms, state.earliest_timer_ms) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            sum.ttl_time_ms = sum.ttl_time_ms.max(state.ttl_time_ms);
+        }
+    }
+    let states = states.into_values().collect();
+    let part = Part { runs: pruned(runs), operator_run: None, states, extra: Default::default() };
+    Ok((parts, part))
+}
+
+async fn open_sources(store: &Store, runs: &[RunRef]) -> Result<Vec<Arc<Source>>> {
+    stream::iter(runs.iter().cloned().zip(counting(runs)))
+        .map(|(run, counts)| async move { Source::open(store, &run, counts).await.map(Arc::new) })
+        .buffered(OPEN_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// Applies what counts of `sources`; returns how many entries, and how many stored bytes were read.
+async fn apply(
+    sources: &[Arc<Source>],
+    range: KeyGroupRange,
+    targets: &mut [Target<'_>],
+    by_id: &HashMap<u32, usize>,
+    settings: &SnapshotSettings,
+) -> Result<(u64, u64)> {
+    let pool = &Pool::new(settings.threads)?;
+    let spans = sources.iter().flat_map(|source| {
+        let spans = source.spans(range, |id| by_id.contains_key(&id));
+        spans.into_iter().map(|span| (Arc::clone(source), span))
+    });
+    let mut unpacked = stream::iter(spans)
+        .map(|(source, span)| async move {
+            let bytes = source.fetch(&span).await?;
+            let len_bytes = bytes.len() as u64;
+            let from = Arc::clone(&source);
+            let unpack = move || {
+                let blocks = span.blocks.clone();
+                blocks.map(|number| from.block(number, &span, &bytes)).collect::<Result<Vec<_>>>()
+            };
+            Ok::<_, Error>((source, len_bytes, pool.run(unpack).await?))
+        })
+        .buffered(settings.threads + settings.transfers_max);
+    let (mut entries, mut read_len_bytes) = (0, 0);
+    while let Some((source, len_bytes, blocks)) = unpacked.try_next().await? {
+        read_len_bytes += len_bytes;
+        for block in blocks {
+            entries += apply_block(&source, block, range, targets, by_id)
+                .map_err(|error| error.at_path(source.run().file.as_str()))?;
+        }
+    }
+    Ok((entries, read_len_bytes))
+}
+
+fn apply_block(
+    source: &Source,
+    block: Block,
+    range: KeyGroupRange,
+    targets: &mut [Target<'_>],
+    by_id: &HashMap<u32, usize>,
+) -> Result<u64> {
+    let mut entries = 0;
+    // Entries of one state and key group follow each other: what becomes of them is looked up once.
+    let mut last: Option<((u32, KeyGroup), Option<usize>)> = None;
+    let mut cursor = BlockCursor::new(block);
+    while cursor.advance()? {
+        let entry = cursor.entry();
+        let at = place(entry.key)
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a key of a run is too short"))?;
+        let target = match last {
+            Some((place, target)) if place == at => target,
+            _ => {
+                let (state, group) = at;
+                let counts = range.contains(group) && source.counts().contains(group);
+                let target = by_id.get(&state).copied().filter(|_| counts);
+                last = Some((at, target));
+                target
+            }
+        };
+        if let Some(target) = target.and_then(|target| targets.get_mut(target)) {
+            target.state.apply(entry)?;
+            entries += 1;
+        }
+    }
+    Ok(entries)
+}
+
+/// The chain of `part`, whose runs are `sources`, with what is known of their sizes.
+fn chain_of(mut part: Part, sources: &[Arc<Source>], range: KeyGroupRange) -> Chain {
+    let mut chain = Chain::default();
+    let mut full_len_bytes = 0.0;
+    for source in sources {
+        let run = source.run();
+        let share = f64::from(source.counts().count()) / f64::from(range.count());
+        full_len_bytes += run.len_bytes as f64 * share.min(1.0);
+        chain.stats.insert(run.digest, Arc::new(source.reader().index().stats.clone()));
+    }
+    sum_stats(&mut part.states, part.runs.iter(), &chain.stats);
+    let entries = part.states.iter().map(|state| state.entries).sum();
+    chain.estimates = Estimates { full_len_bytes, entries, ..Estimates::default() };
+    chain.part = part;
+    chain
+}
+
+/// One element of operator state, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorElement {
+    /// The state's id.
+    pub state: u32,
+    /// The old subtask that it belonged to.
+    pub subtask: u32,
+    /// Its position, u64 BE, or the encoded broadcast key.
+    pub key: Vec<u8>,
+    /// Its encoded value.
+    pub value: Vec<u8>,
+}
+
+/// The operator state of all old subtasks: in order of subtask, and within it of state and key.
+///
+/// # Errors
+/// As for [`restore`].
+pub async fn read_operator_state(
+    store: &Store,
+    operator: &Operator,
+) -> Result<Vec<OperatorElement>> {
+    let parts = read_parts(store, operator.parts.clone()).await?;
+    let mut elements = Vec::new();
+    for (subtask, part) in parts.iter().enumerate() {
+        let Some(run) = &part.operator_run else { continue };
+        let source = Source::open(store, run, KeyGroupRange::ALL.into()).await?;
+        for span in source.spans(KeyGroupRange::ALL, |_| true) {
+            let bytes = source.fetch(&span).await?;
+            for number in span.blocks.clone() {
+                let mut cursor = BlockCursor::new(source.block(number, &span, &bytes)?);
+                let at = |error| Error::from(error).at_path(run.file.as_str());
+                while cursor.advance().map_err(at)? {
+                    let entry = cursor.entry();
+                    let key = CompositeKey::decode(entry.key).map_err(at)?;
+                    if entry.op != Op::Put {
+                        let message = format!("operator state holds no {:?} entries", entry.op);
+                        let error = Error::new(ErrorKind::Corrupt, message);
+                        return Err(error.at_path(run.file.as_str()));
+                    }
+                    elements.push(OperatorElement {
+                        state: key.state,
+                        subtask: subtask as u32,
+                        key: key.key.into_owned(),
+                        value: entry.value.to_vec(),
+                    });
+                }
+            }
+        }
+    }
+    Ok(elements)
+}

@@ -1,0 +1,147 @@
+//! Runs in a store: verified indexes, and spans of blocks fetched in one.
+
+use super::groups::Groups;
+use crate::{Error, ErrorKind, Result, Store};
+use bytes::Bytes;
+use esker_format::part::RunRef;
+use esker_format::run::{Block, RunReader};
+use esker_format::{KeyGroup, KeyGroupRange};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// About how many stored bytes are fetched in one.
+pub(super) const SPAN_LEN_BYTES: u64 = 1 << 20;
+
+/// A run whose index is verified, and the key groups that it counts for.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    store: Store,
+    run: Arc<RunRef>,
+    reader: Arc<RunReader>,
+    counts: Arc<Groups>,
+}
+
+/// Adjacent blocks of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Their numbers.
+    pub(super) blocks: Range<usize>,
+    /// Where they lie in the file.
+    pub(super) bytes: Range<u64>,
+}
+
+/// The error of a file that a snapshot names and that is not there.
+pub(super) fn missing(file: &impl std::fmt::Display) -> Error {
+    let message = "the file is missing, and a snapshot names it";
+    Error::new(ErrorKind::Corrupt, message).at_path(file.to_string())
+}
+
+impl Source {
+    /// Opens `run` by its index, which the part names by digest. One ranged read.
+    ///
+    /// # Errors
+    /// The store's, and `Corrupt`, naming the file.
+    pub(super) async fn open(store: &Store, run: &RunRef, counts: Groups) -> Result<Self> {
+        let end = run.index.offset.saturating_add(run.index.len_bytes);
+        let bytes = store.get_range(&run.file, run.index.offset..end).await?;
+        let bytes = bytes.ok_or_else(|| missing(&run.file))?;
+        let reader = RunReader::open(run.index, &bytes)
+            .map_err(|error| Error::from(error).at_path(run.file.as_str()))?;
+        let (run, reader) = (Arc::new(run.clone()), Arc::new(reader));
+        Ok(Self { store: store.clone(), run, reader, counts: Arc::new(counts) })
+    }
+
+    pub(super) fn run(&self) -> &RunRef {
+        &self.run
+    }
+
+    pub(super) fn reader(&self) -> &RunReader {
+        &self.reader
+    }
+
+    pub(super) fn counts(&self) -> &Groups {
+        &self.counts
+    }
+
+    pub(super) fn states(&self) -> impl Iterator<Item = u32> {
+        self.reader.index().stats.keys().copied()
+    }
+
+    /// The spans that can hold entries of the states that are `wanted` in those key groups of `range`
+    /// that the run counts for, in file order.
+    pub(super) fn spans(&self, range: KeyGroupRange, wanted: impl Fn(u32) -> bool) -> Vec<Span> {
+        let index = self.reader.index();
+        let mut numbers = BTreeSet::new();
+        for state in self.states().filter(|id| wanted(*id)) {
+            for range in self.counts.within(range).ranges() {
+                let from = prefix(state, u32::from(range.first()));
+                let to = prefix(state, u32::from(range.last()) + 1);
+                numbers.extend(index.blocks_between(&from, &to));
+            }
+        }
+        let mut spans: Vec<Span> = Vec::new();
+        for number in numbers {
+            let Some(block) = index.blocks.get(number) else { continue };
+            let end = block.offset.saturating_add(block.len_bytes);
+            match spans.last_mut() {
+                Some(span)
+                    if span.blocks.end == number && end - span.bytes.start <= SPAN_LEN_BYTES =>
+                {
+                    (span.blocks.end, span.bytes.end) = (number + 1, end);
+                }
+                _ => spans.push(Span { blocks: number..number + 1, bytes: block.offset..end }),
+            }
+        }
+        spans
+    }
+
+    /// The stored bytes of a span.
+    ///
+    /// # Errors
+    /// The store's, and `Corrupt` if the file is missing or too short.
+    pub(super) async fn fetch(&self, span: &Span) -> Result<Bytes> {
+        let bytes = self.store.get_range(&self.run.file, span.bytes.clone()).await?;
+        bytes.ok_or_else(|| missing(&self.run.file))
+    }
+
+    /// Block `number` out of the bytes of a span that holds it, verified and unpacked.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the file, and the states and key groups of the block.
+    pub(super) fn block(&self, number: usize, span: &Span, bytes: &[u8]) -> Result<Block> {
+        let at = |error| Error::from(error).at_path(self.run.file.as_str());
+        let handle = self.reader.index().blocks.get(number);
+        let stored = handle.and_then(|handle| {
+            let start = usize::try_from(handle.offset.checked_sub(span.bytes.start)?).ok()?;
+            bytes.get(start..start.checked_add(usize::try_from(handle.len_bytes).ok()?)?)
+        });
+        let block = self.reader.block(number, stored.unwrap_or_default()).map_err(at)?;
+        if handle.is_some_and(|handle| handle.entries != block.entries()) {
+            let message = format!("block {number} holds other entries than its index says");
+            return Err(Error::new(ErrorKind::Corrupt, message).at_path(self.run.file.as_str()));
+        }
+        Ok(block)
+    }
+}
+
+/// The least composite key of `state` in key group `group`, which may be one above the last.
+pub(super) fn prefix(state: u32, group: u32) -> Vec<u8> {
+    let state = u64::from(state) + u64::from(group >> 16);
+    let mut key = Vec::with_capacity(6);
+    match u32::try_from(state) {
+        Ok(state) => key.extend_from_slice(&state.to_be_bytes()),
+        // Above every key: state ids have four bytes.
+        Err(_) => key.extend_from_slice(&[0xff; 7]),
+    }
+    key.extend_from_slice(&(group as u16).to_be_bytes());
+    key
+}
+
+/// The state and key group of a composite key; none if it is too short to be one.
+#[inline]
+pub(super) fn place(key: &[u8]) -> Option<(u32, KeyGroup)> {
+    let (state, rest) = key.split_first_chunk::<4>()?;
+    let (group, _) = rest.split_first_chunk::<2>()?;
+    Some((u32::from_be_bytes(*state), KeyGroup(u16::from_be_bytes(*group))))
+}

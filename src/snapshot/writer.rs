@@ -1,0 +1,293 @@
+//! Writing what one subtask contributes to a snapshot.
+
+use super::SnapshotSettings;
+use super::assemble::{Before, Roles, WrittenPiece, assemble, folded_base};
+use super::chain::Chain;
+use super::encode::{Content, OperatorCapture};
+use super::groups::Groups;
+use super::merge::ChainReader;
+use super::plan::{Plan, counting, plan};
+use super::queue::{Layer, Piece, Queue, StopOnDrop};
+use crate::backend::StateCapture;
+use crate::{Error, ErrorKind, Result, Store};
+use bytes::Bytes;
+use esker_format::manifest::SnapshotKind;
+use esker_format::part::{PartState, RunRef};
+use esker_format::run::{IndexLocation, StateStats};
+use esker_format::{Digest, KeyGroupRange, RelativeName};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Small states are cut into about this many runs, which bounds the memory of writing them.
+const PIECES_MIN: f64 = 48.0;
+/// No run is planned to be smaller than this for the sake of memory.
+const PIECE_LEN_BYTES_MIN: f64 = (1 << 20) as f64;
+
+/// The keyed states of a subtask at one moment, ids ascending.
+pub type Captures = Vec<Arc<dyn StateCapture>>;
+
+/// Whose part of which snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartId {
+    /// A checkpoint's runs are named below `shared/`, a savepoint's beside its manifest.
+    pub kind: SnapshotKind,
+    /// The checkpoint's number.
+    pub checkpoint: u64,
+    /// The writer's generation.
+    pub generation: u64,
+    /// The operator's position in the job: it tells names apart.
+    pub operator: u32,
+    /// The subtask.
+    pub subtask: u32,
+}
+
+/// What one subtask has to write.
+pub struct PartInput {
+    /// Whose part it is.
+    pub id: PartId,
+    /// The key groups that the subtask owns.
+    pub range: KeyGroupRange,
+    /// Captures, oldest first: those of checkpoints that did not complete, whose changes no file
+    /// holds, and as the last one that of this checkpoint.
+    pub captures: Vec<Captures>,
+    /// Operator state, if there is any.
+    pub operator: Option<Arc<dyn OperatorCapture>>,
+    /// What the checkpoint builds on; [`Chain::default`] for a full one.
+    pub chain: Chain,
+}
+
+/// What was written.
+#[derive(Debug)]
+pub struct WrittenPart {
+    /// The part, and what the next checkpoint builds on once this one is complete.
+    pub chain: Chain,
+    /// The files that were written, by name; only the part refers to them.
+    pub names: BTreeSet<RelativeName>,
+    /// How much it was.
+    pub stats: WriteStats,
+}
+
+/// How much was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WriteStats {
+    /// Entries of key groups in full.
+    pub full_entries: u64,
+    /// Entries that changed, removals included, in the other key groups.
+    pub changed_entries: u64,
+    /// Entries of runs that were folded.
+    pub folded_entries: u64,
+    /// Bytes of changes, among the bytes written; by their part of uncompressed bytes.
+    pub changed_len_bytes: u64,
+    /// Bytes of all files written.
+    pub written_len_bytes: u64,
+    /// Bytes of all files that the part refers to.
+    pub referenced_len_bytes: u64,
+    /// From the call to the last durable file.
+    pub time: Duration,
+}
+
+/// Writes the part of one subtask: every file is durable when it returns (I1); the part itself is
+/// written with the [manifest](super::write_manifest).
+///
+/// Entries are encoded on threads of their own, files are put on the caller's executor. Dropping the
+/// call ends both and leaves at most files that nothing refers to. Memory: for each thread and each
+/// transfer one run, of at most [`file_len_bytes`](SnapshotSettings::file_len_bytes) and about a 48th
+/// of the state, but for key groups that are larger.
+///
+/// # Errors
+/// `Invalid` for wrong settings or input and values that cannot be encoded; the store's; `Corrupt` if
+/// runs that are to be folded are damaged.
+pub async fn write_part(
+    store: &Store,
+    input: PartInput,
+    settings: &SnapshotSettings,
+) -> Result<WrittenPart> {
+    let started = Instant::now();
+    settings.check()?;
+    check(&input)?;
+    let PartInput { id, range, mut captures, operator, chain } = input;
+    let last = captures.pop().unwrap_or_default();
+    let full = chain.part.runs.is_empty() || captures.len() >= settings.pending_max.max(1);
+    let live: u64 = last.iter().map(|capture| capture.entries()).sum();
+    let estimates = chain.estimates.at(live);
+    let plan = match full {
+        true => Plan { base: range.into(), fold: None },
+        false => plan(&chain.part.runs, range, estimates, settings),
+    };
+    if plan.base == range.into() {
+        // In full: what changed before does not matter.
+        captures.clear();
+    }
+    let states = part_states(&last, operator.as_deref());
+    let changes = captures.len() + 1;
+    let groups = f64::from(range.count());
+    let per_group = (estimates.full_len_bytes / groups, estimates.delta_len_bytes / groups);
+    let mut layers: Vec<Layer> = captures
+        .into_iter()
+        .map(|captures| (captures, Groups::default()))
+        .chain([(last, plan.base.clone())])
+        .map(|(captures, base)| {
+            let content = Content::Captures { captures, base };
+            Layer { content, range, group_len_bytes: per_group, whole: false }
+        })
+        .collect();
+    let fold = match plan.fold.clone() {
+        Some(fold) => {
+            layers.push(fold_layer(store, &chain.part.runs, fold).await?);
+            Some(layers.len() - 1)
+        }
+        None => None,
+    };
+    let operator = operator.map(|operator| {
+        let content = Content::Operator(operator);
+        layers.push(Layer { content, range, group_len_bytes: (0.0, 0.0), whole: true });
+        layers.len() - 1
+    });
+
+    let piece_len_bytes = (estimates.full_len_bytes / PIECES_MIN).max(PIECE_LEN_BYTES_MIN);
+    let piece_len_bytes = piece_len_bytes.min(settings.file_len_bytes as f64) as usize;
+    let queue = Arc::new(Queue::new(layers, settings.run_options(), piece_len_bytes));
+    let _stop = StopOnDrop(Arc::clone(&queue));
+    // Where a base holds nothing, an empty run says so, if there is anything older to hide.
+    let empty_base = if plan.base == range.into() { Groups::default() } else { plan.base.clone() };
+    let files = Files { store: store.clone(), id, empty_base: (changes - 1, empty_base) };
+    let pieces = files.write(&queue, settings).await?;
+
+    let roles = Roles { changes, fold, operator };
+    let mut written = assemble(Before { chain, plan, estimates, range, states }, pieces, roles);
+    written.stats.time = started.elapsed();
+    Ok(written)
+}
+
+fn check(input: &PartInput) -> Result<()> {
+    let invalid = |message: &str| Err(Error::new(ErrorKind::Invalid, message));
+    for captures in &input.captures {
+        let pairs = captures.iter().zip(captures.iter().skip(1));
+        if pairs.into_iter().any(|(before, after)| before.id() >= after.id()) {
+            return invalid("captures of a part do not ascend by state id");
+        }
+    }
+    let outside = |run: &&RunRef| run.range.intersect(input.range) != Some(run.range);
+    match input.chain.part.runs.iter().find(outside) {
+        Some(run) => {
+            let message = "the chain has a run for key groups that the subtask does not own";
+            Err(Error::new(ErrorKind::Invalid, message).at_path(run.file.as_str()))
+        }
+        None => Ok(()),
+    }
+}
+
+fn part_states(last: &Captures, operator: Option<&dyn OperatorCapture>) -> Vec<PartState> {
+    let state = |id, entries| PartState {
+        id,
+        entries,
+        earliest_timer_ms: None,
+        ttl_time_ms: None,
+        stats: StateStats::default(),
+        extra: Default::default(),
+    };
+    let keyed = last.iter().map(|capture| PartState {
+        earliest_timer_ms: capture.earliest_timer_ms(),
+        ttl_time_ms: capture.ttl_time_ms(),
+        ..state(capture.id(), capture.entries())
+    });
+    let of_operator = operator.map(OperatorCapture::states).unwrap_or_default();
+    let mut states: Vec<_> =
+        keyed.chain(of_operator.into_iter().map(|(id, entries)| state(id, entries))).collect();
+    states.sort_unstable_by_key(|state| state.id);
+    states
+}
+
+/// A layer that folds the runs of `window` into one.
+async fn fold_layer(store: &Store, runs: &[RunRef], window: Range<usize>) -> Result<Layer> {
+    let folded: Vec<_> =
+        runs.iter().cloned().zip(counting(runs)).take(window.end).skip(window.start).collect();
+    let all = folded.iter().fold(Groups::default(), |all, (_, counts)| all.union(counts));
+    let range = all.hull().unwrap_or(KeyGroupRange::ALL);
+    let bytes: u64 = folded.iter().map(|(run, _)| run.len_bytes).sum();
+    let complete = folded_base(folded.iter().map(|(run, _)| run));
+    let chain = ChainReader::open_with(store, folded, complete, None).await?;
+    let per_group = bytes as f64 / f64::from(range.count());
+    let content = Content::Fold(chain);
+    Ok(Layer { content, range, group_len_bytes: (0.0, per_group), whole: false })
+}
+
+/// Names files and puts them.
+struct Files {
+    store: Store,
+    id: PartId,
+    /// A layer, and key groups in which it is a base though it may hold nothing there.
+    empty_base: (usize, Groups),
+}
+
+impl Files {
+    async fn write(
+        &self,
+        queue: &Arc<Queue>,
+        settings: &SnapshotSettings,
+    ) -> Result<Vec<WrittenPiece>> {
+        let mut pieces = queue.start(settings.threads)?;
+        let mut ended = 0;
+        let puts = stream::poll_fn(|context| pieces.poll_recv(context))
+            .enumerate()
+            .map(|(number, piece)| async move {
+                match piece? {
+                    Some(piece) => self.put(number, piece).await.map(Some),
+                    None => Ok(None),
+                }
+            })
+            .buffer_unordered(settings.transfers_max);
+        let written = puts
+            .inspect_ok(|piece| ended += usize::from(piece.is_none()))
+            .try_filter_map(|piece| async { Ok(piece) })
+            .try_collect::<Vec<_>>()
+            .await?;
+        if ended != settings.threads {
+            return Err(Error::new(ErrorKind::Poisoned, "a thread that encodes state died"));
+        }
+        Ok(written)
+    }
+
+    async fn put(&self, number: usize, mut piece: Piece) -> Result<WrittenPiece> {
+        let summary = &piece.run.summary;
+        let file = self.name(number, summary.digest)?;
+        let index = IndexLocation {
+            offset: summary.index_offset,
+            len_bytes: summary.index_len_bytes,
+            digest: summary.index_digest,
+        };
+        let (len_bytes, digest) = (summary.len_bytes, summary.digest);
+        let entries = piece.run.entries.iter().sum();
+        let bytes = std::mem::replace(&mut piece.run.bytes, Bytes::new());
+        let range = piece.range;
+        let hides = piece.layer == self.empty_base.0 && !self.empty_base.1.within(range).is_empty();
+        let run = (entries > 0 || hides).then(|| RunRef {
+            file: file.clone(),
+            len_bytes,
+            digest,
+            index,
+            range,
+            base: Vec::new(),
+            entries,
+        });
+        if run.is_some() {
+            self.store.put(&file, bytes).await?;
+        }
+        Ok(WrittenPiece { piece, run })
+    }
+
+    fn name(&self, number: usize, digest: Digest) -> Result<RelativeName> {
+        let PartId { kind, checkpoint, generation, operator, subtask } = &self.id;
+        Ok(RelativeName::new(match kind {
+            SnapshotKind::Checkpoint => {
+                format!(
+                    "shared/{generation}/{checkpoint}-{operator}.{subtask}.{number}-{digest}.run"
+                )
+            }
+            SnapshotKind::Savepoint => format!("{digest}.run"),
+        })?)
+    }
+}
