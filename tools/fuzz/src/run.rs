@@ -2,9 +2,10 @@
 
 use crate::seeds;
 use esker_format::run::{
-    Block, Entry, FOOTER_LEN_BYTES, IndexLocation, RunIndex, RunOptions, RunReader, RunWriter,
+    Block, BlockCursor, Entry, FOOTER_LEN_BYTES, IndexLocation, RunFilter, RunIndex, RunOptions,
+    RunReader, RunWriter,
 };
-use esker_format::{Digest, Result};
+use esker_format::{Digest, FormatError, Result};
 
 /// A file, as it is and with its digests put right: else no mutation would get behind them.
 pub(crate) fn run(file: &[u8]) {
@@ -73,9 +74,11 @@ fn repair(file: &[u8]) -> Option<Vec<u8>> {
     if let Ok(reader) = RunReader::open(location, index) {
         let mut index = index.to_vec();
         let mut from = 0;
-        for handle in &reader.index().blocks {
-            let stored = file.get(handle.offset as usize..)?.get(..handle.len_bytes as usize)?;
-            let at = index[from..].windows(32).position(|bytes| bytes == handle.digest.0)? + from;
+        let blocks = reader.index().blocks.iter().map(|at| (at.offset, at.len_bytes, at.digest));
+        let filter = reader.index().filter.iter().map(|at| (at.offset, at.len_bytes, at.digest));
+        for (offset, len_bytes, digest) in blocks.chain(filter) {
+            let stored = file.get(offset as usize..)?.get(..len_bytes as usize)?;
+            let at = index[from..].windows(32).position(|bytes| bytes == digest.0)? + from;
             index[at..at + 32].copy_from_slice(&Digest::of(stored).0);
             from = at + 32;
         }
@@ -122,16 +125,25 @@ fn index_of(run: &[u8]) -> Option<(usize, usize)> {
     (start <= end).then_some((start, end))
 }
 
-/// The stored bytes of a block.
+/// The stored bytes of a block, read in both ways that there are.
 pub(crate) fn block(stored: &[u8]) {
     let Ok(block) = Block::decode(stored) else { return };
+    let mut cursor = BlockCursor::new(block.clone());
     let (mut entries, mut added) = (0, 0);
     let mut writer = writer();
     let read = block.for_each(|entry| {
+        assert!(cursor.advance().unwrap());
+        assert_eq!(cursor.entry(), entry);
         entries += 1;
         added += u32::from(writer.add(entry).is_ok());
         Ok(())
     });
+    let end = cursor.advance();
+    let same = |a: &FormatError, b: &FormatError| (a.kind, &a.message) == (b.kind, &b.message);
+    match &read {
+        Ok(()) => assert_eq!(end, Ok(false)),
+        Err(error) => assert!(end.is_err_and(|end| same(&end, error)), "{error}"),
+    }
     if read.is_ok() {
         assert_eq!(entries, block.entries());
         let (run, _) = writer.finish().unwrap();
@@ -140,8 +152,34 @@ pub(crate) fn block(stored: &[u8]) {
     }
 }
 
+/// A filter.
+pub(crate) fn filter(stored: &[u8]) {
+    let Ok(filter) = RunFilter::decode(stored) else { return };
+    let full = stored.iter().all(|byte| *byte == 0xff);
+    let empty = stored.iter().all(|byte| *byte == 0);
+    for key in stored.chunks(7) {
+        let may = filter.may_contain(key);
+        assert!(may || !full);
+        assert!(!(may && empty));
+    }
+}
+
+pub(crate) fn filter_seeds() -> Vec<Vec<u8>> {
+    let mut filters = vec![vec![0xff; 64], vec![0; 32]];
+    for run in seeds::runs() {
+        let reader = RunReader::open_file(&run).ok();
+        if let Some(at) = reader.and_then(|reader| reader.index().filter) {
+            filters.push(run[at.offset as usize..][..at.len_bytes as usize].to_vec());
+        }
+    }
+    filters
+}
+
 pub(crate) fn block_seeds() -> Vec<Vec<u8>> {
-    let mut blocks = Vec::new();
+    // One entry, and a column that would unpack to 256 MiB, but has a single repeated byte.
+    let bomb = b"\x01\0\0\0\x01\x80\x80\x80\x80\x01\x0d\
+        \x28\xb5\x2f\xfd\xa0\0\0\0\x10\x03\0\x10\0";
+    let mut blocks = vec![bomb.to_vec()];
     for run in seeds::runs() {
         if let Ok(reader) = RunReader::open_file(&run) {
             let handles = reader.index().blocks.iter();

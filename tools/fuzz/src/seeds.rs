@@ -10,7 +10,7 @@ use esker_format::run::{IndexLocation, RunReader, StateStats};
 use esker_format::{CodecId, Digest, KeyGroupRange, Schema};
 use std::path::Path;
 
-/// The golden files, good and bad, whose name ends in `extension`.
+/// The golden files, good and bad, whose name ends in `.extension`, or `_extension`.
 fn golden(extension: &str) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../format/esker/golden");
     let mut paths = Vec::new();
@@ -18,7 +18,8 @@ fn golden(extension: &str) -> Vec<Vec<u8>> {
         let files = std::fs::read_dir(dir.unwrap().path()).unwrap();
         paths.extend(files.map(|file| file.unwrap().path()));
     }
-    paths.retain(|path| path.extension().is_some_and(|found| found == extension));
+    let ends = [format!(".{extension}"), format!("_{extension}")];
+    paths.retain(|path| ends.iter().any(|end| path.to_string_lossy().ends_with(end)));
     paths.sort();
     paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
 }
@@ -104,7 +105,13 @@ pub(crate) fn parts() -> Vec<Vec<u8>> {
         entries: 12,
         earliest_timer_ms,
         ttl_time_ms: earliest_timer_ms,
-        stats: StateStats { entries: 12, live: 12, key_bytes: 200, value_bytes: 300 },
+        stats: StateStats {
+            entries: 12,
+            live: 12,
+            key_bytes: 200,
+            value_bytes: 300,
+            ..StateStats::default()
+        },
         extra: Extra::new(),
     };
     let part = Part {

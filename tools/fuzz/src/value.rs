@@ -8,7 +8,9 @@ use esker_format::{CodecId, Schema, Value, decode_value, encode_value};
 pub(crate) fn split(input: &[u8]) -> Option<(CodecId, Schema, &[u8])> {
     let (choice, rest) = input.split_first()?;
     let end = rest.iter().position(|byte| *byte == 0)?;
-    let schema = serde_json::from_slice(&rest[..end]).ok()?;
+    let schema: Schema = serde_json::from_slice(&rest[..end]).ok()?;
+    // As every schema of a manifest.
+    schema.check_names().ok()?;
     let codec = if choice & 1 == 0 { CodecId::ORDERED } else { CodecId::BINCODE2 };
     Some((codec, schema, &rest[end + 1..]))
 }
@@ -75,7 +77,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         b"a\0\xffb\0\0cd\0\0",
     ]
     .concat();
+    // A million elements without bytes, if 16 KiB were to justify as many.
+    let units = [&[252, 0, 0, 0x10, 0][..], &[7; 16 << 10]].concat();
     vec![
+        input(1, r#"{"tuple":[{"seq":"unit"},{"opaque":{"name":"rest"}}]}"#, &units),
         input(0, FLAT, &flat),
         input(1, FLAT, &[7, 4, 9, 4, 251, 0, 1, 1, b'A', 2, b'h', b'i', 1, 9]),
         input(0, r#""string""#, "ü".as_bytes()),

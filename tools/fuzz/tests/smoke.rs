@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 const MUTATIONS_IN_A_SOAK: u64 = 100_000;
+const MUTATED_LEN_MAX: usize = 4 << 10;
 
 fn run(target: &Target, input: &[u8], what: &str) {
     if catch_unwind(AssertUnwindSafe(|| target.run(input))).is_err() {
@@ -35,6 +36,9 @@ fn promises_hold_for_mutated_goldens() {
         for (number, input) in seeds.iter().enumerate() {
             run(target, input, &format!("seed {number}"));
         }
+        // Long ones are there for themselves: a mutation would find little more, slowly.
+        let seeds: Vec<_> =
+            seeds.into_iter().filter(|seed| seed.len() <= MUTATED_LEN_MAX).collect();
         for number in 0..mutations {
             let mut rng = fastrand::Rng::with_seed(number);
             run(target, &mutate(&seeds, &mut rng), &format!("mutation {number}"));

@@ -52,7 +52,8 @@ fn targets(seconds: u64, only: Option<&str>) -> Result<(), String> {
     let dir = std::env::var_os("CARGO_TARGET_DIR").map_or("fuzz".into(), PathBuf::from);
     let dir = dir.join("target-fuzz");
     // cargo-fuzz asks for a nightly compiler only because of the flags that it sets.
-    let mut build = command(&format!("cargo fuzz build --target {HOST} --target-dir"));
+    let mut build =
+        command(&format!("cargo fuzz build --sanitizer none --target {HOST} --target-dir"));
     build.arg(&dir).env("RUSTC_BOOTSTRAP", "1");
     if let Some(only) = only {
         build.arg(only);
