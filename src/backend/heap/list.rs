@@ -10,6 +10,7 @@ use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
 use esker_format::{Key, KeyGroupRange, Migration, ValueCodec, list::elements};
 use std::sync::Arc;
+use triomphe::Arc as Shared;
 
 mod body;
 mod capture;
@@ -21,7 +22,7 @@ use body::Body;
 pub use body::ListView;
 pub use capture::ListCapture;
 
-type Table<K, N, E> = CowTable<Address<K, N>, Arc<Body<E>>>;
+type Table<K, N, E> = CowTable<Address<K, N>, Shared<Body<E>>>;
 
 /// A list of elements `E` per key `K` and namespace `N` (`()` where there is none); an empty list
 /// does not exist.
@@ -131,8 +132,8 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
             |address| address.is(key, namespace),
             make_key,
             |slot| {
-                let body = slot.get_or_insert_with(|| Arc::new(Body::new(epoch)));
-                let body = Arc::make_mut(body);
+                let body = slot.get_or_insert_with(|| Shared::new(Body::new(epoch)));
+                let body = Shared::make_mut(body);
                 body.begin(epoch);
                 body.push(element);
             },
@@ -158,7 +159,7 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
         self.append(key, namespace, first)?;
         let eq = |address: &Address<K, N>| address.is(key, namespace);
         if let Some(body) = self.table.get_mut_raw(group, hash, eq) {
-            let body = Arc::make_mut(body);
+            let body = Shared::make_mut(body);
             for element in elements {
                 body.push(element);
                 self.elements += 1;
@@ -186,7 +187,8 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
         self.elements += new.len() as u64;
         let make_key = || Address { key: key.clone(), namespace: namespace.clone() };
         let eq = |address: &Address<K, N>| address.is(key, namespace);
-        let old = self.table.rmw_raw(group, hash, eq, make_key, |slot| slot.replace(Arc::new(new)));
+        let old =
+            self.table.rmw_raw(group, hash, eq, make_key, |slot| slot.replace(Shared::new(new)));
         self.elements -= old.map_or(0, |old| old.len() as u64);
         Ok(())
     }

@@ -10,6 +10,7 @@ use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
 use esker_format::{Key, KeyGroupRange, Migration, ValueCodec};
 use std::sync::Arc;
+use triomphe::Arc as Shared;
 
 mod body;
 mod capture;
@@ -44,7 +45,7 @@ pub use view::{MapIter, MapView};
 /// ```
 pub struct MapState<K: Key, N: Key, U: Key, V> {
     id: u32,
-    table: CowTable<Address<K, N>, Arc<Body<U, V>>>,
+    table: CowTable<Address<K, N>, Shared<Body<U, V>>>,
     entries: u64,
     /// The number of the next capture, which tells a map changed since the last one.
     epoch: u32,
@@ -168,7 +169,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
         self.change(key, namespace, |slot, epoch| match slot {
             Some(body) => Self::own(body, epoch).put(user_key, value),
             None => {
-                *slot = Some(Arc::new(Body::one(epoch, user_key.clone(), value)));
+                *slot = Some(Shared::new(Body::one(epoch, user_key.clone(), value)));
                 None
             }
         })
@@ -192,7 +193,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
             }
             let mut value = None;
             let result = f(&mut value);
-            *slot = value.map(|value| Arc::new(Body::one(epoch, user_key.clone(), value)));
+            *slot = value.map(|value| Shared::new(Body::one(epoch, user_key.clone(), value)));
             result
         })
     }
@@ -219,8 +220,8 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
 
     /// The body of a map, this state's alone, to be changed in this epoch.
     #[inline]
-    fn own(body: &mut Arc<Body<U, V>>, epoch: u32) -> &mut Body<U, V> {
-        let body = Arc::make_mut(body);
+    fn own(body: &mut Shared<Body<U, V>>, epoch: u32) -> &mut Body<U, V> {
+        let body = Shared::make_mut(body);
         body.begin(epoch);
         body
     }
@@ -231,13 +232,13 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
         &mut self,
         key: &K,
         namespace: &N,
-        f: impl FnOnce(&mut Option<Arc<Body<U, V>>>, u32) -> R,
+        f: impl FnOnce(&mut Option<Shared<Body<U, V>>>, u32) -> R,
     ) -> Result<R> {
         let (group, hash) = locate(self.table.range(), self.table.seed(), key, namespace)?;
         let (epoch, entries) = (self.epoch, &mut self.entries);
         let make_key = || Address { key: key.clone(), namespace: namespace.clone() };
         let eq = |address: &Address<K, N>| address.is(key, namespace);
-        let len = |slot: &Option<Arc<Body<U, V>>>| slot.as_ref().map_or(0, |body| body.len());
+        let len = |slot: &Option<Shared<Body<U, V>>>| slot.as_ref().map_or(0, |body| body.len());
         Ok(self.table.rmw_raw(group, hash, eq, make_key, |slot| {
             let before = len(slot);
             let result = f(slot, epoch);

@@ -10,11 +10,12 @@ use esker_format::list::put_element;
 use esker_format::run::Op;
 use esker_format::{Key, KeyGroupRange, ValueCodec};
 use std::sync::Arc;
+use triomphe::Arc as Shared;
 
 /// A list state at one moment; it never changes (I4), and can be written on any thread.
 pub struct ListCapture<K: Key, N: Key, E> {
     pub(super) id: u32,
-    pub(super) frozen: Frozen<Address<K, N>, Arc<Body<E>>>,
+    pub(super) frozen: Frozen<Address<K, N>, Shared<Body<E>>>,
     pub(super) elements: u64,
     pub(super) epoch: u32,
     pub(super) range: KeyGroupRange,

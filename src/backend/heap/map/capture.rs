@@ -10,11 +10,12 @@ use crate::backend::{EntrySink, StateCapture};
 use esker_format::run::Op;
 use esker_format::{Key, KeyGroupRange, ValueCodec};
 use std::sync::Arc;
+use triomphe::Arc as Shared;
 
 /// A map state at one moment; it never changes (I4), and can be written on any thread.
 pub struct MapCapture<K: Key, N: Key, U: Key, V> {
     pub(super) id: u32,
-    pub(super) frozen: Frozen<Address<K, N>, Arc<Body<U, V>>>,
+    pub(super) frozen: Frozen<Address<K, N>, Shared<Body<U, V>>>,
     pub(super) entries: u64,
     pub(super) epoch: u32,
     pub(super) range: KeyGroupRange,

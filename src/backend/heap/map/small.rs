@@ -1,9 +1,17 @@
-//! A small map: its entries side by side, searched one by one.
+//! A small map: its entries side by side, and a byte of hash for each, searched eight at a time.
+
+use crate::backend::heap::address::hash;
+use esker_format::Key;
+
+/// The lowest bit of each byte.
+const ONES: u64 = u64::MAX / 0xFF;
 
 /// Few entries, and which of them changed since the last capture.
 #[derive(Clone)]
 pub(super) struct Small<U, V> {
     entries: Vec<(U, V)>,
+    /// A byte of hash per entry; it says no without a look at the entries.
+    tags: [[u8; 8]; 4],
     /// User keys that the last capture held, removed since, each once; they may be back. Boxed, as
     /// most maps have none.
     #[allow(clippy::box_collection)]
@@ -22,7 +30,12 @@ pub(super) struct Moved<U, V> {
     pub(super) born: bool,
 }
 
-impl<U: Eq, V> Small<U, V> {
+#[inline]
+fn tag<U: Key>(user_key: &U) -> u8 {
+    (hash(user_key, &(), 0) >> 56) as u8
+}
+
+impl<U: Key, V> Small<U, V> {
     /// A map of more entries is not small: 4 KiB of them, 8 to 31.
     pub(super) const MAX: usize = match 4096 / (size_of::<(U, V)>() + 1) {
         0..8 => 8,
@@ -31,7 +44,7 @@ impl<U: Eq, V> Small<U, V> {
     };
 
     pub(super) fn new() -> Self {
-        Self { entries: Vec::new(), removed: None, changed: 0, born: 0 }
+        Self { entries: Vec::new(), tags: [[0; 8]; 4], removed: None, changed: 0, born: 0 }
     }
 
     pub(super) fn forget_changes(&mut self) {
@@ -68,17 +81,33 @@ impl<U: Eq, V> Small<U, V> {
 
     #[inline]
     fn find(&self, user_key: &U) -> Option<usize> {
-        self.entries.iter().position(|(k, _)| k == user_key)
+        let wanted = u64::from(tag(user_key)) * ONES;
+        let words = self.entries.len().div_ceil(8);
+        for (word, tags) in self.tags.iter().take(words).enumerate() {
+            // The high bit of each byte that is equal, and rarely of one behind it that is not.
+            let differ = u64::from_le_bytes(*tags) ^ wanted;
+            let mut equal = differ.wrapping_sub(ONES) & !differ & (ONES << 7);
+            while equal != 0 {
+                let index = 8 * word + equal.trailing_zeros() as usize / 8;
+                if self.entries.get(index).is_some_and(|(k, _)| k == user_key) {
+                    return Some(index);
+                }
+                equal &= equal - 1;
+            }
+        }
+        None
     }
 
     #[inline]
     pub(super) fn get(&self, user_key: &U) -> Option<&V> {
-        self.entries.iter().find(|(k, _)| k == user_key).map(|(_, value)| value)
+        self.find(user_key).map(|index| &self.entries[index].1)
     }
 
     /// Adds an entry that is not there.
     pub(super) fn push(&mut self, user_key: U, value: V) {
-        let bit = 1 << self.entries.len();
+        let index = self.entries.len();
+        self.tags[index / 8][index % 8] = tag(&user_key);
+        let bit = 1 << index;
         self.changed |= bit;
         self.born |= bit;
         self.entries.push((user_key, value));
@@ -86,10 +115,7 @@ impl<U: Eq, V> Small<U, V> {
 
     /// Sets the value of a user key and returns the one before.
     #[inline]
-    pub(super) fn put(&mut self, user_key: &U, value: V) -> Option<V>
-    where
-        U: Clone,
-    {
+    pub(super) fn put(&mut self, user_key: &U, value: V) -> Option<V> {
         match self.find(user_key) {
             Some(i) => {
                 self.changed |= 1 << i;
@@ -104,10 +130,7 @@ impl<U: Eq, V> Small<U, V> {
 
     /// Calls `f` with the value of a user key, or with `None`, and keeps what it leaves there, also
     /// if it panics; an entry that is missing stays missing then.
-    pub(super) fn rmw<R>(&mut self, user_key: &U, f: impl FnOnce(&mut Option<V>) -> R) -> R
-    where
-        U: Clone,
-    {
+    pub(super) fn rmw<R>(&mut self, user_key: &U, f: impl FnOnce(&mut Option<V>) -> R) -> R {
         let Some(index) = self.find(user_key) else {
             let mut value = None;
             let result = f(&mut value);
@@ -124,6 +147,7 @@ impl<U: Eq, V> Small<U, V> {
     /// Says that the entry `index` has gone, and the last one stands in its place.
     fn forget_entry(&mut self, index: usize) {
         let last = self.entries.len();
+        self.tags[index / 8][index % 8] = self.tags[last / 8][last % 8];
         for bits in [&mut self.changed, &mut self.born] {
             let moved = *bits >> last & 1;
             *bits &= !(1 << index | 1 << last);
@@ -135,14 +159,14 @@ impl<U: Eq, V> Small<U, V> {
 }
 
 /// An entry whose value is with the user's closure; its drop puts back what the closure left.
-struct Taken<'a, U: Eq, V> {
+struct Taken<'a, U: Key, V> {
     small: &'a mut Small<U, V>,
     index: usize,
     user_key: Option<U>,
     value: Option<V>,
 }
 
-impl<U: Eq, V> Drop for Taken<'_, U, V> {
+impl<U: Key, V> Drop for Taken<'_, U, V> {
     fn drop(&mut self) {
         let Some(user_key) = self.user_key.take() else { return };
         let Self { small, index, value, .. } = self;

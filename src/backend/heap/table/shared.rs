@@ -2,8 +2,8 @@
 
 use super::walk::Iter;
 use super::{CowTable, TableKey};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use triomphe::Arc;
 
 /// A table that costs one reference to clone. A write to one clone is not seen by the others, and
 /// copies what [`CowTable::freeze`] would have it copy.
