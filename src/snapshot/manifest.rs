@@ -2,7 +2,9 @@
 
 use super::merge::Damage;
 use super::source::missing;
+use crate::checkpoint::ReferenceSource;
 use crate::{Error, ErrorKind, Result, Store};
+use async_trait::async_trait;
 use bytes::Bytes;
 use esker_format::manifest::{Manifest, Operator, PartRef, SnapshotKind};
 use esker_format::part::{Part, RunRef};
@@ -36,6 +38,8 @@ pub struct WrittenManifest {
     pub manifest: Manifest,
     /// The files that were written by this call.
     pub names: BTreeSet<RelativeName>,
+    /// Every name that the manifest reaches, its own aside.
+    pub references: BTreeSet<RelativeName>,
     /// Their bytes.
     pub written_len_bytes: u64,
 }
@@ -72,9 +76,12 @@ pub async fn write_manifest(
         None => RelativeName::new("parts")?,
     };
     let mut files: BTreeMap<RelativeName, Bytes> = BTreeMap::new();
+    let mut references = BTreeSet::new();
     for NewOperator { mut operator, parts } in operators {
         operator.parts.clear();
         for (part, before) in parts {
+            let runs = part.runs.iter().chain(&part.operator_run);
+            references.extend(runs.map(|run| run.file.clone()));
             let bytes = part.encode()?;
             let digest = Digest::of(&bytes);
             let name = match before.filter(|before| before.digest == digest) {
@@ -85,6 +92,7 @@ pub async fn write_manifest(
                     name
                 }
             };
+            references.insert(name.name()?);
             operator.parts.push(name);
         }
         manifest.operators.push(operator);
@@ -108,7 +116,7 @@ pub async fn write_manifest(
     let checkpoint = manifest.checkpoint;
     let extra = Default::default();
     let published = Published { checkpoint, manifest_path, manifest_digest, extra };
-    Ok(WrittenManifest { published, manifest, names, written_len_bytes })
+    Ok(WrittenManifest { published, manifest, names, references, written_len_bytes })
 }
 
 /// Reads a manifest. With `digest`, as a publish record has it, it is checked against that, and
@@ -153,6 +161,23 @@ async fn read_file(store: &Store, name: &RelativeName, digest: Option<Digest>) -
             Err(Error::new(ErrorKind::Corrupt, message).at_path(name.as_str()))
         }
         None => Ok(bytes),
+    }
+}
+
+/// What checkpoints reach, as their manifests say.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ManifestReferences;
+
+#[async_trait]
+impl ReferenceSource for ManifestReferences {
+    async fn references(
+        &self,
+        store: &Store,
+        published: &Published,
+    ) -> Result<BTreeSet<RelativeName>> {
+        let mut names = references(store, published).await?;
+        names.remove(&published.manifest_path);
+        Ok(names)
     }
 }
 

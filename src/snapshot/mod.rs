@@ -5,6 +5,7 @@
 //! [`restore`] reads it at any parallelism, and [`open_snapshot`] is for who looks at it.
 
 mod assemble;
+mod backend;
 mod chain;
 mod encode;
 mod groups;
@@ -23,8 +24,8 @@ pub use chain::Chain;
 pub use encode::OperatorCapture;
 pub use lineage::Lineage;
 pub use manifest::{
-    MANIFEST_NAME, NewOperator, OpenSnapshot, WrittenManifest, manifest_folder, open_snapshot,
-    read_manifest, read_part, references, write_manifest,
+    MANIFEST_NAME, ManifestReferences, NewOperator, OpenSnapshot, WrittenManifest, manifest_folder,
+    open_snapshot, read_manifest, read_part, references, write_manifest,
 };
 pub use merge::{ChainReader, Damage};
 pub use plan::Estimates;

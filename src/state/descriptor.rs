@@ -1,12 +1,9 @@
 //! Descriptors: name, kind and types of a state, from which any backend can open it.
 
+use crate::format::Key;
 use crate::format::manifest::{StateInfo, StateKind, TypeInfo};
 use crate::format::record::Extra;
-use crate::format::{Bincode, Key, ValueCodec};
 use crate::{Error, ErrorKind, Result};
-use serde::{Serialize, de::DeserializeOwned};
-use std::marker::PhantomData;
-use std::sync::Arc;
 
 /// What can be said of a state before there is a backend.
 pub trait Described {
@@ -23,49 +20,16 @@ pub trait Described {
     fn info(&self, id: u32) -> Result<StateInfo>;
 }
 
-/// Describes a state of one value per key `K` and namespace `N` (`()`: none).
-pub struct ValueDescriptor<K, V, N = ()> {
-    pub(crate) name: String,
-    pub(crate) codec: Arc<dyn ValueCodec<V>>,
-    types: PhantomData<fn(K, N)>,
-}
-
-impl<K, V: Serialize + DeserializeOwned + 'static, N> ValueDescriptor<K, V, N> {
-    /// A value state called `name`; values are written by [`Bincode`].
-    pub fn new(name: impl Into<String>) -> Self {
-        Self::with_codec(name, Bincode)
-    }
-}
-
-impl<K, V, N> ValueDescriptor<K, V, N> {
-    /// A value state called `name` whose values are written by `codec`.
-    pub fn with_codec(name: impl Into<String>, codec: impl ValueCodec<V> + 'static) -> Self {
-        Self { name: name.into(), codec: Arc::new(codec), types: PhantomData }
-    }
-}
-
-impl<K: Key, V, N: Key> Described for ValueDescriptor<K, V, N> {
-    type Key = K;
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn info(&self, id: u32) -> Result<StateInfo> {
-        let name = self.name.clone();
-        let (namespace, value) = (namespace_info::<N>()?, Some(self.codec.info()?));
-        let kind = StateKind::Value;
-        Ok(StateInfo {
-            id,
-            name,
-            kind,
-            namespace,
-            user_key: None,
-            value,
-            ttl: None,
-            extra: Extra::new(),
-        })
-    }
+/// What a manifest says of a keyed state that lives for ever.
+pub(crate) fn keyed_info<N: Key>(
+    id: u32,
+    name: &str,
+    kind: StateKind,
+    user_key: Option<TypeInfo>,
+    value: Option<TypeInfo>,
+) -> Result<StateInfo> {
+    let (name, namespace) = (name.to_owned(), namespace_info::<N>()?);
+    Ok(StateInfo { id, name, kind, namespace, user_key, value, ttl: None, extra: Extra::new() })
 }
 
 /// What a manifest says of a key type.

@@ -2,7 +2,12 @@
 
 mod descriptor;
 mod id;
+mod keyed;
 
-pub use descriptor::{Described, ValueDescriptor};
+pub use descriptor::Described;
 pub(crate) use descriptor::{check_stored, key_info};
 pub(crate) use id::StateIds;
+pub use keyed::{
+    AggregatingDescriptor, ListDescriptor, MapDescriptor, ReducingDescriptor, TimerDescriptor,
+    ValueDescriptor,
+};

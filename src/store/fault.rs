@@ -71,6 +71,7 @@ struct Plan {
     fails_always: bool,
     delayed: Option<Vec<Path>>,
     hook: Option<Arc<Hook>>,
+    done_hook: Option<Arc<Hook>>,
 }
 
 struct Shared {
@@ -125,6 +126,11 @@ impl FaultStore {
         self.plan().hook = Some(Arc::new(hook));
     }
 
+    /// Calls `hook` after each call that took effect, before its caller knows.
+    pub fn on_done(&self, hook: impl Fn(&Call) + Send + Sync + 'static) {
+        self.plan().done_hook = Some(Arc::new(hook));
+    }
+
     /// Lets what would write an object wait, before it takes effect, until
     /// [`FaultStore::release_puts`].
     pub fn pause_puts(&self) {
@@ -161,7 +167,7 @@ impl FaultStore {
     }
 
     /// Counts a call and tells the hook; what is to become of it.
-    fn begin(&self, operation: Operation, path: &Path, len_bytes: usize) -> Option<When> {
+    fn begin(&self, operation: Operation, path: &Path, len_bytes: usize) -> (Call, Option<When>) {
         let mut plan = self.plan();
         plan.call_count += 1;
         let (number, len_bytes) = (plan.call_count, len_bytes as u64);
@@ -176,7 +182,7 @@ impl FaultStore {
         if let Some(hook) = hook {
             hook(&call);
         }
-        fails
+        (call, fails)
     }
 
     async fn call<T>(
@@ -187,7 +193,7 @@ impl FaultStore {
         effect: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         use Operation::{Complete, Create, Put};
-        let fails = self.begin(operation, path, len_bytes);
+        let (call, fails) = self.begin(operation, path, len_bytes);
         if fails == Some(When::Before) {
             return Err(self.refusal(operation, path));
         }
@@ -197,6 +203,10 @@ impl FaultStore {
             let _ = paused.wait_for(|paused| !paused).await;
         }
         let result = effect.await?;
+        let hook = self.plan().done_hook.clone();
+        if let Some(hook) = hook {
+            hook(&call);
+        }
         match fails {
             Some(_) => Err(failure(operation)),
             None => Ok(result),

@@ -19,6 +19,13 @@ impl KeyGroup {
     pub fn of(encoded_key: &[u8]) -> Self {
         Self((xxh3_64(encoded_key) >> 48) as u16)
     }
+
+    /// The subtask, of `parallelism`, that owns the key group: the one whose
+    /// [`KeyGroupRange::of_subtask`] holds it. `parallelism` is at least 1.
+    #[inline]
+    pub fn subtask(self, parallelism: u32) -> u32 {
+        ((u64::from(self.0) * u64::from(parallelism)) >> 16) as u32
+    }
 }
 
 /// A contiguous, non-empty range of key groups; both ends are inside it.

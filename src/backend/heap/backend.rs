@@ -1,11 +1,10 @@
 //! The backend of one subtask of an operator: its states, opened by descriptor.
 
 use super::state::KeyedState;
-use super::value::ValueState;
 use crate::backend::StateCapture;
+use crate::format::KeyGroupRange;
 use crate::format::manifest::{Operator, StateInfo, TypeInfo};
-use crate::format::{Key, KeyGroupRange};
-use crate::state::{Described, StateIds, ValueDescriptor, check_stored, key_info};
+use crate::state::{Described, StateIds, check_stored, key_info};
 use crate::{Error, ErrorKind, Result};
 use std::any::Any;
 use std::marker::PhantomData;
@@ -186,48 +185,33 @@ impl HeapBackend {
         self.poisoned = Some(why.into());
     }
 
-    /// Makes every open state ready to be restored, and says whether values will be migrated: the
-    /// runs that they are restored from then hold another shape than the states from now on.
+    /// The states that the snapshot to be restored holds, each with what is open of its name.
     ///
     /// # Errors
-    /// `Incompatible` if the snapshot holds a state that is not open, or of a shape that cannot be
-    /// migrated.
-    pub fn begin_restore(&mut self) -> Result<bool> {
-        let Some(stored) = &self.stored else { return Ok(false) };
-        let mut migrates = false;
-        for state in stored.states.iter().filter(|state| state.kind.is_keyed()) {
-            let Some(slot) = self.slots.iter_mut().find(|slot| slot.info.name == state.name) else {
-                let message = format!(
-                    "operator={}: the snapshot holds state={} ({}), which is not open: open it, or \
-                     drop it from the snapshot first",
-                    self.uid, state.name, state.kind
-                );
-                return Err(Error::new(ErrorKind::Incompatible, message));
-            };
-            migrates |= slot.info.value != state.value;
-            slot.state.begin_restore(state)?;
+    /// `Incompatible` if one is not open.
+    pub(crate) fn stored_states(
+        &mut self,
+    ) -> Result<Vec<(StateInfo, StateInfo, &mut dyn KeyedState)>> {
+        let stored = self.stored.as_ref().map(|stored| stored.states.clone()).unwrap_or_default();
+        let keyed: Vec<_> = stored.into_iter().filter(|state| state.kind.is_keyed()).collect();
+        let is_open = |name: &str| self.slots.iter().any(|slot| slot.info.name == name);
+        if let Some(state) = keyed.iter().find(|state| !is_open(&state.name)) {
+            let message = format!(
+                "operator={}: the snapshot holds state={} ({}), which is not open: open it, or \
+                 drop it from the snapshot first",
+                self.uid, state.name, state.kind
+            );
+            return Err(Error::new(ErrorKind::Incompatible, message));
         }
-        Ok(migrates)
+        let pairs = self.slots.iter_mut().filter_map(|slot| {
+            let stored = keyed.iter().find(|state| state.name == slot.info.name)?;
+            Some((stored.clone(), slot.info.clone(), &mut *slot.state))
+        });
+        Ok(pairs.collect())
     }
 
-    /// The open states by id.
-    pub fn states_mut(&mut self) -> impl Iterator<Item = (u32, &mut dyn KeyedState)> {
-        self.slots.iter_mut().map(|slot| (slot.info.id, &mut *slot.state))
-    }
-
-    /// Ends a restore: what was restored does not count as changed.
-    pub fn end_restore(&mut self) {
-        for slot in &mut self.slots {
-            slot.state.end_restore();
-        }
+    /// The snapshot is restored: the backend can be used.
+    pub(crate) fn restored(&mut self) {
         self.stored = None;
-    }
-}
-
-impl<K: Key, V: Clone + Send + Sync + 'static, N: Key> HeapDescriptor for ValueDescriptor<K, V, N> {
-    type State = ValueState<K, N, V>;
-
-    fn build(self, id: u32, range: KeyGroupRange) -> Result<Self::State> {
-        ValueState::with_codec(id, range, self.codec)
     }
 }

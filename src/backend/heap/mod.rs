@@ -3,6 +3,7 @@ mod access;
 mod address;
 mod aggregating;
 mod backend;
+mod descriptors;
 mod list;
 mod map;
 mod reducing;

@@ -40,18 +40,10 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     /// # Errors
     /// `Incompatible` if the type of key or namespace has no deterministic encoding.
     pub fn new(id: u32, range: KeyGroupRange, codec: impl ValueCodec<V> + 'static) -> Result<Self> {
-        Self::with_codec(id, range, Arc::new(codec))
-    }
-
-    pub(super) fn with_codec(
-        id: u32,
-        range: KeyGroupRange,
-        codec: Arc<dyn ValueCodec<V>>,
-    ) -> Result<Self> {
         K::check()?;
         N::check()?;
         let table = CowTable::new(range, seed(id));
-        Ok(Self { id, table, codec, stored: None })
+        Ok(Self { id, table, codec: Arc::new(codec), stored: None })
     }
 
     #[inline]

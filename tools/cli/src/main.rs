@@ -4,10 +4,10 @@
 #![forbid(unsafe_code)]
 
 mod cmd;
-#[allow(dead_code)]
 mod demo;
 mod file;
 mod outcome;
+mod snapshot;
 
 use clap::Parser;
 use outcome::Outcome;
@@ -42,7 +42,8 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let mut out = BufWriter::new(io::stdout().lock());
+    // Not locked: the threads of the demo's job write lines of their own.
+    let mut out = BufWriter::new(io::stdout());
     let done = cmd::run(cli.command, &mut out).and_then(|outcome| {
         out.flush()?;
         Ok(outcome)

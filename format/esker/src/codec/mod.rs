@@ -25,6 +25,7 @@ pub use self::ordered::{Ordered, OrderedKey};
 
 use crate::manifest::TypeInfo;
 use crate::{FormatError, FormatErrorKind, Result, Schema};
+use std::sync::Arc;
 
 /// Decodes values that were stored under another schema or by another codec.
 pub type Migration<T> = Box<dyn Fn(&[u8]) -> Result<T> + Send + Sync>;
@@ -83,5 +84,31 @@ pub trait ValueCodec<T>: Send + Sync {
             json(&info)
         );
         Err(FormatError::new(FormatErrorKind::Incompatible, "type of a state", message))
+    }
+}
+
+impl<T, C: ValueCodec<T> + ?Sized> ValueCodec<T> for Arc<C> {
+    fn id(&self) -> CodecId {
+        (**self).id()
+    }
+
+    fn schema(&self) -> Result<Schema> {
+        (**self).schema()
+    }
+
+    fn encode(&self, value: &T, out: &mut Vec<u8>) -> Result<()> {
+        (**self).encode(value, out)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<T> {
+        (**self).decode(bytes)
+    }
+
+    fn info(&self) -> Result<TypeInfo> {
+        (**self).info()
+    }
+
+    fn migration(&self, stored: &TypeInfo) -> Result<Option<Migration<T>>> {
+        (**self).migration(stored)
     }
 }

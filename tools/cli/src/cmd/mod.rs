@@ -5,12 +5,14 @@ mod dump_run;
 mod inspect;
 mod verify;
 
+use crate::demo;
 use crate::outcome::Outcome;
 use clap::Subcommand;
 use std::io::{self, Write};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    Demo(demo::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     DumpRun(dump_run::Args),
@@ -20,6 +22,7 @@ pub(crate) enum Command {
 /// Runs `command`; an error is one of writing to `out`.
 pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome> {
     match command {
+        Command::Demo(args) => demo::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
         Command::DumpRun(args) => dump_run::run(&args, out),

@@ -1,8 +1,9 @@
 //! Runs the job in a child process, kills it as planned, and starts it again.
 
 use super::event::{CheckpointRow, Event};
-use super::job::{Hold, Job};
+use super::job::Job;
 use super::plan::{Kill, Moment, PARALLELISM};
+use super::watch::Hold;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

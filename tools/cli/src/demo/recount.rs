@@ -22,11 +22,19 @@ struct Aircraft {
     idle_spells: u64,
 }
 
-/// The canonical lines of the whole job's state at the end of the file, in byte order.
+/// What the job must end with.
+pub(crate) struct Recount {
+    /// The rows of the file.
+    pub(crate) rows: u64,
+    /// The canonical lines of the whole job's state at the end of the file, in byte order.
+    pub(crate) lines: BTreeSet<String>,
+}
+
+/// Reads the whole file.
 ///
 /// # Errors
 /// The first bad row.
-pub(crate) fn recount(input: Option<&Path>) -> Result<BTreeSet<String>, String> {
+pub(crate) fn recount(input: Option<&Path>) -> Result<Recount, String> {
     let mut fleet = BTreeMap::<String, Aircraft>::new();
     let mut carriers = BTreeMap::<String, u64>::new();
     let mut timers = BTreeSet::<(i64, String)>::new();
@@ -60,7 +68,7 @@ pub(crate) fn recount(input: Option<&Path>) -> Result<BTreeSet<String>, String> 
     for (tailnum, aircraft) in &fleet {
         lines.extend(aircraft.lines(tailnum));
     }
-    Ok(lines)
+    Ok(Recount { rows, lines })
 }
 
 impl Aircraft {
@@ -166,7 +174,8 @@ mod tests {
 
     #[test]
     fn the_known_lines_are_there() {
-        let lines = recount(None).unwrap();
+        let Recount { rows, lines } = recount(None).unwrap();
+        assert_eq!(rows, 336_776);
         for line in [
             r#"{"operator":"carriers","state":"flights","kind":"value","key":"UA","namespace":null,"value":58665}"#,
             r#"{"operator":"flights","state":"offset","kind":"operator-list","value":336776}"#,

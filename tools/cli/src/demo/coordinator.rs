@@ -1,0 +1,261 @@
+//! The coordinator: begins checkpoints, gathers their parts, publishes and retires them.
+
+use super::event::{CheckpointRow, Event};
+use super::subtask::{Barrier, Place, Told, Work};
+use super::watch::Progress;
+use esker::checkpoint::{Job as Owner, Retention};
+use esker::format::manifest::{Manifest, Operator as Stored, PartRef, SnapshotKind};
+use esker::format::record::Published;
+use esker::snapshot::{NewOperator, WriteStats, WrittenPart, write_manifest};
+use esker::{Error, ErrorKind, Result, Store, block_on};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+/// From the beginning of one checkpoint to that of the next, if it is complete by then.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// How many checkpoints are kept.
+const RETAINED: NonZeroU32 = NonZeroU32::new(3).unwrap();
+/// No wait for news is shorter.
+const TICK: Duration = Duration::from_millis(1);
+/// The job's name in manifests.
+const NAME: &str = "flights";
+
+/// What is kept of the last completed checkpoint.
+pub(super) struct Kept {
+    checkpoint: Option<u64>,
+    /// The parts of each operator, as far as they can be named again.
+    parts: BTreeMap<String, Vec<PartRef>>,
+}
+
+impl Kept {
+    /// What is kept of the checkpoint that the job was restored from. After a change of parallelism
+    /// no part can be named again.
+    pub(super) fn new(
+        last: Option<&Published>,
+        manifest: Option<&Manifest>,
+        operators: &[Stored],
+    ) -> Self {
+        let is_ours = |uid: &str| operators.iter().any(|operator| operator.uid == uid);
+        let kept = manifest.into_iter().flat_map(|manifest| &manifest.operators);
+        let parts = kept.filter(|operator| is_ours(&operator.uid));
+        let parts = parts.map(|operator| (operator.uid.clone(), operator.parts.clone())).collect();
+        Self { checkpoint: last.map(|last| last.checkpoint), parts }
+    }
+
+    fn part(&self, uid: &str, subtask: usize, parallelism: usize) -> Option<PartRef> {
+        let parts = self.parts.get(uid).filter(|parts| parts.len() == parallelism)?;
+        parts.get(subtask).cloned()
+    }
+}
+
+/// A snapshot whose parts are being written.
+pub(super) struct Open {
+    barrier: Barrier,
+    began: Instant,
+    /// The longest that a subtask stood still.
+    captured: Duration,
+    parts: Vec<Vec<Option<WrittenPart>>>,
+}
+
+pub(super) struct Coordinator {
+    pub(super) owner: Owner,
+    /// Of checkpoints, and of the savepoint.
+    pub(super) stores: (Store, Store),
+    /// The job's operators, without parts.
+    pub(super) operators: Vec<Stored>,
+    pub(super) kept: Kept,
+    /// Sends barriers into the stream.
+    pub(super) barrier: Sender<Barrier>,
+    /// The writer of each subtask of each operator.
+    pub(super) writers: Vec<Vec<Sender<Work>>>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) open: Option<Open>,
+    /// The last number that was begun.
+    pub(super) begun: u64,
+}
+
+impl Coordinator {
+    /// Takes checkpoints until the last row is read, and then a savepoint.
+    ///
+    /// # Errors
+    /// If a thread of the job failed, the job is no longer this process's, or the savepoint fails.
+    pub(super) fn run(mut self, heard: &Receiver<Told>) -> Result<()> {
+        let mut next = Instant::now() + INTERVAL;
+        let mut last_row = None;
+        loop {
+            if self.open.is_none() {
+                match last_row {
+                    Some(_) => self.begin(SnapshotKind::Savepoint)?,
+                    None if Instant::now() >= next => {
+                        next = Instant::now() + INTERVAL;
+                        self.begin(SnapshotKind::Checkpoint)?;
+                    }
+                    None => {}
+                }
+            }
+            let wait = next.saturating_duration_since(Instant::now()).max(TICK);
+            match heard.recv_timeout(wait) {
+                Ok(Told::LastRow(row)) => last_row = Some(row),
+                Ok(Told::Failed(error)) => return Err(error),
+                Ok(Told::Written { place, checkpoint, part, captured }) => {
+                    let Some(open) = self.written(place, checkpoint, part, captured)? else {
+                        continue;
+                    };
+                    if open.barrier.kind == SnapshotKind::Checkpoint {
+                        self.complete(open)?;
+                    } else {
+                        let row = last_row.unwrap_or_default();
+                        let (store, kind) = (self.stores.1.clone(), SnapshotKind::Savepoint);
+                        block_on(write_manifest(
+                            &store,
+                            self.manifest(&open, kind),
+                            self.parts(&open),
+                        ))?;
+                        Event::Ended { row }.tell();
+                        return Ok(());
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::new(ErrorKind::Poisoned, "every thread has ended"));
+                }
+            }
+        }
+    }
+
+    /// Sends a barrier on its way.
+    fn begin(&mut self, kind: SnapshotKind) -> Result<()> {
+        let last = self.owner.state().checkpoint_last().max(self.begun);
+        let checkpoint = last + 1;
+        self.begun = checkpoint;
+        if kind == SnapshotKind::Checkpoint {
+            self.owner.begin(checkpoint, self.kept.checkpoint)?;
+        }
+        let barrier = Barrier { kind, checkpoint };
+        let parts = self.writers.iter().map(|writers| writers.iter().map(|_| None).collect());
+        let (began, captured, parts) = (Instant::now(), Duration::ZERO, parts.collect());
+        self.open = Some(Open { barrier, began, captured, parts });
+        Event::Begun(checkpoint).tell();
+        let gone = |_| Error::new(ErrorKind::Poisoned, "the source has ended");
+        self.barrier.send(barrier).map_err(gone)
+    }
+
+    /// Takes in a part; the snapshot, once it has all of them.
+    fn written(
+        &mut self,
+        place: Place,
+        checkpoint: u64,
+        part: Result<WrittenPart>,
+        captured: Duration,
+    ) -> Result<Option<Open>> {
+        let Some(mut open) = self.open.take_if(|open| open.barrier.checkpoint == checkpoint) else {
+            // Of a checkpoint that was given up.
+            return Ok(None);
+        };
+        match part {
+            Ok(part) => {
+                let parts = open.parts.get_mut(place.operator);
+                if let Some(slot) = parts.and_then(|parts| parts.get_mut(place.subtask)) {
+                    *slot = Some(part);
+                }
+                open.captured = open.captured.max(captured);
+                if open.parts.iter().flatten().all(Option::is_some) {
+                    return Ok(Some(open));
+                }
+                self.open = Some(open);
+            }
+            Err(error) if open.barrier.kind == SnapshotKind::Savepoint => return Err(error),
+            Err(error) => self.give_up(checkpoint, &error),
+        }
+        Ok(None)
+    }
+
+    fn give_up(&mut self, checkpoint: u64, error: &Error) {
+        self.owner.abandon(checkpoint);
+        Event::Aborted { checkpoint, why: error.to_string() }.tell();
+    }
+
+    fn manifest(&self, open: &Open, kind: SnapshotKind) -> Manifest {
+        Manifest {
+            job: NAME.into(),
+            kind,
+            checkpoint: open.barrier.checkpoint,
+            generation: self.owner.generation(),
+            operators: Vec::new(),
+            extra: Default::default(),
+        }
+    }
+
+    fn parts(&self, open: &Open) -> Vec<NewOperator> {
+        let pairs = self.operators.iter().zip(&open.parts);
+        let operators = pairs.map(|(operator, parts)| {
+            let of = |(subtask, part): (usize, &Option<WrittenPart>)| {
+                let before = self.kept.part(&operator.uid, subtask, parts.len());
+                part.as_ref().map(|part| (part.chain.part.clone(), before))
+            };
+            let parts = parts.iter().enumerate().filter_map(of).collect();
+            NewOperator { operator: operator.clone(), parts }
+        });
+        operators.collect()
+    }
+
+    /// Makes a checkpoint of its parts, and retires what it replaces.
+    fn complete(&mut self, open: Open) -> Result<()> {
+        let checkpoint = open.barrier.checkpoint;
+        match self.publish(&open) {
+            Ok(manifest_len_bytes) => {
+                for writer in self.writers.iter().flatten() {
+                    // A writer ends only with the job.
+                    let _ = writer.send(Work::Completed);
+                }
+                Event::Complete(row(&open, manifest_len_bytes)).tell();
+            }
+            Err(error) if error.kind() == ErrorKind::Fenced => return Err(error),
+            Err(error) => {
+                self.give_up(checkpoint, &error);
+                return Ok(());
+            }
+        }
+        match block_on(self.owner.retain(&Retention::last(RETAINED))) {
+            Err(error) if error.kind() != ErrorKind::Retry => Err(error),
+            // What could not be deleted is deleted after the next one.
+            _ => Ok(()),
+        }
+    }
+
+    /// Publishes the checkpoint; returns the bytes of its manifest and parts.
+    fn publish(&mut self, open: &Open) -> Result<u64> {
+        let manifest = self.manifest(open, SnapshotKind::Checkpoint);
+        let store = self.stores.0.clone();
+        let written = block_on(write_manifest(&store, manifest, self.parts(open)))?;
+        self.progress.publishing.store(true, Ordering::Relaxed);
+        let (published, references) = (written.published.clone(), written.references);
+        let done = block_on(self.owner.publish(published, references));
+        self.progress.publishing.store(false, Ordering::Relaxed);
+        done?;
+        self.kept = Kept::new(Some(&written.published), Some(&written.manifest), &self.operators);
+        Ok(written.written_len_bytes)
+    }
+}
+
+fn row(open: &Open, manifest_len_bytes: u64) -> CheckpointRow {
+    let stats = || open.parts.iter().flatten().flatten().map(|part| part.stats);
+    let sum = |of: fn(WriteStats) -> u64| stats().map(of).sum::<u64>();
+    let written = sum(|stats| stats.written_len_bytes);
+    let referenced = sum(|stats| stats.referenced_len_bytes);
+    let full = written == referenced;
+    let changed = sum(|stats| stats.changed_entries);
+    CheckpointRow {
+        id: open.barrier.checkpoint,
+        full,
+        capture_us: open.captured.as_micros() as u64,
+        write_ms: open.began.elapsed().as_millis() as u64,
+        entries_changed: if full { sum(|stats| stats.full_entries) } else { changed },
+        bytes_written: written + manifest_len_bytes,
+        bytes_referenced: referenced + manifest_len_bytes,
+    }
+}

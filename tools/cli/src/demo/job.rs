@@ -1,0 +1,206 @@
+//! The job itself, in a process of its own: a source, two keyed operators, a coordinator.
+//!
+//! The source sends rows, watermarks and barriers in band to every subtask. A barrier makes a
+//! subtask capture its state; a writer beside it turns the capture into files while rows go on.
+
+use super::coordinator::{Coordinator, Kept};
+use super::event::Event;
+use super::flights::Flights;
+use super::operators::{CARRIERS, Carriers, FLEET, Fleet, Operator, SOURCE};
+use super::source::{Offset, Source};
+use super::subtask::{self, Order, Place, Told, Work, Writer};
+use super::watch::{Hold, Progress, watched};
+use esker::backend::heap::HeapBackend;
+use esker::checkpoint::Job as Owner;
+use esker::format::KeyGroupRange;
+use esker::format::manifest::{Manifest, Operator as Stored, StateInfo, TypeInfo};
+use esker::snapshot::{
+    Lineage, ManifestReferences, SnapshotSettings, find_operator, read_manifest,
+    read_operator_state,
+};
+use esker::{Result, Store, block_on};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender, SyncSender};
+
+/// How many records may wait for a subtask.
+const QUEUE_LEN: usize = 1024;
+
+/// How the job is to run; the parent's to say.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Job {
+    pub(super) input: Option<PathBuf>,
+    /// The job's root.
+    pub(super) dir: String,
+    pub(super) savepoint: String,
+    /// Rows per second.
+    pub(super) rate: u64,
+    /// Subtasks of each keyed operator.
+    pub(super) parallelism: u32,
+    pub(super) hold: Option<Hold>,
+}
+
+/// Runs the job from its last completed checkpoint to its end.
+///
+/// # Errors
+/// Whatever ended it before.
+pub(super) fn run(job: &str) -> std::result::Result<(), String> {
+    let job: Job = serde_json::from_str(job).map_err(|error| error.to_string())?;
+    let flights = Flights::open(job.input.as_deref())?;
+    start(&job, flights).map_err(|error| error.to_string())
+}
+
+/// What the threads of the job have in common.
+struct Threads {
+    stores: (Store, Store),
+    generation: u64,
+    told: Sender<Told>,
+    writers: Vec<Vec<Sender<Work>>>,
+}
+
+fn start(job: &Job, flights: Flights) -> Result<()> {
+    let progress = Arc::new(Progress::default());
+    let store = watched(Store::open(&job.dir)?, job.hold, Arc::clone(&progress));
+    let mut owner = block_on(Owner::claim(store.clone(), Arc::new(ManifestReferences)))?;
+    let swept = block_on(owner.sweep())?;
+    let last = owner.state().retained().last_key_value().map(|(_, last)| last.clone());
+    let manifest = match &last {
+        Some(last) => {
+            let (path, digest) = (&last.manifest_path, Some(last.manifest_digest));
+            Some(block_on(read_manifest(&store, path, digest))?)
+        }
+        None => None,
+    };
+
+    let (told, heard) = mpsc::channel();
+    let (stores, generation) = ((store.clone(), Store::open(&job.savepoint)?), owner.generation());
+    let mut threads = Threads { stores, generation, told, writers: Vec::new() };
+    let before = manifest.as_ref();
+    let writer = threads.source();
+    let offset = match before {
+        Some(manifest) => read_offset(&store, manifest)?,
+        None => 0,
+    };
+    let (fleet, fleet_states) = threads.operator(FLEET, job.parallelism, before, Fleet::open)?;
+    let (carriers, carriers_states) =
+        threads.operator(CARRIERS, job.parallelism, before, Carriers::open)?;
+    let operators = vec![
+        stored(SOURCE, None, vec![Offset::info()?]),
+        stored(FLEET, fleet_states.0, fleet_states.1),
+        stored(CARRIERS, carriers_states.0, carriers_states.1),
+    ];
+    progress.row.store(offset, std::sync::atomic::Ordering::Relaxed);
+    let checkpoint = last.as_ref().map(|last| last.checkpoint);
+    let swept = swept.file_count + swept.leftover_count;
+    Event::Running { generation, checkpoint, row: offset, swept }.tell();
+
+    let (barrier, barriers) = mpsc::channel();
+    let source = Source {
+        flights,
+        offset,
+        rate: job.rate,
+        fleet,
+        carriers,
+        barriers,
+        writer,
+        told: threads.told.clone(),
+        progress: Arc::clone(&progress),
+    };
+    spawn(threads.told.clone(), move || source.run());
+    let kept = Kept::new(last.as_ref(), before, &operators);
+    let coordinator = Coordinator {
+        owner,
+        stores: threads.stores,
+        operators,
+        kept,
+        barrier,
+        writers: threads.writers,
+        progress,
+        open: None,
+        begun: 0,
+    };
+    coordinator.run(&heard)
+}
+
+fn stored(uid: &str, key: Option<TypeInfo>, states: Vec<StateInfo>) -> Stored {
+    Stored { uid: uid.into(), key, states, parts: Vec::new(), extra: Default::default() }
+}
+
+fn read_offset(store: &Store, manifest: &Manifest) -> Result<u64> {
+    let source = find_operator(manifest, SOURCE)?;
+    let elements = block_on(read_operator_state(store, source))?;
+    match elements.first() {
+        Some(element) => Ok(Offset::decode(&element.value)?.0),
+        None => Ok(0),
+    }
+}
+
+impl Threads {
+    /// Starts the writer of the source.
+    fn source(&mut self) -> Sender<Work> {
+        let writer = self.writer(KeyGroupRange::ALL, Lineage::default(), (0, 0));
+        self.writers.push(vec![writer.clone()]);
+        writer
+    }
+
+    /// Restores and starts the subtasks of a keyed operator.
+    fn operator<O: Operator + 'static>(
+        &mut self,
+        uid: &str,
+        parallelism: u32,
+        manifest: Option<&Manifest>,
+        open: impl Fn(HeapBackend) -> Result<O>,
+    ) -> Result<(Vec<SyncSender<Order>>, (Option<TypeInfo>, Vec<StateInfo>))> {
+        let (mut inputs, mut writers, mut states) = (Vec::new(), Vec::new(), (None, Vec::new()));
+        for subtask in 0..parallelism {
+            let range = KeyGroupRange::of_subtask(subtask, parallelism)?;
+            let settings = SnapshotSettings::default();
+            let (operator, lineage) = match manifest {
+                None => (open(HeapBackend::new(uid, range))?, Lineage::default()),
+                Some(manifest) => {
+                    let stored = find_operator(manifest, uid)?;
+                    let mut operator = open(HeapBackend::restoring(stored, range))?;
+                    let store = &self.stores.0;
+                    let restored =
+                        block_on(operator.backend().restore(store, manifest, &settings))?;
+                    (operator, Lineage::new(restored.chain))
+                }
+            };
+            let mut operator = operator;
+            states = (operator.backend().key().cloned(), operator.backend().infos());
+            let writer = self.writer(range, lineage, (self.writers.len(), subtask as usize));
+            writers.push(writer.clone());
+            let (input, orders) = mpsc::sync_channel(QUEUE_LEN);
+            inputs.push(input);
+            spawn(self.told.clone(), move || subtask::run(operator, orders, writer));
+        }
+        self.writers.push(writers);
+        Ok((inputs, states))
+    }
+
+    fn writer(
+        &self,
+        range: KeyGroupRange,
+        lineage: Lineage,
+        (operator, subtask): (usize, usize),
+    ) -> Sender<Work> {
+        let (sender, work) = mpsc::channel();
+        let (stores, generation) = (self.stores.clone(), self.generation);
+        let place = Place { operator, subtask };
+        let settings = SnapshotSettings { threads: 1, ..SnapshotSettings::default() };
+        let writer = Writer { place, range, generation, lineage, stores, settings };
+        let told = self.told.clone();
+        std::thread::spawn(move || writer.run(work, told));
+        sender
+    }
+}
+
+/// Runs `body` on a thread of its own; an error of it ends the job.
+fn spawn(told: Sender<Told>, body: impl FnOnce() -> Result<()> + Send + 'static) {
+    std::thread::spawn(move || {
+        if let Err(error) = body() {
+            let _ = told.send(Told::Failed(error));
+        }
+    });
+}

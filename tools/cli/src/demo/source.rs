@@ -1,0 +1,165 @@
+//! The source: reads rows at a rate and sends them on, with watermarks and barriers between them.
+
+use super::event::Event;
+use super::flights::Flights;
+use super::operators::OFFSET;
+use super::subtask::{Barrier, Captured, Order, Told, Work};
+use super::watch::Progress;
+use esker::backend::EntrySink;
+use esker::format::composite::CompositeKey;
+use esker::format::manifest::{StateInfo, StateKind};
+use esker::format::run::{Entry, Op};
+use esker::format::{Key, KeyGroup, Ordered, ValueCodec};
+use esker::snapshot::OperatorCapture;
+use esker::{Error, ErrorKind, Result};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, SyncSender};
+use std::time::{Duration, Instant};
+
+/// The id of the source's one state.
+const OFFSET_ID: u32 = 1;
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_millis(20);
+
+/// The source's operator state: the number of rows read.
+pub(super) struct Offset(pub(super) u64);
+
+impl Offset {
+    /// What a manifest says of it.
+    pub(super) fn info() -> Result<StateInfo> {
+        Ok(StateInfo {
+            id: OFFSET_ID,
+            name: OFFSET.into(),
+            kind: StateKind::OperatorList,
+            namespace: None,
+            user_key: None,
+            value: Some(ValueCodec::<u64>::info(&Ordered)?),
+            ttl: None,
+            extra: Default::default(),
+        })
+    }
+
+    /// The offset in its stored form.
+    pub(super) fn decode(value: &[u8]) -> Result<Self> {
+        Ok(Self(Ordered.decode(value)?))
+    }
+}
+
+impl OperatorCapture for Offset {
+    fn states(&self) -> Vec<(u32, u64)> {
+        vec![(OFFSET_ID, 1)]
+    }
+
+    fn write(&self, sink: &mut dyn EntrySink) -> Result<()> {
+        let position = 0_u64.to_be_bytes();
+        let mut key = Vec::new();
+        CompositeKey::new(OFFSET_ID, KeyGroup(0), &position, &[], &[]).encode_into(&mut key);
+        let mut value = Vec::new();
+        Ordered.encode(&self.0, &mut value)?;
+        sink.add(Entry { key: &key, op: Op::Put, value: &value })
+    }
+}
+
+/// The one subtask of the source.
+pub(super) struct Source {
+    pub(super) flights: Flights,
+    /// Rows read before.
+    pub(super) offset: u64,
+    /// Rows per second.
+    pub(super) rate: u64,
+    /// The subtasks of the operator keyed by aircraft, and of the one keyed by carrier.
+    pub(super) fleet: Vec<SyncSender<Order>>,
+    pub(super) carriers: Vec<SyncSender<Order>>,
+    pub(super) barriers: Receiver<Barrier>,
+    pub(super) writer: Sender<Work>,
+    pub(super) told: Sender<Told>,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl Source {
+    /// Reads to the end of the file, then sends barriers on until nobody asks for any.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad row, and if a subtask is gone.
+    pub(super) fn run(mut self) -> Result<()> {
+        let invalid = |message| Error::new(ErrorKind::Invalid, message);
+        for _ in 0..self.offset {
+            // They were read before; a file that has changed since is another file.
+            if self.flights.next().is_none() {
+                let message = format!("the file has fewer rows than were read, {}", self.offset);
+                return Err(invalid(message));
+            }
+        }
+        let (started, first) = (Instant::now(), self.offset);
+        let mut tell_at = started;
+        let mut watermark = i64::MIN;
+        while let Some(flight) = self.flights.next() {
+            let flight = Arc::new(flight.map_err(invalid)?);
+            self.wait(started, first)?;
+            if flight.time_ms > watermark {
+                watermark = flight.time_ms;
+                self.to_all(|| Order::Watermark(watermark))?;
+            }
+            if let Some(tailnum) = &flight.tailnum {
+                send(route(&self.fleet, tailnum), Order::Row(Arc::clone(&flight)))?;
+            }
+            send(route(&self.carriers, &flight.carrier), Order::Row(Arc::clone(&flight)))?;
+            self.offset += 1;
+            self.progress.row.store(self.offset, Ordering::Relaxed);
+            if Instant::now() >= tell_at {
+                Event::Row(self.offset).tell();
+                tell_at = Instant::now() + TELL_EVERY;
+            }
+        }
+        Event::Row(self.offset).tell();
+        let _ = self.told.send(Told::LastRow(self.offset));
+        while let Ok(barrier) = self.barriers.recv() {
+            self.barrier(barrier)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the barriers that are asked for, until the next row is due.
+    fn wait(&self, started: Instant, first: u64) -> Result<()> {
+        let rows = (self.offset - first) as f64;
+        let due = started + Duration::from_secs_f64(rows / self.rate as f64);
+        loop {
+            while let Ok(barrier) = self.barriers.try_recv() {
+                self.barrier(barrier)?;
+            }
+            match due.checked_duration_since(Instant::now()) {
+                // Short of this the clock is not worth a sleep.
+                Some(left) if left > Duration::from_micros(500) => {
+                    std::thread::sleep(left.min(Duration::from_millis(5)));
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn barrier(&self, barrier: Barrier) -> Result<()> {
+        let captured =
+            Captured { keyed: Vec::new(), operator: Some(Arc::new(Offset(self.offset))) };
+        let _ = self.writer.send(Work::Write { barrier, captured, time: Duration::ZERO });
+        self.to_all(|| Order::Barrier(barrier))
+    }
+
+    fn to_all(&self, order: impl Fn() -> Order) -> Result<()> {
+        self.fleet.iter().chain(&self.carriers).try_for_each(|to| send(Some(to), order()))
+    }
+}
+
+/// The subtask that owns a key.
+fn route<'a>(subtasks: &'a [SyncSender<Order>], key: &String) -> Option<&'a SyncSender<Order>> {
+    let group = key.with_encoded(KeyGroup::of);
+    subtasks.get(group.subtask(subtasks.len() as u32) as usize)
+}
+
+fn send(to: Option<&SyncSender<Order>>, order: Order) -> Result<()> {
+    let sent = to.map(|to| to.send(order));
+    match sent {
+        Some(Ok(())) => Ok(()),
+        _ => Err(Error::new(ErrorKind::Poisoned, "a subtask has ended")),
+    }
+}
