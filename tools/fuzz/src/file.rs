@@ -1,8 +1,10 @@
 //! Sealed files: log records, parts and manifests.
 
+use crate::seeds;
 use esker_format::manifest::{MANIFEST_KIND, Manifest};
 use esker_format::part::{PART_KIND, Part};
-use esker_format::{Record, Result, frame};
+use esker_format::run::RunReader;
+use esker_format::{Record, Result, frame, layout};
 use std::borrow::Cow;
 use std::fmt::Debug;
 
@@ -43,4 +45,23 @@ fn file<T: PartialEq + Debug>(
         assert_eq!(decode(&again).unwrap(), value);
         assert_eq!(encode(&value).unwrap(), again, "a value has one form");
     }
+}
+
+/// What lies where, of any file: what verifies has no problem, and nothing lies outside.
+pub(crate) fn layout(bytes: &[u8]) {
+    let layout = layout::describe(bytes);
+    let sound = RunReader::open_file(bytes).and_then(|run| run.verify(bytes)).is_ok()
+        || Record::decode(bytes).is_ok()
+        || Part::decode(bytes).is_ok()
+        || Manifest::decode(bytes).is_ok();
+    assert_eq!(layout.problems.is_empty(), sound, "{layout}");
+    for field in &layout.fields {
+        let end = field.offset.checked_add(field.len_bytes);
+        assert!(end.is_some_and(|end| end <= bytes.len() as u64), "{field:?}");
+    }
+    assert!(layout.to_string().lines().count() > layout.fields.len());
+}
+
+pub(crate) fn layout_seeds() -> Vec<Vec<u8>> {
+    [seeds::runs(), seeds::sealed()].concat()
 }

@@ -38,6 +38,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "canonical", body: entry::canonical, seeds: entry::seeds },
     Target { name: "composite_key", body: small::composite_key, seeds: seeds::composite_keys },
+    Target { name: "layout", body: file::layout, seeds: file::layout_seeds },
     Target { name: "list", body: small::list, seeds: small::list_seeds },
     Target { name: "log_record", body: file::log_record, seeds: seeds::log_records },
     Target { name: "manifest", body: file::manifest, seeds: seeds::manifests },
@@ -75,7 +76,7 @@ impl Target {
         ALLOCATOR.reset_peak_usage();
         (self.body)(input);
         let peak = ALLOCATOR.peak_usage().saturating_sub(before);
-        let packed = matches!(self.name, "run" | "run_block");
+        let packed = matches!(self.name, "layout" | "run" | "run_block");
         let each = if packed { BYTES_PER_PACKED_BYTE } else { BYTES_PER_INPUT_BYTE };
         let allowed = input.len().saturating_mul(each).saturating_add(BYTES_ALWAYS);
         assert!(peak <= allowed, "{peak} bytes of memory for {} bytes of input", input.len());
