@@ -31,6 +31,11 @@ impl<'a> Cursor<'a> {
         self.bytes.len() - self.at
     }
 
+    /// How many bytes have been read.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
     pub(crate) fn corrupt(&self, message: impl Into<String>) -> FormatError {
         FormatError::corrupt(self.what, message).at(self.at as u64)
     }

@@ -56,13 +56,23 @@ impl<'a> Canonical<'a> {
         });
     }
 
-    /// Appends the line of `entry` to `out`, without a line end; `false` if it is expired.
+    /// Appends the line of `entry` to `out`, without a line end; `false` if it is expired. Of an
+    /// entry that is expired or refused, nothing is appended.
     ///
     /// `entry` is a put with all that its key holds: what is left once runs are merged.
     ///
     /// # Errors
     /// `Corrupt` if it is no entry of this state; `Incompatible` if a codec is not one of esker's.
     pub fn write(&self, entry: Entry<'_>, out: &mut String) -> Result<bool> {
+        let start = out.len();
+        let shown = self.line(entry, out);
+        if !matches!(shown, Ok(true)) {
+            out.truncate(start);
+        }
+        shown
+    }
+
+    fn line(&self, entry: Entry<'_>, out: &mut String) -> Result<bool> {
         let corrupt = |message: String| FormatError::corrupt("entry", message);
         let parts = CompositeKey::decode(entry.key)?;
         if parts.state != self.state.id {
@@ -72,7 +82,6 @@ impl<'a> Canonical<'a> {
         if !matches!(entry.op, Op::Put | Op::Append) {
             return Err(corrupt(format!("a {:?} stands for no value", entry.op)));
         }
-        let start = out.len();
         out.push_str(&self.head);
         let kind = self.state.kind;
         if kind.is_keyed() {
@@ -97,11 +106,7 @@ impl<'a> Canonical<'a> {
             (_, Some(value)) => self.value(value, entry.value, out)?,
             (_, None) => return Err(corrupt("the state has no value type".into())),
         };
-        if shown {
-            out.push('}');
-        } else {
-            out.truncate(start);
-        }
+        out.push('}');
         Ok(shown)
     }
 

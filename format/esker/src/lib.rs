@@ -12,6 +12,7 @@ mod dirs;
 mod error;
 pub mod frame;
 pub mod key_group;
+pub mod layout;
 pub mod list;
 pub mod manifest;
 pub mod name;

@@ -7,14 +7,24 @@
 use esker_format::composite::CompositeKey;
 use esker_format::record::{Decision, Extra, Nonce, Record};
 use esker_format::run::{Entry, FOOTER_LEN_BYTES, Op, RunOptions, RunReader, RunWriter};
-use esker_format::{Digest, FormatError, FormatErrorKind, KeyGroup, frame};
+use esker_format::{Digest, FormatError, FormatErrorKind, KeyGroup, frame, layout};
 use std::path::PathBuf;
 
 #[path = "golden/manifest.rs"]
 mod manifest;
 
-/// Compares `bytes` with the golden file `name`, or writes it if that was asked for.
+/// Compares `bytes` with the golden file `name`, and of version 1 their layout with the text beside it.
 fn check(name: &str, bytes: &[u8]) {
+    check_file(name, bytes);
+    if name.starts_with("v1/") {
+        let layout = layout::describe(bytes);
+        assert_eq!(layout.problems, [], "{name}");
+        check_file(&format!("{name}.txt"), layout.to_string().as_bytes());
+    }
+}
+
+/// Compares `bytes` with the golden file `name`, or writes it if that was asked for.
+fn check_file(name: &str, bytes: &[u8]) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
     if std::env::var_os("ESKER_BLESS").is_some_and(|bless| bless == "1") {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -185,6 +185,32 @@ fn dump_run_of_other_files_fails() {
 }
 
 #[test]
+fn layout_shows_what_lies_where() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../format/esker/golden");
+    for file in ["v1/sample.run", "v1/sample.part", "v1/_metadata", "v1/claim.log"] {
+        let text = std::fs::read_to_string(golden.join(format!("{file}.txt"))).unwrap();
+        assert_eq!(esker(&["layout", file]), (0, text, String::new()));
+    }
+    let (code, out, err) = esker(&["layout", "bad/flipped.run"]);
+    assert_eq!((code, err.as_str()), (1, ""));
+    assert!(out.contains("\nproblem at 16: block 0: its digest differs"), "{out}");
+    assert!(out.contains("  footer\n"), "what is sound is shown: {out}");
+
+    let (code, out, _) = esker(&["layout", "--json", "bad/cut.run"]);
+    let layout = &json_lines(&out)[0];
+    assert_eq!((code, &layout["kind"], &layout["lenBytes"]), (1, &json!("run"), &json!(1425)));
+    let magic = json!({
+        "offset": 0, "lenBytes": 8, "depth": 1, "name": "magic", "value": "8945534b0d0a1a0a"
+    });
+    assert_eq!(layout["fields"][1], magic);
+    assert!(!layout["problems"].as_array().unwrap().is_empty());
+
+    let (code, out, err) = esker(&["layout", "missing"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.starts_with("esker: unreadable missing: file: "), "{err}");
+}
+
+#[test]
 fn wrong_arguments_are_not_an_answer() {
     for args in [&[][..], &["frobnicate"], &["verify"], &["inspect", "--no-such"], &["dump-run"]] {
         let (code, out, err) = esker(args);
@@ -195,7 +221,13 @@ fn wrong_arguments_are_not_an_answer() {
 
 #[test]
 fn help_has_examples() {
-    for args in [&["--help"][..], &["inspect", "--help"], &["verify", "-h"], &["dump-run", "-h"]] {
+    for args in [
+        &["--help"][..],
+        &["inspect", "--help"],
+        &["verify", "-h"],
+        &["dump-run", "-h"],
+        &["layout", "-h"],
+    ] {
         let (code, out, err) = esker(args);
         assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
         assert!(out.contains("Example"), "{out}");
@@ -211,7 +243,8 @@ fn completions_know_the_commands() {
 
 #[test]
 fn a_broken_pipe_is_silent() {
-    for args in [&["dump-run", "v1/sample.run"][..], &["completions", "bash"]] {
+    let layout = ["layout", "v1/sample.run"];
+    for args in [&["dump-run", "v1/sample.run"][..], &["completions", "bash"], &layout] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let child = command(args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();

@@ -1,12 +1,18 @@
 //! `cargo xtask`: the one entry point for people who work on esker.
 //!
 //! `ci` runs the lints and then the test command of README.md; `asan` the tests of the module that
-//! holds `unsafe`, under AddressSanitizer; `bench` puts esker beside its peers (`bench --help`).
+//! holds `unsafe`, under AddressSanitizer; `fuzz` the decoders under libFuzzer; `bench` puts esker
+//! beside its peers (`bench --help`).
+
+mod fuzz;
 
 use std::process::{Command, ExitCode};
 
 /// The test command of README.md; `ci` refuses to run if README.md does not give it.
 const TEST: &str = "cargo test --workspace";
+
+const USAGE: &str = "usage: cargo xtask ci | asan | fuzz [--seconds N] [TARGET] | \
+                     bench [--only P] [--quick] [--json]";
 
 /// The host that sanitizers run on.
 const HOST: &str = "x86_64-unknown-linux-gnu";
@@ -16,7 +22,8 @@ fn main() -> ExitCode {
         Some("ci") => ci(),
         Some("asan") => asan(),
         Some("bench") => bench(),
-        _ => Err("usage: cargo xtask ci | asan | bench [--only P] [--quick] [--json]".to_owned()),
+        Some("fuzz") => fuzz::fuzz(std::env::args().skip(2)),
+        _ => Err(USAGE.to_owned()),
     };
     match steps {
         Ok(()) => ExitCode::SUCCESS,
@@ -35,6 +42,7 @@ fn ci() -> Result<(), String> {
         .env("RUSTDOCFLAGS", "-D warnings"))?;
     the_format_crate_stays_pure()?;
     asan()?;
+    fuzz::all(fuzz::CI_SECONDS)?;
     run(&mut command(TEST))
 }
 

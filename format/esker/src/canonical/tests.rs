@@ -93,16 +93,20 @@ fn what_is_expired_is_left_out() {
 #[test]
 fn bytes_that_are_no_entry_of_the_state_are_refused() {
     let value = state(StateKind::Value);
-    let canonical = Canonical::new("op", None, &value);
+    let text = ordered(Schema::String);
+    let canonical = Canonical::new("op", Some(&text), &value);
     let mut key = Vec::new();
     CompositeKey::new(7, KeyGroup(0), b"k", b"", b"").encode_into(&mut key);
-    let mut out = String::new();
+    let mut out = "before".to_owned();
     for (key, op, value) in [
-        (&key[..], Op::Put, &[0; 8][..]),
+        (&key[..], Op::Put, &[0; 7][..]),
         (&key, Op::Delete, b""),
         (&[0; 10], Op::Put, &[0; 8]),
         (b"", Op::Put, b""),
     ] {
         assert!(canonical.write(Entry { key, op, value }, &mut out).is_err());
+        assert_eq!(out, "before");
     }
+    let keyless = Canonical::new("op", None, &value);
+    assert!(keyless.write(Entry { key: &key, op: Op::Put, value: &[0; 8] }, &mut out).is_err());
 }

@@ -1,6 +1,6 @@
 //! What holds for every manifest, whoever writes or reads it.
 
-use super::{Manifest, Operator, StateInfo, StateKind};
+use super::{Manifest, Operator, StateInfo, StateKind, TypeInfo};
 use crate::key_group::KEY_GROUP_COUNT;
 use crate::{FormatError, FormatErrorKind, Result};
 use std::collections::BTreeSet;
@@ -27,6 +27,7 @@ fn check_operator(operator: &Operator) -> std::result::Result<(), String> {
     if parts == 0 || parts > KEY_GROUP_COUNT as usize {
         return Err(format!("parts={parts}, there are 1 to {KEY_GROUP_COUNT}"));
     }
+    check_types(&[&operator.key])?;
     let mut names = BTreeSet::new();
     let mut last = None;
     for state in &operator.states {
@@ -42,9 +43,16 @@ fn check_operator(operator: &Operator) -> std::result::Result<(), String> {
         if state.kind.is_keyed() && operator.key.is_none() {
             return of("keyed state, but the operator has no key type");
         }
+        check_types(&[&state.namespace, &state.user_key, &state.value])
+            .or_else(|message| of(&message))?;
         check_state(state).or_else(|message| of(&format!("kind={} {message}", state.kind)))?;
     }
     Ok(())
+}
+
+fn check_types(types: &[&Option<TypeInfo>]) -> std::result::Result<(), String> {
+    let mut types = types.iter().filter_map(|info| info.as_ref());
+    types.try_for_each(|info| info.schema.check_names()).map_err(|error| error.message)
 }
 
 /// Which types a state has, by its kind.

@@ -128,7 +128,7 @@ type Spoil = fn(&mut Manifest);
 
 #[test]
 fn bad_manifests_are_refused_by_writer_and_reader() {
-    let bad: [(&str, Spoil); 14] = [
+    let bad: [(&str, Spoil); 15] = [
         ("operators do not ascend by uid: operator=\"count\"", |m| m.operators.swap(0, 1)),
         ("operators do not ascend", |m| m.operators[1].uid = "count".into()),
         ("parts=0, there are 1 to 65536: operator=\"sink\"", |m| m.operators[1].parts.clear()),
@@ -138,6 +138,11 @@ fn bad_manifests_are_refused_by_writer_and_reader() {
         ("the operator has no key type", |m| m.operators[0].key = None),
         ("kind=map needs a user key type", |m| m.operators[0].states[2].user_key = None),
         ("kind=value needs a value type", |m| m.operators[0].states[0].value = None),
+        ("two fields or variants share the name=x: state=\"value\"", |m| {
+            let x = crate::schema::Field { name: "x".into(), schema: Schema::U8 };
+            let twice = Schema::Struct { name: "S".into(), fields: vec![x.clone(), x] };
+            m.operators[0].states[0].value = of(CodecId::BINCODE2, twice);
+        }),
         ("kind=list has no user keys", |m| {
             m.operators[0].states[1].user_key = of(CodecId::ORDERED, Schema::U8);
         }),

@@ -10,6 +10,9 @@ use crate::{FormatError, Result};
 /// How the bytes of a column are stored: as they are, or as one zstd frame.
 const CODING_RAW: u8 = 0;
 const CODING_ZSTD: u8 = 1;
+/// No zstd frame unpacks to more than this many times its length: its blocks hold 128 KiB at most
+/// and take 4 bytes at least.
+const ZSTD_RATIO_MAX: usize = 1 << 15;
 
 /// One entry of a run, borrowed from its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +93,9 @@ fn take_column(cursor: &mut Cursor<'_>) -> Result<Vec<u8>> {
         CODING_RAW if len == stored.len() => Ok(stored.to_vec()),
         CODING_ZSTD => {
             // The frame's own idea of its size must agree before memory is set aside for it.
+            if len > stored.len().saturating_mul(ZSTD_RATIO_MAX) {
+                return Err(cursor.corrupt("column is longer than its zstd frame can unpack to"));
+            }
             let declared = zstd::zstd_safe::get_frame_content_size(stored).ok().flatten();
             if declared != Some(len as u64) {
                 return Err(cursor.corrupt("column length differs from its zstd frame's"));

@@ -110,7 +110,7 @@ impl RunIndex {
         if cursor.is_empty() { Ok(index) } else { Err(cursor.corrupt("bytes behind the index")) }
     }
 
-    fn decode_block(cursor: &mut Cursor<'_>) -> Result<BlockHandle> {
+    pub(crate) fn decode_block(cursor: &mut Cursor<'_>) -> Result<BlockHandle> {
         let (offset, len_bytes) = (cursor.varint()?, cursor.varint()?);
         let entries = cursor.length(u32::MAX as usize)? as u32;
         if entries == 0 {

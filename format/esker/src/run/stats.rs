@@ -202,7 +202,7 @@ impl StateStats {
         }
     }
 
-    pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Self> {
+    pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Self> {
         let mut stats = Self {
             entries: cursor.varint()?,
             live: cursor.varint()?,

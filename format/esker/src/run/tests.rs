@@ -214,3 +214,17 @@ fn a_range_touches_only_its_blocks() {
     assert!(expected > 0);
     assert_eq!(seen, expected);
 }
+
+#[test]
+fn a_column_longer_than_its_frame_can_unpack_to_is_refused() {
+    // 256 MiB are declared, by a frame of one repeated byte.
+    let frame = b"\x28\xb5\x2f\xfd\xa0\0\0\0\x10\x03\0\x10\0";
+    let stored = [b"\x01\0\0\0\x01\x80\x80\x80\x80\x01\x0d", &frame[..]].concat();
+    let error = Block::decode(&stored).unwrap_err();
+    assert_eq!(error.message, "column is longer than its zstd frame can unpack to");
+
+    // What zstd itself makes of so many equal bytes is within the bound.
+    let content = BTreeMap::from([(key(1, 2, b"k"), (Op::Put, vec![0; 16 << 20]))]);
+    let (file, _) = write(&content, SMALL);
+    assert!(file.len() < 64 << 10 && read(&file).unwrap() == content);
+}

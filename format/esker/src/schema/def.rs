@@ -137,6 +137,36 @@ impl Schema {
         }
     }
 
+    /// Whether no struct has two fields, and no enum two variants, of one name.
+    ///
+    /// # Errors
+    /// `Invalid`, with the name.
+    pub fn check_names(&self) -> Result<()> {
+        let distinct = |mut names: Vec<&Name>| {
+            names.sort_unstable();
+            match names.windows(2).find(|pair| pair[0] == pair[1]) {
+                Some(pair) => {
+                    let message = format!("two fields or variants share the name={}", pair[0]);
+                    Err(FormatError::invalid("schema", message))
+                }
+                None => Ok(()),
+            }
+        };
+        let of_fields = |fields: &[Field]| distinct(fields.iter().map(|f| &f.name).collect());
+        match self {
+            Self::Struct { fields, .. } => of_fields(fields)?,
+            Self::Enum { variants, .. } => {
+                distinct(variants.iter().map(|v| &v.name).collect())?;
+                variants.iter().try_for_each(|v| match &v.shape {
+                    Shape::Struct(fields) => of_fields(fields),
+                    _ => Ok(()),
+                })?;
+            }
+            _ => {}
+        }
+        self.for_each_part(&mut |_, part| part.check_names())
+    }
+
     /// Calls `f` with every part below this one and its step (`.field`, `[]`, …).
     pub(crate) fn for_each_part<'s>(
         &'s self,

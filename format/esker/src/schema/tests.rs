@@ -215,3 +215,40 @@ fn references_that_lead_nowhere_are_errors() {
     assert!(decode_value(&id, &endless, &[]).is_err());
     assert!(Value::from_json(&endless, &serde_json::Value::Null).is_err());
 }
+
+#[test]
+fn values_out_of_proportion_to_the_bytes_are_refused() {
+    let seq = |inner: Schema| Schema::Seq(Box::new(inner));
+    let newtype = |inner: Schema| Schema::Newtype { name: "N".into(), inner: Box::new(inner) };
+    // 2^20 elements without bytes; as many of a byte each, in newtypes that hold them twice over.
+    let bytes = [252, 0, 0, 0x10, 0];
+    let error = decode_value(&CodecId::BINCODE2, &seq(Schema::Unit), &bytes).unwrap_err();
+    assert!(error.message.contains("more values than its bytes justify"), "{error}");
+    let bytes = [&bytes[..], &[7; 1 << 20]].concat();
+    let wrapped = seq(newtype(newtype(Schema::U8)));
+    assert!(decode_value(&CodecId::BINCODE2, &wrapped, &bytes).is_ok());
+}
+
+#[test]
+fn names_that_are_there_twice_are_refused() {
+    let field = |name: &str| Field { name: name.into(), schema: Schema::U8 };
+    let fields = |a, b| Schema::Struct { name: "S".into(), fields: vec![field(a), field(b)] };
+    let variants = |a: &str, b: &str, shape: Shape| Schema::Enum {
+        name: "E".into(),
+        variants: vec![
+            Variant { name: a.into(), shape: Shape::Unit },
+            Variant { name: b.into(), shape },
+        ],
+    };
+    let good = variants("A", "B", Shape::Newtype(Box::new(fields("x", "y"))));
+    assert_eq!(Schema::Option(Box::new(good)).check_names(), Ok(()));
+    for bad in [
+        fields("x", "x"),
+        variants("A", "A", Shape::Unit),
+        variants("A", "B", Shape::Struct(vec![field("x"), field("x")])),
+        variants("A", "B", Shape::Newtype(Box::new(fields("x", "x")))),
+        Schema::Tuple(vec![Schema::U8, fields("x", "x")]),
+    ] {
+        assert!(bad.check_names().is_err(), "{bad:?}");
+    }
+}

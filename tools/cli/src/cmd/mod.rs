@@ -3,6 +3,7 @@
 mod completions;
 mod dump_run;
 mod inspect;
+mod layout;
 mod verify;
 
 use crate::demo;
@@ -16,6 +17,7 @@ pub(crate) enum Command {
     Inspect(inspect::Args),
     Verify(verify::Args),
     DumpRun(dump_run::Args),
+    Layout(layout::Args),
     Completions(completions::Args),
 }
 
@@ -26,6 +28,7 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
         Command::DumpRun(args) => dump_run::run(&args, out),
+        Command::Layout(args) => layout::run(&args, out),
         Command::Completions(args) => completions::run(&args, out),
     }
 }

@@ -1,0 +1,74 @@
+//! `cargo xtask fuzz`: the decoders under libFuzzer, by cargo-fuzz.
+//!
+//! The same bodies run without it in `cargo test --package esker-fuzz`, on mutated golden files.
+
+use crate::{HOST, command, run};
+use std::path::PathBuf;
+
+/// How long `ci` runs each target, in seconds.
+pub(crate) const CI_SECONDS: u64 = 3;
+/// How long `cargo xtask fuzz` runs each target unless it is told, in seconds.
+const SECONDS: u64 = 60;
+/// Longest input; what is wrong with long ones is wrong with shorter ones.
+const INPUT_LEN_BYTES_MAX: u64 = 16 << 10;
+
+/// `[--seconds N] [TARGET]`.
+pub(crate) fn fuzz(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
+    let (mut seconds, mut target) = (SECONDS, None);
+    while let Some(argument) = arguments.next() {
+        if argument == "--seconds" {
+            let number = arguments.next().and_then(|number| number.parse().ok());
+            seconds = number.ok_or("--seconds needs a number")?;
+        } else {
+            target = Some(argument);
+        }
+    }
+    targets(seconds, target.as_deref())
+}
+
+/// Runs every target for so many seconds, or says that there is no cargo-fuzz.
+pub(crate) fn all(seconds: u64) -> Result<(), String> {
+    targets(seconds, None)
+}
+
+fn targets(seconds: u64, only: Option<&str>) -> Result<(), String> {
+    let installed = command("cargo fuzz --version").output();
+    if !installed.is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED fuzz: cargo-fuzz is not installed (cargo install cargo-fuzz)");
+        return Ok(());
+    }
+    let mut seeds = command("cargo run --quiet --package esker-fuzz -- fuzz/corpus");
+    let output = seeds.output().map_err(|e| format!("{seeds:?}: {e}"))?;
+    if !output.status.success() {
+        return Err(format!("{seeds:?}: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    let names = String::from_utf8_lossy(&output.stdout).into_owned();
+    let names: Vec<_> =
+        names.lines().filter(|name| only.is_none_or(|only| only == *name)).collect();
+    if names.is_empty() {
+        return Err(format!("there is no fuzz target {}", only.unwrap_or_default()));
+    }
+
+    let dir = std::env::var_os("CARGO_TARGET_DIR").map_or("fuzz".into(), PathBuf::from);
+    let dir = dir.join("target-fuzz");
+    // cargo-fuzz asks for a nightly compiler only because of the flags that it sets.
+    let mut build =
+        command(&format!("cargo fuzz build --sanitizer none --target {HOST} --target-dir"));
+    build.arg(&dir).env("RUSTC_BOOTSTRAP", "1");
+    if let Some(only) = only {
+        build.arg(only);
+    }
+    run(&mut build)?;
+    for name in names {
+        let artifacts = format!("fuzz/artifacts/{name}/");
+        std::fs::create_dir_all(&artifacts).map_err(|e| format!("{artifacts}: {e}"))?;
+        let mut fuzz = std::process::Command::new(dir.join(HOST).join("release").join(name));
+        fuzz.arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-max_len={INPUT_LEN_BYTES_MAX}"))
+            .arg(format!("-artifact_prefix={artifacts}"))
+            .args(["-timeout=10", "-print_final_stats=1", "-verbosity=0"])
+            .arg(format!("fuzz/corpus/{name}"));
+        run(&mut fuzz)?;
+    }
+    Ok(())
+}
