@@ -8,6 +8,7 @@ mod cmd;
 mod demo;
 mod file;
 mod outcome;
+mod snapshot;
 
 use clap::Parser;
 use outcome::Outcome;

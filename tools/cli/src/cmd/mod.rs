@@ -1,18 +1,24 @@
 //! The commands, one file each.
 
 mod completions;
+mod dump;
 mod dump_run;
 mod inspect;
 mod verify;
 
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, say};
+use crate::snapshot::Harm;
 use clap::Subcommand;
-use std::io::{self, Write};
+use esker::Error;
+use esker::format::KeyGroupRange;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal, Write};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Dump(dump::Args),
     DumpRun(dump_run::Args),
     Completions(completions::Args),
 }
@@ -22,6 +28,7 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
     match command {
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
+        Command::Dump(args) => dump::run(&args, out),
         Command::DumpRun(args) => dump_run::run(&args, out),
         Command::Completions(args) => completions::run(&args, out),
     }
@@ -31,4 +38,44 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
 fn write_json_line(out: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
+}
+
+/// Says what is damaged; the answer is the worst of it.
+fn say_harms(harms: &[Harm]) -> Outcome {
+    harms.iter().for_each(|harm| say(format_args!("{harm}")));
+    let outcomes = harms.iter().map(|harm| harm.status.outcome());
+    outcomes.max().unwrap_or(Outcome::Yes)
+}
+
+/// Says why nothing could be made of the argument `name`.
+fn say_refused(name: &str, error: &Error) -> Outcome {
+    let harm = Harm::of(error);
+    let Harm { status, message, .. } = &harm;
+    match harm.file.as_deref().filter(|file| *file != name) {
+        Some(file) => say(format_args!("{status} {name}: {file}: {message}")),
+        None => say(format_args!("{status} {name}: {message}")),
+    }
+    harm.status.outcome()
+}
+
+/// Key groups as an argument gives them: `7`, or `A..B` with both ends in it.
+fn key_groups(text: &str) -> Result<KeyGroupRange, String> {
+    let number = |digits: &str| {
+        let refused = |error| format!("{digits:?}: {error}; a key group is 0 to 65535");
+        digits.parse::<u16>().map_err(refused)
+    };
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let range = KeyGroupRange::new(number(first)?, number(last)?);
+    range.map_err(|error| error.to_string())
+}
+
+/// A bar that fills as `len` of `what` are done; to be seen on a terminal alone.
+fn progress(len: u64, what: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let template = format!("{{bar:40}} {{human_pos}} of {{human_len}} {what}, {{eta}} to go");
+    let style = ProgressStyle::with_template(&template);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::stderr()).with_style(style)
 }
