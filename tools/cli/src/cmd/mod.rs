@@ -1,14 +1,19 @@
 //! The commands, one file each.
 
 mod completions;
+mod du;
 mod dump;
 mod dump_run;
+mod get;
 mod inspect;
+mod inspect_snapshot;
+mod ls;
 mod verify;
 
 use crate::outcome::{Outcome, say};
 use crate::snapshot::Harm;
 use clap::Subcommand;
+use comfy_table::{CellAlignment, Table, presets};
 use esker::Error;
 use esker::format::KeyGroupRange;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -16,7 +21,10 @@ use std::io::{self, IsTerminal, Write};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    Ls(ls::Args),
     Inspect(inspect::Args),
+    Du(du::Args),
+    Get(get::Args),
     Verify(verify::Args),
     Dump(dump::Args),
     DumpRun(dump_run::Args),
@@ -26,6 +34,9 @@ pub(crate) enum Command {
 /// Runs `command`; an error is one of writing to `out`.
 pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome> {
     match command {
+        Command::Ls(args) => ls::run(&args, out),
+        Command::Du(args) => du::run(&args, out),
+        Command::Get(args) => get::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
         Command::Dump(args) => dump::run(&args, out),
@@ -38,6 +49,17 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
 fn write_json_line(out: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
+}
+
+/// A table of these columns, of which those from `first_count` on are counts.
+fn table(head: &[&str], first_count: usize) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN);
+    table.set_header(head);
+    for column in table.column_iter_mut().skip(first_count) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
 }
 
 /// Says what is damaged; the answer is the worst of it.

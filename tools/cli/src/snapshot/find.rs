@@ -4,8 +4,9 @@
 use esker::checkpoint::log::LogState;
 use esker::checkpoint::{Place, log_folder, read_log};
 use esker::format::manifest::{Manifest, SnapshotKind};
+use esker::format::record::Published;
 use esker::format::{Digest, RelativeName};
-use esker::snapshot::{MANIFEST_NAME, read_manifest};
+use esker::snapshot::{MANIFEST_NAME, open_snapshot, read_manifest};
 use esker::{Error, ErrorKind, Store, block_on};
 use std::path::Path;
 
@@ -20,13 +21,50 @@ pub(crate) struct SnapshotAt {
     pub(crate) digest: Option<Digest>,
 }
 
+impl SnapshotAt {
+    /// The checkpoints that a log retains, oldest first.
+    pub(crate) fn retained(store: &Store, log: &LogState) -> Vec<Self> {
+        let at = |published: &Published| Self {
+            store: store.clone(),
+            manifest: published.manifest_path.clone(),
+            digest: Some(published.manifest_digest),
+        };
+        log.retained().values().map(at).collect()
+    }
+
+    /// The checkpoints in a job's root, complete ones or not, in order of their names.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn listed(store: &Store) -> Result<Vec<Self>, Error> {
+        let files = store.list(None).await?;
+        let manifests = files.into_iter().map(|(name, _)| name).filter(|name| {
+            let is_manifest = name.as_str().ends_with(&format!("/{MANIFEST_NAME}"));
+            is_manifest && matches!(Place::of(name), Some(Place::Data { .. }))
+        });
+        let at = |manifest| Self { store: store.clone(), manifest, digest: None };
+        Ok(manifests.map(at).collect())
+    }
+
+    /// Bytes of all runs that it names, as far as that can be told.
+    pub(crate) fn run_len_bytes(&self) -> u64 {
+        let opened = block_on(open_snapshot(&self.store, &self.manifest));
+        opened.map_or(0, |snapshot| snapshot.runs().iter().map(|run| run.len_bytes).sum())
+    }
+}
+
+/// Whether `argument` is one of a snapshot or job, and not of a single file.
+pub(crate) fn is_snapshot(argument: &str) -> bool {
+    argument.contains("://") || Path::new(argument).is_dir()
+}
+
 /// What an argument names.
 pub(crate) enum Found {
     Snapshot(SnapshotAt),
-    /// The root of a job, and what its log amounts to.
-    Job(Store, LogState),
+    /// The root of a job, and what its log amounts to, or what is wrong with it.
+    Job(Store, Result<LogState, Error>),
     /// A folder that is neither.
-    Folder(#[allow(dead_code, reason = "for ls")] Store),
+    Folder(Store),
 }
 
 /// The snapshot that `argument` names; of a job the last completed checkpoint, or `checkpoint`.
@@ -36,7 +74,7 @@ pub(crate) enum Found {
 pub(crate) fn find_snapshot(argument: &str, checkpoint: Option<u64>) -> Result<SnapshotAt, Error> {
     let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, message).at_path(argument));
     let (store, log) = match find(argument)? {
-        Found::Job(store, log) => (store, log),
+        Found::Job(store, log) => (store, log?),
         Found::Snapshot(_) if checkpoint.is_some() => {
             return invalid(
                 "a checkpoint is picked from a job's root, and this is a snapshot".into(),
@@ -103,8 +141,11 @@ async fn find_in(store: Store, folder: &str) -> Result<Found, Error> {
     }
     let records = store.list(Some(&log_folder()?)).await?;
     if records.iter().any(|(name, _)| matches!(Place::of(name), Some(Place::Log(_)))) {
-        let log = read_log(&store).await?;
-        return Ok(Found::Job(store, log));
+        let log = read_log(&store).await;
+        return match log {
+            Err(error) if error.kind() == ErrorKind::Retry => Err(error),
+            log => Ok(Found::Job(store, log)),
+        };
     }
     Ok(Found::Folder(store))
 }

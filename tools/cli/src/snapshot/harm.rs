@@ -77,6 +77,13 @@ impl Harm {
         self.lost.is_empty() || self.lost.iter().any(wanted)
     }
 
+    /// As it is shown of a snapshot that was asked for as `name`.
+    pub(crate) fn within(&self, name: &str) -> String {
+        let file = self.file.as_deref().filter(|file| *file != name);
+        let file = file.map_or(name.to_owned(), |file| format!("{name}: {file}"));
+        Self { file: Some(file), ..self.clone() }.to_string()
+    }
+
     pub(crate) fn to_error(&self) -> Error {
         let kind = match self.status {
             Status::Refused => ErrorKind::Unsupported,

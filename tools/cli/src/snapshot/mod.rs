@@ -1,13 +1,18 @@
 //! Snapshots as the tool's arguments name them, and what they hold.
 
+mod check;
+mod check_run;
 mod find;
 mod harm;
 mod lines;
+mod sizes;
 mod sort;
 
-pub(crate) use find::find_snapshot;
+pub(crate) use check::{Checked, Checker};
+pub(crate) use find::{Found, SnapshotAt, find, find_snapshot, is_snapshot};
 pub(crate) use harm::Harm;
-pub(crate) use lines::{Filter, each_line};
+pub(crate) use lines::{Filter, each_line, part_harms};
+pub(crate) use sizes::{OperatorSizes, StateSizes, Type, sizes};
 pub(crate) use sort::Sorter;
 
 use esker::Error;
