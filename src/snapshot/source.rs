@@ -86,14 +86,10 @@ impl Source {
 
     /// The spans that can hold entries whose composite keys begin with `prefix`.
     pub(super) fn spans_of(&self, prefix: &[u8]) -> Vec<Span> {
+        // It ends with the two zeros that end a namespace.
         let mut above = prefix.to_vec();
-        // The least that is above everything that begins with it: the last byte that can grow does.
-        while above.last() == Some(&u8::MAX) {
-            above.pop();
-        }
-        match above.last_mut() {
-            Some(last) => *last += 1,
-            None => above = vec![u8::MAX; prefix.len() + 1],
+        if let Some(last) = above.last_mut() {
+            *last = 1;
         }
         self.spans_between(self.reader.index().blocks_between(prefix, &above))
     }

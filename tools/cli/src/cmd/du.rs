@@ -136,9 +136,9 @@ fn hex(bytes: &[u8]) -> String {
 
 fn show(sizes: &OperatorSizes<'_>, reports: &[Report<'_>], out: &mut impl Write) -> io::Result<()> {
     let OperatorSizes { operator, runs, run_len_bytes, states } = sizes;
-    let parallelism = operator.parts.len();
-    writeln!(out, "operator {}", operator.uid)?;
-    writeln!(out, "{parallelism} subtasks, {runs} runs, {run_len_bytes} bytes as stored")?;
+    let (uid, parallelism) = (&operator.uid, operator.parts.len());
+    writeln!(out, "operator    {uid}\nparallelism {parallelism}")?;
+    writeln!(out, "runs        {runs}, {run_len_bytes} bytes")?;
     let head = ["state", "kind", "entries", "stored entries", "key bytes", "value bytes"];
     let mut summary = table(&head, 2);
     for report in reports {
@@ -157,7 +157,7 @@ fn show(sizes: &OperatorSizes<'_>, reports: &[Report<'_>], out: &mut impl Write)
         if state.info.kind.is_keyed() {
             show_skew(&state.stats, out)?;
         }
-        writeln!(out, "  largest")?;
+        writeln!(out, "  largest, key and value")?;
         for Large { key_group, key, key_bytes, value_bytes } in &report.largest {
             let group = key_group.map(|group| format!(" key group {group}")).unwrap_or_default();
             writeln!(out, "    {key_bytes} + {value_bytes} bytes{group} {key}")?;
