@@ -1,6 +1,6 @@
 //! Manifests and parts in a store: written, read back by digest, and what they refer to.
 
-use super::merge::Damage;
+use super::merge::{Damage, Lost};
 use super::source::missing;
 use crate::checkpoint::ReferenceSource;
 use crate::{Error, ErrorKind, Result, Store};
@@ -236,7 +236,9 @@ pub async fn open_snapshot(store: &Store, name: &RelativeName) -> Result<OpenSna
                 Some(Ok(part)) => of_operator.push(Some(part)),
                 Some(Err(error)) if error.kind() == ErrorKind::Retry => return Err(error),
                 Some(Err(error)) => {
-                    damage.push(Damage { error, entries: None });
+                    let range = operator.range(of_operator.len())?;
+                    let lost = vec![Lost { state: None, range }];
+                    damage.push(Damage { error, entries: None, lost });
                     of_operator.push(None);
                 }
                 None => break,
@@ -276,7 +278,8 @@ impl OpenSnapshot {
                 }
                 Some(_) => return None,
             };
-            Some(Damage { error, entries: Some(run.entries) })
+            let lost = vec![Lost { state: None, range: run.range }];
+            Some(Damage { error, entries: Some(run.entries), lost })
         });
         Ok(damage.collect())
     }

@@ -5,7 +5,7 @@
 
 use super::groups::Groups;
 use super::plan::counting;
-use super::source::{Source, place};
+use super::source::{Source, Span, place};
 use crate::{Error, ErrorKind, Result, Store, block_on};
 use bytes::Bytes;
 use esker_format::composite::CompositeKey;
@@ -16,6 +16,7 @@ use futures::StreamExt;
 use futures::stream;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Mutex;
 
 /// How many indexes are fetched at once.
@@ -29,6 +30,17 @@ pub struct Damage {
     pub error: Error,
     /// How many entries are lost with it, where that is known.
     pub entries: Option<u64>,
+    /// What they can be entries of.
+    pub lost: Vec<Lost>,
+}
+
+/// A state and key groups that damage can have taken entries of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// The state's id; none where it can be any.
+    pub state: Option<u32>,
+    /// The key groups.
+    pub range: KeyGroupRange,
 }
 
 /// The runs of a chain, open.
@@ -69,19 +81,19 @@ impl ChainReader {
         damage: Option<Mutex<Vec<Damage>>>,
     ) -> Result<Self> {
         let counted = runs.into_iter().filter(|(_, counts)| !counts.is_empty());
-        let opened =
-            stream::iter(counted)
-                .map(|(run, counts)| async move {
-                    (run.entries, Source::open(store, &run, counts).await)
-                })
-                .buffered(OPEN_AT_ONCE)
-                .collect::<Vec<_>>()
-                .await;
+        let opened = stream::iter(counted)
+            .map(|(run, counts)| async move {
+                let lost = vec![Lost { state: None, range: run.range }];
+                (run.entries, lost, Source::open(store, &run, counts).await)
+            })
+            .buffered(OPEN_AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
         let mut reader = Self { sources: Vec::new(), complete, damage };
-        for (entries, source) in opened {
+        for (entries, lost, source) in opened {
             match source {
                 Ok(source) => reader.sources.push(source),
-                Err(error) => reader.pass_over(error, Some(entries))?,
+                Err(error) => reader.pass_over(error, Some(entries), lost)?,
             }
         }
         Ok(reader)
@@ -93,13 +105,13 @@ impl ChainReader {
         taken.map(|mut damage| std::mem::take(&mut *damage)).unwrap_or_default()
     }
 
-    fn pass_over(&self, error: Error, entries: Option<u64>) -> Result<()> {
+    fn pass_over(&self, error: Error, entries: Option<u64>, lost: Vec<Lost>) -> Result<()> {
         let Some(damage) = self.damage.as_ref().filter(|_| error.kind() == ErrorKind::Corrupt)
         else {
             return Err(error);
         };
         if let Ok(mut damage) = damage.lock() {
-            damage.push(Damage { error, entries });
+            damage.push(Damage { error, entries, lost });
         }
         Ok(())
     }
@@ -124,9 +136,42 @@ impl ChainReader {
         state: Option<u32>,
         f: &mut dyn FnMut(Entry<'_>) -> Result<()>,
     ) -> Result<()> {
+        let spans = |source: &Source| source.spans(range, |id| state.is_none_or(|s| s == id));
+        self.merge_spans(range, state, spans, f)
+    }
+
+    /// As [`merge`](Self::merge), of the entries whose composite keys begin with `prefix`: state, key
+    /// group, key and namespace, as [`CompositeKey`] encodes them without a user key. Of a run whose
+    /// filter denies them no block is read, of others those that can hold them.
+    ///
+    /// # Errors
+    /// As for [`merge`](Self::merge), and `Invalid` if `prefix` is no composite key.
+    pub fn get(&self, prefix: &[u8], f: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
+        let invalid = || Error::new(ErrorKind::Invalid, "a prefix that is no composite key");
+        CompositeKey::decode(prefix).map_err(|_| invalid())?;
+        let (state, KeyGroup(group)) = place(prefix).ok_or_else(invalid)?;
+        let range = KeyGroupRange::new(group, group)?;
+        let spans = |source: &Source| {
+            let denied = !source.counts().contains(KeyGroup(group))
+                || block_on(source.filter())
+                    .is_ok_and(|filter| filter.is_some_and(|filter| !filter.may_contain(prefix)));
+            if denied { Vec::new() } else { source.spans_of(prefix) }
+        };
+        self.merge_spans(range, Some(state), spans, &mut |entry| {
+            if entry.key.starts_with(prefix) { f(entry) } else { Ok(()) }
+        })
+    }
+
+    fn merge_spans(
+        &self,
+        range: KeyGroupRange,
+        state: Option<u32>,
+        spans: impl Fn(&Source) -> Vec<Span>,
+        f: &mut dyn FnMut(Entry<'_>) -> Result<()>,
+    ) -> Result<()> {
         let mut merge = Merge { chain: self, cursors: Vec::new(), heap: Vec::new() };
         for source in &self.sources {
-            let mut cursor = RunCursor::new(source, range, state);
+            let mut cursor = RunCursor::new(source, range, state, spans(source));
             if cursor.advance(self)? {
                 merge.cursors.push(cursor);
             }
@@ -144,15 +189,14 @@ struct RunCursor<'a> {
     source: &'a Source,
     range: KeyGroupRange,
     state: Option<u32>,
-    spans: VecDeque<super::source::Span>,
-    fetched: Option<(super::source::Span, Bytes)>,
+    spans: VecDeque<Span>,
+    fetched: Option<(Span, Bytes)>,
     block: Option<BlockCursor>,
 }
 
 impl<'a> RunCursor<'a> {
-    fn new(source: &'a Source, range: KeyGroupRange, state: Option<u32>) -> Self {
-        let spans = source.spans(range, |id| state.is_none_or(|state| state == id)).into();
-        Self { source, range, state, spans, fetched: None, block: None }
+    fn new(source: &'a Source, range: KeyGroupRange, state: Option<u32>, spans: Vec<Span>) -> Self {
+        Self { source, range, state, spans: spans.into(), fetched: None, block: None }
     }
 
     fn wants(&self, key: &[u8]) -> bool {
@@ -170,8 +214,9 @@ impl<'a> RunCursor<'a> {
                 match self.next_block() {
                     Ok(true) => continue,
                     Ok(false) => return Ok(false),
-                    Err((error, entries)) => {
-                        chain.pass_over(error, entries)?;
+                    Err((error, blocks)) => {
+                        let (entries, lost) = self.source.loss(blocks);
+                        chain.pass_over(error, Some(entries), lost)?;
                         continue;
                     }
                 }
@@ -185,7 +230,9 @@ impl<'a> RunCursor<'a> {
                 Err(error) => {
                     self.block = None;
                     let error = Error::from(error).at_path(self.source.run().file.as_str());
-                    chain.pass_over(error, None)?;
+                    let number = self.fetched.as_ref().map_or(0, |(span, _)| span.blocks.start);
+                    let (_, lost) = self.source.loss(number.saturating_sub(1)..number);
+                    chain.pass_over(error, None, lost)?;
                     continue;
                 }
             }
@@ -195,14 +242,12 @@ impl<'a> RunCursor<'a> {
         }
     }
 
-    /// Unpacks the next block; false if there is none.
-    fn next_block(&mut self) -> std::result::Result<bool, (Error, Option<u64>)> {
+    /// Unpacks the next block; false if there is none. An error comes with the blocks that it takes.
+    fn next_block(&mut self) -> std::result::Result<bool, (Error, Range<usize>)> {
         if self.fetched.is_none() {
             let Some(span) = self.spans.pop_front() else { return Ok(false) };
-            let blocks = self.source.reader().index().blocks.get(span.blocks.clone());
-            let entries = blocks.unwrap_or_default().iter().map(|block| u64::from(block.entries));
             let bytes = block_on(self.source.fetch(&span));
-            let bytes = bytes.map_err(|error| (error, Some(entries.sum())))?;
+            let bytes = bytes.map_err(|error| (error, span.blocks.clone()))?;
             self.fetched = Some((span, bytes));
         }
         let Some((span, bytes)) = &mut self.fetched else { return Ok(false) };
@@ -210,9 +255,8 @@ impl<'a> RunCursor<'a> {
             self.fetched = None;
             return Ok(!self.spans.is_empty());
         };
-        let entries = self.source.reader().index().blocks.get(number);
-        let entries = entries.map(|block| u64::from(block.entries));
-        let block = self.source.block(number, span, bytes).map_err(|error| (error, entries))?;
+        let block = self.source.block(number, span, bytes);
+        let block = block.map_err(|error| (error, number..number + 1))?;
         self.block = Some(BlockCursor::new(block));
         Ok(true)
     }

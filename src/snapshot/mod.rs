@@ -27,7 +27,7 @@ pub use manifest::{
     MANIFEST_NAME, ManifestReferences, NewOperator, OpenSnapshot, WrittenManifest, manifest_folder,
     open_snapshot, read_manifest, read_part, references, write_manifest,
 };
-pub use merge::{ChainReader, Damage};
+pub use merge::{ChainReader, Damage, Lost};
 pub use plan::Estimates;
 pub use restore::{OperatorElement, Restored, Target, find_operator, read_operator_state, restore};
 pub use settings::SnapshotSettings;

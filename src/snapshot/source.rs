@@ -1,10 +1,11 @@
 //! Runs in a store: verified indexes, and spans of blocks fetched in one.
 
-use super::groups::Groups;
+use super::groups::{Groups, span};
+use super::merge::Lost;
 use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
 use esker_format::part::RunRef;
-use esker_format::run::{Block, RunReader};
+use esker_format::run::{Block, RunFilter, RunReader};
 use esker_format::{KeyGroup, KeyGroupRange};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -80,6 +81,22 @@ impl Source {
                 numbers.extend(index.blocks_between(&from, &to));
             }
         }
+        self.spans_between(numbers)
+    }
+
+    /// The spans that can hold entries whose composite keys begin with `prefix`.
+    pub(super) fn spans_of(&self, prefix: &[u8]) -> Vec<Span> {
+        // It ends with the two zeros that end a namespace.
+        let mut above = prefix.to_vec();
+        if let Some(last) = above.last_mut() {
+            *last = 1;
+        }
+        self.spans_between(self.reader.index().blocks_between(prefix, &above))
+    }
+
+    /// Spans of blocks, given their numbers, ascending.
+    fn spans_between(&self, numbers: impl IntoIterator<Item = usize>) -> Vec<Span> {
+        let index = self.reader.index();
         let mut spans: Vec<Span> = Vec::new();
         for number in numbers {
             let Some(block) = index.blocks.get(number) else { continue };
@@ -94,6 +111,36 @@ impl Source {
             }
         }
         spans
+    }
+
+    /// The run's filter, if it has one. One ranged read.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(super) async fn filter(&self) -> Result<Option<RunFilter>> {
+        let Some(at) = self.reader.index().filter else { return Ok(None) };
+        let bytes = at.offset..at.offset.saturating_add(at.len_bytes);
+        let bytes = self.store.get_range(&self.run.file, bytes).await?;
+        let bytes = bytes.ok_or_else(|| missing(&self.run.file))?;
+        let filter = self.reader.filter(&bytes);
+        filter.map(Some).map_err(|error| Error::from(error).at_path(self.run.file.as_str()))
+    }
+
+    /// How many entries are lost with `blocks`, and of what they can be.
+    pub(super) fn loss(&self, blocks: Range<usize>) -> (u64, Vec<Lost>) {
+        let index = self.reader.index();
+        let handles = index.blocks.get(blocks.clone()).unwrap_or_default();
+        let entries = handles.iter().map(|block| u64::from(block.entries)).sum();
+        let mut lost: Vec<Lost> = Vec::new();
+        for (state, range) in blocks.flat_map(|number| index.block_holds(number)) {
+            let Some(range) = range.intersect(self.run.range) else { continue };
+            match lost.last_mut().filter(|last| last.state == Some(state)) {
+                // The next block begins where this one ends.
+                Some(last) => last.range = span(last.range.first(), range.last()),
+                None => lost.push(Lost { state: Some(state), range }),
+            }
+        }
+        (entries, lost)
     }
 
     /// The stored bytes of a span.

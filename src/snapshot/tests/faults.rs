@@ -3,7 +3,8 @@
 use super::world::*;
 use crate::snapshot::*;
 use crate::{ErrorKind, block_on};
-use esker_format::{KeyGroupRange, RelativeName};
+use esker_format::composite::CompositeKey;
+use esker_format::{Key, KeyGroup, KeyGroupRange, RelativeName};
 
 fn job() -> Job {
     let mut job = Job::new(2, small());
@@ -74,9 +75,40 @@ fn a_salvaging_reader_passes_over_damage_and_says_what_it_was() {
     let damage = reader.damage();
     assert_eq!(damage.len(), 1);
     assert_eq!(found + damage[0].entries.unwrap(), KEYS);
+    let lost = damage[0].lost[0];
+    assert_eq!((damage[0].lost.len(), lost.state), (1, Some(1)));
+    assert!(lost.range.count() < 65_536 / 10, "one block of many: {lost:?}");
+    // What is not there is denied by the filter, so that no damage is met; what is, is read or named.
+    let prefix = |key: u64| {
+        let mut prefix = Vec::new();
+        key.with_encoded(|key| {
+            CompositeKey::new(1, KeyGroup::of(key), key, b"", b"").encode_into(&mut prefix);
+        });
+        prefix
+    };
+    let (mut met, mut met_in_vain) = (0, 0);
+    for key in 0..2 * KEYS {
+        let mut value = None;
+        let got = strict.get(&prefix(key), &mut |entry| {
+            value = Some(entry.value.to_vec());
+            Ok(())
+        });
+        match got {
+            Ok(()) => assert_eq!(value.is_some(), key < KEYS),
+            Err(_) if key < KEYS => met += 1,
+            Err(_) => met_in_vain += 1,
+        }
+    }
+    // Of the key behind the block, a clear could stand at its end.
+    let lost = damage[0].entries.unwrap();
+    assert!((lost..=lost + 1).contains(&met), "{met} of {lost}");
+    assert!(met_in_vain < met / 5, "{met_in_vain} of {met}");
+    assert!(strict.get(b"no key", &mut |_| Ok(())).is_err());
     block_on(job.store.delete(name)).unwrap();
     let reader = block_on(ChainReader::open_salvaging(&job.store, &runs)).unwrap();
-    assert_eq!(reader.damage()[0].entries, Some(KEYS));
+    let damage = reader.damage();
+    assert_eq!(damage[0].entries, Some(KEYS));
+    assert_eq!(damage[0].lost, [Lost { state: None, range: KeyGroupRange::ALL }]);
 }
 
 #[test]

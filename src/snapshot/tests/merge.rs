@@ -180,6 +180,18 @@ proptest! {
                 Ok(())
             }).unwrap();
             prop_assert_eq!(&merged, &full);
+            for key in 0..13 {
+                let prefix = composite(key, 0);
+                let mut got = BTreeMap::new();
+                chain.get(&prefix, &mut |entry| {
+                    got.insert(entry.key.to_vec(), entry.value.to_vec());
+                    Ok(())
+                }).unwrap();
+                full.iter().filter(|(key, _)| key.starts_with(&prefix)).for_each(|(key, value)| {
+                    assert_eq!(got.remove(key).as_ref(), Some(value));
+                });
+                prop_assert!(got.is_empty());
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 pub(crate) enum Outcome {
     /// Exit code 0.
     Yes,
-    /// Exit code 1: a file is damaged, or newer than this esker.
+    /// Exit code 1: something is damaged, newer than this esker, or not there.
     No,
     /// Exit code 2: no such file, say.
     NotTried,
@@ -39,13 +39,15 @@ pub(crate) enum Status {
     Refused,
     /// The file could not be read.
     Unreadable,
+    /// Nothing of that name is there.
+    Absent,
 }
 
 impl Status {
     pub(crate) fn outcome(self) -> Outcome {
         match self {
             Self::Ok => Outcome::Yes,
-            Self::Damaged | Self::Refused => Outcome::No,
+            Self::Damaged | Self::Refused | Self::Absent => Outcome::No,
             Self::Unreadable => Outcome::NotTried,
         }
     }
@@ -58,6 +60,7 @@ impl fmt::Display for Status {
             Self::Damaged => "damaged",
             Self::Refused => "refused",
             Self::Unreadable => "unreadable",
+            Self::Absent => "absent",
         })
     }
 }

@@ -4,7 +4,8 @@
 use super::stats::StateStats;
 use super::{VERSION, check_version};
 use crate::bytes::{Cursor, put_varint};
-use crate::{Digest, Result};
+use crate::composite::prefix_of;
+use crate::{Digest, KeyGroup, KeyGroupRange, Result};
 use std::collections::BTreeMap;
 
 /// Where a block lies in its run.
@@ -120,6 +121,23 @@ impl RunIndex {
         let key_len = cursor.length(cursor.remaining())?;
         let first_key = cursor.take(key_len)?.to_vec();
         Ok(BlockHandle { offset, len_bytes, entries, digest, first_key })
+    }
+
+    /// The states that block `number` can hold entries of, with the key groups of each, as far as
+    /// first keys tell: what is lost with it.
+    pub fn block_holds(&self, number: usize) -> Vec<(u32, KeyGroupRange)> {
+        let at =
+            |number: usize| self.blocks.get(number).and_then(|block| prefix_of(&block.first_key));
+        let Some((first, KeyGroup(from))) = at(number) else { return Vec::new() };
+        // The block can end in the key group that the next one begins with.
+        let (last, KeyGroup(to)) = at(number + 1).unwrap_or((u32::MAX, KeyGroup(u16::MAX)));
+        let states = self.stats.range(first..=last.max(first)).map(|(state, _)| *state);
+        let holds = states.filter_map(|state| {
+            let from = if state == first { from } else { 0 };
+            let to = if state == last { to } else { u16::MAX };
+            Some((state, KeyGroupRange::new(from, to).ok()?))
+        });
+        holds.collect()
     }
 
     /// The numbers of the blocks that can hold keys from `from` up to, but not including, `to`.

@@ -228,3 +228,29 @@ fn a_column_longer_than_its_frame_can_unpack_to_is_refused() {
     let (file, _) = write(&content, SMALL);
     assert!(file.len() < 64 << 10 && read(&file).unwrap() == content);
 }
+
+#[test]
+fn blocks_tell_what_states_and_key_groups_they_can_hold() {
+    let content = sample();
+    let (file, _) = write(&content, SMALL);
+    let reader = RunReader::open_file(&file).unwrap();
+    let blocks = &reader.index().blocks;
+    assert!(blocks.len() > 4);
+    let mut between_states = 0;
+    for (number, handle) in blocks.iter().enumerate() {
+        let holds = reader.index().block_holds(number);
+        let stored = &file[handle.offset as usize..][..handle.len_bytes as usize];
+        let holds_it = |entry: Entry<'_>| {
+            let key = CompositeKey::decode(entry.key)?;
+            let of_state = holds.iter().find(|(state, _)| *state == key.state);
+            assert!(of_state.is_some_and(|(_, range)| range.contains(key.group)));
+            Ok(())
+        };
+        reader.block(number, stored).unwrap().for_each(holds_it).unwrap();
+        between_states += usize::from(holds.len() > 1);
+        let groups: u32 = holds.iter().map(|(_, range)| range.count()).sum();
+        assert!(groups < 70 || number + 1 == blocks.len() || holds.len() > 1);
+    }
+    assert!((1..=2).contains(&between_states));
+    assert_eq!(reader.index().block_holds(blocks.len()), []);
+}

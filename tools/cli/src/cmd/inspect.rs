@@ -1,24 +1,30 @@
 //! `esker inspect`: what files hold.
 
-use super::write_json_line;
+use super::{inspect_snapshot, write_json_line};
 use crate::file::{self, Content, Run, Sealed};
 use crate::outcome::{Outcome, Problem, Status, say};
+use crate::snapshot::is_snapshot;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
-/// Show what files hold, once they are verified
+/// Show what snapshots and files hold
+///
+/// Of a snapshot: operators, their states with types, entries and runs, from its manifest and parts.
+/// A file is verified first; a `_metadata` that is given as a file is shown as it is.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
+  esker inspect /data/job              its last completed checkpoint
+  esker inspect savepoint
   esker inspect 7-0.run
   esker inspect --json 7-0.run | jq '.run.states[].entries'")]
 pub(crate) struct Args {
-    /// Runs and sealed files, in any mixture
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Write one JSON object per file
+    /// Folders or URLs of snapshots, roots of jobs, runs and sealed files, in any mixture
+    #[arg(required = true, value_name = "SNAPSHOT|FILE")]
+    files: Vec<String>,
+    /// Write one JSON object per file or snapshot
     #[arg(long)]
     json: bool,
 }
@@ -37,13 +43,20 @@ struct Report<'a> {
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
     let mut worst = Outcome::Yes;
     let mut shown = 0;
-    for path in &args.files {
-        let name = path.to_string_lossy();
-        let content = file::open(path);
+    for name in &args.files {
+        if is_snapshot(name) {
+            if shown > 0 && !args.json {
+                writeln!(out)?;
+            }
+            shown += 1;
+            worst = worst.max(inspect_snapshot::run(name, args.json, out)?);
+            continue;
+        }
+        let content = file::open(Path::new(name));
         let status = content.as_ref().err().map_or(Status::Ok, |problem| problem.status);
         worst = worst.max(status.outcome());
         if args.json {
-            write_json_line(out, &report(&name, status, &content))?;
+            write_json_line(out, &report(name, status, &content))?;
         }
         match content {
             Err(problem) if !args.json || status == Status::Unreadable => {

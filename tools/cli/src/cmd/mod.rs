@@ -1,21 +1,35 @@
 //! The commands, one file each.
 
 mod completions;
+mod du;
+mod dump;
 mod dump_run;
+mod get;
 mod inspect;
+mod inspect_snapshot;
 mod layout;
+mod ls;
 mod verify;
 
 use crate::demo;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, say};
+use crate::snapshot::Harm;
 use clap::Subcommand;
-use std::io::{self, Write};
+use comfy_table::{CellAlignment, Table, presets};
+use esker::Error;
+use esker::format::KeyGroupRange;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal, Write};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Demo(demo::Args),
+    Ls(ls::Args),
     Inspect(inspect::Args),
+    Du(du::Args),
+    Get(get::Args),
     Verify(verify::Args),
+    Dump(dump::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
     Completions(completions::Args),
@@ -25,8 +39,12 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome> {
     match command {
         Command::Demo(args) => demo::run(&args, out),
+        Command::Ls(args) => ls::run(&args, out),
+        Command::Du(args) => du::run(&args, out),
+        Command::Get(args) => get::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
+        Command::Dump(args) => dump::run(&args, out),
         Command::DumpRun(args) => dump_run::run(&args, out),
         Command::Layout(args) => layout::run(&args, out),
         Command::Completions(args) => completions::run(&args, out),
@@ -37,4 +55,55 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
 fn write_json_line(out: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
+}
+
+/// A table of these columns, of which those from `first_count` on are counts.
+fn table(head: &[&str], first_count: usize) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN);
+    table.set_header(head);
+    for column in table.column_iter_mut().skip(first_count) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// Says what is damaged; the answer is the worst of it.
+fn say_harms(harms: &[Harm]) -> Outcome {
+    harms.iter().for_each(|harm| say(format_args!("{harm}")));
+    let outcomes = harms.iter().map(|harm| harm.status.outcome());
+    outcomes.max().unwrap_or(Outcome::Yes)
+}
+
+/// Says why nothing could be made of the argument `name`.
+fn say_refused(name: &str, error: &Error) -> Outcome {
+    let harm = Harm::of(error);
+    let Harm { status, message, .. } = &harm;
+    match harm.file.as_deref().filter(|file| *file != name) {
+        Some(file) => say(format_args!("{status} {name}: {file}: {message}")),
+        None => say(format_args!("{status} {name}: {message}")),
+    }
+    harm.status.outcome()
+}
+
+/// Key groups as an argument gives them: `7`, or `A..B` with both ends in it.
+fn key_groups(text: &str) -> Result<KeyGroupRange, String> {
+    let number = |digits: &str| {
+        let refused = |error| format!("{digits:?}: {error}; a key group is 0 to 65535");
+        digits.parse::<u16>().map_err(refused)
+    };
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let range = KeyGroupRange::new(number(first)?, number(last)?);
+    range.map_err(|error| error.to_string())
+}
+
+/// A bar that fills as `len` of `what` are done; to be seen on a terminal alone.
+fn progress(len: u64, what: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let template = format!("{{bar:40}} {{human_pos}} of {{human_len}} {what}, {{eta}} to go");
+    let style = ProgressStyle::with_template(&template);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::stderr()).with_style(style)
 }

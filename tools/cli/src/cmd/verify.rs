@@ -1,23 +1,34 @@
-//! `esker verify`: whether files are, to the last bit, what esker wrote.
+//! `esker verify`: whether files and snapshots are, to the last bit, what esker wrote.
 
-use super::write_json_line;
+use super::{progress, write_json_line};
 use crate::file;
 use crate::outcome::{Outcome, Problem, Status, say};
+use crate::snapshot::{Checked, Checker, Found, Harm, SnapshotAt, find, is_snapshot};
+use esker::format::manifest::SnapshotKind;
+use esker::{Error, ErrorKind, block_on};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
-/// Check every digest, key and count of files
+/// Check every digest, key and count of snapshots and files
+///
+/// Of a snapshot everything is checked that its manifest reaches, of a job its log and every
+/// checkpoint that it retains. What is damaged is named: the file, and the states and key groups that
+/// it takes with it. A `_metadata` that is given as a file is checked by itself.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
+  esker verify /data/job                      the log and every checkpoint
+  esker verify /data/job/chk-7-2 savepoint
   esker verify shared/*.run
-  esker verify --json claim.log | jq .status")]
+  esker verify --json claim.log | jq .status
+  esker verify --json /data/job | jq -c '.damage[].lost'")]
 pub(crate) struct Args {
-    /// Runs and sealed files, in any mixture
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Write one JSON object per file
+    /// Folders or URLs of snapshots, roots of jobs, runs and sealed files, in any mixture
+    #[arg(required = true, value_name = "SNAPSHOT|FILE")]
+    files: Vec<String>,
+    /// Write one JSON object per file or snapshot
     #[arg(long)]
     json: bool,
 }
@@ -28,30 +39,153 @@ struct Report<'a> {
     status: Status,
     kind: Option<&'static str>,
     error: Option<&'a Problem>,
+    /// Of a snapshot.
+    snapshot: Option<Summary>,
+    damage: &'a [Harm],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    checkpoint: u64,
+    generation: u64,
+    files: u64,
+    run_bytes: u64,
+    entries: u64,
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
     let mut worst = Outcome::Yes;
-    for path in &args.files {
-        let name = path.to_string_lossy();
-        let (kind, problem) = match file::open(path) {
-            Ok(content) => (Some(content.kind()), None),
-            Err(problem) => (None, Some(problem)),
+    for name in &args.files {
+        let outcome = match is_snapshot(name) {
+            true => run_snapshot(name, args.json, out)?,
+            false => run_file(name, args.json, out)?,
         };
-        let status = problem.as_ref().map_or(Status::Ok, |problem| problem.status);
-        worst = worst.max(status.outcome());
-        if args.json {
-            let report = Report { file: &name, status, kind, error: problem.as_ref() };
-            write_json_line(out, &report)?;
-        }
-        match &problem {
-            Some(problem) if status == Status::Unreadable => {
-                say(format_args!("{status} {name}: {problem}"))
-            }
-            _ if args.json => {}
-            Some(problem) => writeln!(out, "{status} {name}: {problem}")?,
-            None => writeln!(out, "{status} {name} {}", kind.unwrap_or_default())?,
-        }
+        worst = worst.max(outcome);
     }
     Ok(worst)
 }
+
+fn run_file(name: &str, json: bool, out: &mut impl Write) -> io::Result<Outcome> {
+    let (kind, problem) = match file::open(Path::new(name)) {
+        Ok(content) => (Some(content.kind()), None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let status = problem.as_ref().map_or(Status::Ok, |problem| problem.status);
+    if json {
+        let error = problem.as_ref();
+        let report = Report { file: name, status, kind, error, snapshot: None, damage: &[] };
+        write_json_line(out, &report)?;
+    }
+    match &problem {
+        Some(problem) if status == Status::Unreadable => {
+            say(format_args!("{status} {name}: {problem}"));
+        }
+        _ if json => {}
+        Some(problem) => writeln!(out, "{status} {name}: {problem}")?,
+        None => writeln!(out, "{status} {name} {}", kind.unwrap_or_default())?,
+    }
+    Ok(status.outcome())
+}
+
+fn run_snapshot(name: &str, json: bool, out: &mut impl Write) -> io::Result<Outcome> {
+    let fail = |error: &Error, kind, out: &mut _| {
+        let checked = Checked { harms: vec![Harm::of(error)], ..Checked::default() };
+        show(name, kind, &checked, json, out)
+    };
+    let (store, log) = match find(name) {
+        Ok(Found::Job(store, log)) => (store, log),
+        Ok(Found::Snapshot(at)) => {
+            return run_one(name, &at, &mut Checker::default(), json, out);
+        }
+        Ok(Found::Folder(_)) => {
+            let message = "neither a snapshot nor a job's root";
+            return fail(&Error::new(ErrorKind::Invalid, message), None, out);
+        }
+        Err(error) => return fail(&error, None, out),
+    };
+    let mut worst = match &log {
+        Ok(_) => show(name, Some("log"), &Checked::default(), json, out)?,
+        Err(error) => fail(error, Some("log"), out)?,
+    };
+    let snapshots = match &log {
+        Ok(log) => Ok(SnapshotAt::retained(&store, log)),
+        // Without the log there is no saying which are complete: all that are there are looked at.
+        Err(_) => block_on(SnapshotAt::listed(&store)),
+    };
+    let mut checker = Checker::default();
+    match snapshots {
+        Ok(snapshots) => {
+            for at in &snapshots {
+                let folder = at.manifest.as_str().split('/').next().unwrap_or_default();
+                let name = format!("{}/{folder}", name.trim_end_matches('/'));
+                worst = worst.max(run_one(&name, at, &mut checker, json, out)?);
+            }
+        }
+        Err(error) => worst = worst.max(fail(&error, None, out)?),
+    }
+    Ok(worst)
+}
+
+fn run_one(
+    name: &str,
+    at: &SnapshotAt,
+    checker: &mut Checker,
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<Outcome> {
+    let bar: ProgressBar = progress(at.run_len_bytes(), "bytes");
+    let checked = checker.check(at, &mut |bytes| bar.inc(bytes));
+    bar.finish_and_clear();
+    let checked = checked
+        .unwrap_or_else(|error| Checked { harms: vec![Harm::of(&error)], ..Checked::default() });
+    let kind = checked.manifest.as_ref().map(|manifest| match manifest.kind {
+        SnapshotKind::Checkpoint => "checkpoint",
+        SnapshotKind::Savepoint => "savepoint",
+    });
+    show(name, kind, &checked, json, out)
+}
+
+fn show(
+    name: &str,
+    kind: Option<&'static str>,
+    checked: &Checked,
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<Outcome> {
+    let Checked { files, run_len_bytes, entries, harms, .. } = checked;
+    let worst = harms.iter().map(|harm| harm.status).max_by_key(|status| status.outcome());
+    let status = worst.unwrap_or(Status::Ok);
+    if json {
+        let snapshot = checked.manifest.as_ref().map(|manifest| Summary {
+            checkpoint: manifest.checkpoint,
+            generation: manifest.generation,
+            files: *files,
+            run_bytes: *run_len_bytes,
+            entries: *entries,
+        });
+        let report = Report { file: name, status, kind, error: None, snapshot, damage: harms };
+        write_json_line(out, &report)?;
+    }
+    for harm in harms {
+        if harm.status == Status::Unreadable {
+            say(format_args!("{}", harm.within(name)));
+        } else if !json {
+            writeln!(out, "{}", harm.within(name))?;
+        }
+    }
+    if harms.is_empty() && !json {
+        let kind = kind.unwrap_or_default();
+        match checked.manifest {
+            Some(_) => writeln!(
+                out,
+                "ok {name} {kind}: {files} files, {run_len_bytes} bytes of runs, {entries} entries"
+            )?,
+            None => writeln!(out, "ok {name} {kind}")?,
+        }
+    }
+    Ok(status.outcome())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! `esker dump`: the canonical lines of a snapshot.
+
+use super::{key_groups, progress, say_harms, say_refused};
+use crate::outcome::{Outcome, say};
+use crate::snapshot::{Filter, Harm, Sorter, each_line, find_snapshot};
+use clap::ValueEnum;
+use esker::format::KeyGroupRange;
+use esker::format::canonical::Expired;
+use esker::snapshot::{OpenSnapshot, open_snapshot};
+use esker::{Error, ErrorKind, block_on};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::io::{self, Write};
+
+/// Write the state that a snapshot holds as lines of JSON or as CSV
+///
+/// One line per value, list, map entry, timer and element of operator state, in snapshot order. What
+/// is damaged is named, the rest is written all the same, and the exit code is 1; where a newer file
+/// is damaged, older ones may say what they said before it.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  esker dump /data/job | jq -c 'select(.key == \"UA\")'    its last completed checkpoint
+  esker dump /data/job --checkpoint 7 --operator delays --state late
+  esker dump --sorted before > a; esker dump --sorted after > b; diff a b
+  esker dump --format csv --key-group 0..1023 savepoint")]
+pub(crate) struct Args {
+    /// A savepoint's or checkpoint's folder, its _metadata, or a job's root; a path or URL
+    #[arg(value_name = "SNAPSHOT")]
+    snapshot: String,
+    /// Of a job, this checkpoint instead of the last one
+    #[arg(long, value_name = "N")]
+    checkpoint: Option<u64>,
+    /// This operator alone
+    #[arg(long, value_name = "UID")]
+    operator: Option<String>,
+    /// States of this name alone
+    #[arg(long, value_name = "NAME")]
+    state: Option<String>,
+    /// These key groups alone, both ends included; of 65536
+    #[arg(long, value_name = "A..B", value_parser = key_groups)]
+    key_group: Option<KeyGroupRange>,
+    /// How to write it; CSV has keys and values as JSON, and null as nothing
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    /// Write one JSON object per line, as is done in any case
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Write also what was expired when the snapshot was taken
+    #[arg(long)]
+    include_expired: bool,
+    /// Sort the lines by their bytes, as LC_ALL=C sort does: equal snapshots give equal output
+    #[arg(long)]
+    sorted: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Jsonl,
+    Csv,
+}
+
+pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+    let filter = Filter {
+        operator: args.operator.clone(),
+        state: args.state.clone(),
+        range: args.key_group.unwrap_or(KeyGroupRange::ALL),
+        expired: if args.include_expired { Expired::Shown } else { Expired::Hidden },
+    };
+    let snapshot = find_snapshot(&args.snapshot, args.checkpoint)
+        .and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)));
+    let snapshot = match snapshot {
+        Ok(snapshot) => snapshot,
+        Err(error) => return Ok(say_refused(&args.snapshot, &error)),
+    };
+    if let Err(error) = filter.check(&snapshot) {
+        say(format_args!("{}: {error}", args.snapshot));
+        return Ok(Outcome::No);
+    }
+    let harms = match write_all(&snapshot, &filter, args, out)? {
+        Ok(harms) => harms,
+        Err(error) => return Ok(say_refused(&args.snapshot, &error)),
+    };
+    out.flush()?;
+    Ok(say_harms(&harms))
+}
+
+/// The outer error is one of writing, the inner one of the snapshot.
+fn write_all(
+    snapshot: &OpenSnapshot,
+    filter: &Filter,
+    args: &Args,
+    out: &mut impl Write,
+) -> io::Result<Result<Vec<Harm>, Error>> {
+    let bar = progress(snapshot.runs().iter().map(|run| run.entries).sum(), "entries");
+    let mut writer = Lines::new(args.format, out)?;
+    let mut sorter = args.sorted.then(Sorter::new);
+    let mut failed = None;
+    let mut each = |line: &str| {
+        let written = match &mut sorter {
+            Some(sorter) => sorter.add(line),
+            None => writer.write(line.as_bytes()),
+        };
+        written.map_err(|error| {
+            failed = Some(error);
+            Error::new(ErrorKind::Retry, "output ended")
+        })
+    };
+    let harms = each_line(snapshot, filter, &mut |entries| bar.inc(entries), &mut each);
+    bar.finish_and_clear();
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if let Some(sorter) = sorter.filter(|_| harms.is_ok()) {
+        sorter.finish(&mut |line| writer.write(line))?;
+    }
+    writer.finish()?;
+    Ok(harms)
+}
+
+/// Writes canonical lines in a format.
+enum Lines<'a, W: Write> {
+    Jsonl(&'a mut W),
+    Csv(Box<csv::Writer<&'a mut W>>),
+}
+
+/// A canonical line, as the cells of a row.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'a> {
+    operator: String,
+    state: String,
+    kind: &'a str,
+    #[serde(borrow)]
+    key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    namespace: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user_key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ttl: Option<&'a RawValue>,
+}
+
+impl<'a, W: Write> Lines<'a, W> {
+    fn new(format: Format, out: &'a mut W) -> io::Result<Self> {
+        if format == Format::Jsonl {
+            return Ok(Self::Jsonl(out));
+        }
+        let mut writer = csv::Writer::from_writer(out);
+        let columns = ["operator", "state", "kind", "key", "namespace", "userKey", "value", "ttl"];
+        writer.write_record(columns)?;
+        Ok(Self::Csv(Box::new(writer)))
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Jsonl(out) => {
+                out.write_all(line)?;
+                out.write_all(b"\n")
+            }
+            Self::Csv(writer) => {
+                let row: Row<'_> = serde_json::from_slice(line)?;
+                let text = |value: Option<&'_ RawValue>| {
+                    value.map(RawValue::get).unwrap_or_default().to_owned()
+                };
+                let cells = [row.key, row.namespace, row.user_key, row.value, row.ttl].map(text);
+                let head = [row.operator, row.state, row.kind.to_owned()];
+                Ok(writer.write_record(head.into_iter().chain(cells))?)
+            }
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Jsonl(_) => Ok(()),
+            Self::Csv(mut writer) => writer.flush(),
+        }
+    }
+}

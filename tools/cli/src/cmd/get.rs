@@ -1,0 +1,168 @@
+//! `esker get`: what a state holds under one key.
+
+use super::say_refused;
+use crate::outcome::{Outcome, say};
+use crate::snapshot::{Harm, find_snapshot};
+use esker::format::canonical::{Canonical, Expired};
+use esker::format::composite::CompositeKey;
+use esker::format::manifest::{Operator, StateInfo, TypeInfo};
+use esker::format::part::{Part, RunRef};
+use esker::format::run::Entry;
+use esker::format::{KeyGroup, KeyGroupRange, Value, encode_value};
+use esker::snapshot::{ChainReader, find_operator, read_manifest, read_part};
+use esker::{Error, ErrorKind, block_on};
+use std::io::{self, Write};
+
+/// Write what a state holds under one key, as lines of JSON
+///
+/// Only the runs of the key's group are opened, and of those only blocks that can hold the key are
+/// read. The exit code is 1 if there is nothing under it, or something that it needs is damaged.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  esker get /data/job --operator delays --state late '\"UA\"'
+  esker get savepoint --operator windows --state total 7 --namespace 1700000000
+  esker get savepoint --operator routes --state count '[\"ATL\",\"JFK\"]' | jq .value")]
+pub(crate) struct Args {
+    /// A savepoint's or checkpoint's folder, its _metadata, or a job's root; a path or URL
+    #[arg(value_name = "SNAPSHOT")]
+    snapshot: String,
+    /// The key, in JSON as dumps have it
+    #[arg(value_name = "KEY")]
+    key: String,
+    /// Of a job, this checkpoint instead of the last one
+    #[arg(long, value_name = "N")]
+    checkpoint: Option<u64>,
+    /// The operator
+    #[arg(long, value_name = "UID")]
+    operator: String,
+    /// The state
+    #[arg(long, value_name = "NAME")]
+    state: String,
+    /// This namespace alone, in JSON
+    #[arg(long, value_name = "JSON")]
+    namespace: Option<String>,
+    /// Write also what was expired when the snapshot was taken
+    #[arg(long)]
+    include_expired: bool,
+    /// Write one JSON object per line, as is done in any case
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+    let mut lines = Vec::new();
+    match find(args, &mut lines) {
+        Ok(()) => {}
+        Err(Stop::Argument(message)) => {
+            say(format_args!("{message}"));
+            return Ok(Outcome::NotTried);
+        }
+        Err(Stop::Snapshot(error)) if error.kind() == ErrorKind::Invalid => {
+            say(format_args!("{}", Harm::of(&error).within(&args.snapshot)));
+            return Ok(Outcome::No);
+        }
+        Err(Stop::Snapshot(error)) => return Ok(say_refused(&args.snapshot, &error)),
+    }
+    for line in &lines {
+        writeln!(out, "{line}")?;
+    }
+    if lines.is_empty() {
+        let Args { snapshot, key, operator, state, .. } = args;
+        say(format_args!("absent {snapshot}: {operator}/{state} holds nothing under {key}"));
+        return Ok(Outcome::No);
+    }
+    Ok(Outcome::Yes)
+}
+
+enum Stop {
+    /// An argument is wrong.
+    Argument(String),
+    Snapshot(Error),
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Snapshot(error.into())
+    }
+}
+
+fn find(args: &Args, lines: &mut Vec<String>) -> Result<(), Stop> {
+    let at = find_snapshot(&args.snapshot, args.checkpoint)?;
+    let manifest = block_on(read_manifest(&at.store, &at.manifest, at.digest))?;
+    let operator = find_operator(&manifest, &args.operator)?;
+    let info = find_state(operator, &args.state)?;
+    let Some(key_type) = operator.key.as_ref().filter(|_| info.kind.is_keyed()) else {
+        let message = format!("{} is {}, which has no keys: dump it", info.name, info.kind);
+        return Err(Stop::Argument(message));
+    };
+    let key = encoded("KEY", key_type, &args.key)?;
+    let namespace = match (&info.namespace, &args.namespace) {
+        (Some(namespace), Some(json)) => Some(encoded("--namespace", namespace, json)?),
+        (Some(_), None) => None,
+        (None, None) => Some(Vec::new()),
+        (None, Some(_)) => {
+            return Err(Stop::Argument(format!("{} has no namespaces", info.name)));
+        }
+    };
+
+    let group = KeyGroup::of(&key);
+    let mut part = None;
+    for (subtask, name) in operator.parts.iter().enumerate() {
+        if operator.range(subtask)?.contains(group) {
+            part = Some(block_on(read_part(&at.store, name))?);
+        }
+    }
+    let Some(part) = part else { return Ok(()) };
+    let chain = block_on(ChainReader::open(&at.store, &runs_of(&part, group)))?;
+    let mut canonical = Canonical::new(&operator.uid, operator.key.as_ref(), info);
+    let expired = if args.include_expired { Expired::Shown } else { Expired::Hidden };
+    let known = part.states.iter().find(|state| state.id == info.id);
+    canonical.at(known.and_then(|state| state.ttl_time_ms), expired);
+    let mut each = |entry: Entry<'_>| {
+        let mut line = String::new();
+        if *CompositeKey::decode(entry.key)?.key == *key && canonical.write(entry, &mut line)? {
+            lines.push(line);
+        }
+        Ok(())
+    };
+    match namespace {
+        Some(namespace) => {
+            let mut prefix = Vec::new();
+            let composite = CompositeKey::new(info.id, group, &key, &namespace, b"");
+            composite.encode_into(&mut prefix);
+            chain.get(&prefix, &mut each)?;
+        }
+        // The filter knows keys with their namespaces alone.
+        None => chain.merge(KeyGroupRange::new(group.0, group.0)?, Some(info.id), &mut each)?,
+    }
+    Ok(())
+}
+
+fn find_state<'a>(operator: &'a Operator, name: &str) -> Result<&'a StateInfo, Error> {
+    operator.states.iter().find(|info| info.name == name).ok_or_else(|| {
+        let known: Vec<_> = operator.states.iter().map(|info| &info.name).collect();
+        let message = format!("{} has no state {name:?}; it has {known:?}", operator.uid);
+        Error::new(ErrorKind::Invalid, message)
+    })
+}
+
+/// The bytes of a key or namespace that an argument gives as JSON.
+fn encoded(argument: &str, info: &TypeInfo, json: &str) -> Result<Vec<u8>, Stop> {
+    let wrong = |why: String| Stop::Argument(format!("{argument} {json}: {why}"));
+    let parsed = serde_json::from_str(json)
+        .map_err(|error| wrong(format!("no JSON ({error}); text is written '\"…\"'")))?;
+    let value =
+        Value::from_json(&info.schema, &parsed).map_err(|error| wrong(error.to_string()))?;
+    Ok(encode_value(&info.codec, &info.schema, &value)?)
+}
+
+/// The runs of a part that count for a key group: from its newest base on.
+fn runs_of(part: &Part, group: KeyGroup) -> Vec<RunRef> {
+    let holds = |run: &&RunRef| run.range.contains(group);
+    let mut runs: Vec<_> = part.runs.iter().filter(holds).cloned().collect();
+    let is_base = |run: &RunRef| run.base.iter().any(|range| range.contains(group));
+    let base = runs.iter().rposition(is_base).unwrap_or(0);
+    runs.drain(..base);
+    runs
+}

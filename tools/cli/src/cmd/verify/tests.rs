@@ -1,0 +1,162 @@
+//! Damage of every sort, anywhere in a snapshot, is found and named.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "../../../tests/world/mod.rs"]
+mod world;
+
+use super::{Args, run};
+use crate::outcome::Outcome;
+use esker::format::frame;
+use std::path::{Path, PathBuf};
+use world::{World, files};
+
+/// All of a test's cases with `ESKER_SOAK=1`, otherwise a twentieth, and at least ten.
+fn count(all: usize) -> usize {
+    match std::env::var("ESKER_SOAK").as_deref() {
+        Ok("1") => all,
+        _ => (all / 20).max(10),
+    }
+}
+
+fn verify(folder: &Path) -> (Outcome, String) {
+    let args = Args { files: vec![folder.to_str().unwrap().to_owned()], json: false };
+    let mut out = Vec::new();
+    let outcome = run(&args, &mut out).unwrap();
+    (outcome, String::from_utf8(out).unwrap())
+}
+
+/// A job of three checkpoints, `job`, and a savepoint, `save`.
+fn made() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(&folder.path().join("job"));
+    for round in 0..3 {
+        world.change(round);
+        world.checkpoint();
+    }
+    world.savepoint(&folder.path().join("save"));
+    folder
+}
+
+fn name(file: &Path, root: &Path) -> String {
+    file.strip_prefix(root).unwrap().to_str().unwrap().to_owned()
+}
+
+/// Verifies `root` while `file` holds `bytes`, or nothing.
+fn with(root: &Path, file: &PathBuf, bytes: Option<&[u8]>) -> (Outcome, String) {
+    let good = std::fs::read(file).unwrap();
+    match bytes {
+        Some(bytes) => std::fs::write(file, bytes).unwrap(),
+        None => std::fs::remove_file(file).unwrap(),
+    }
+    let found = verify(root);
+    std::fs::write(file, good).unwrap();
+    found
+}
+
+#[test]
+fn what_is_sound_is_said_to_be() {
+    let folder = made();
+    let (outcome, out) = verify(&folder.path().join("job"));
+    assert_eq!((outcome, out.lines().count()), (Outcome::Yes, 4), "{out}");
+    assert!(out.lines().all(|line| line.starts_with("ok ")), "{out}");
+    let (outcome, out) = verify(&folder.path().join("save"));
+    assert!(outcome == Outcome::Yes && out.contains("/save savepoint: "), "{out}");
+    let (outcome, out) = verify(folder.path());
+    assert!(outcome == Outcome::No && out.contains("neither a snapshot nor a job"), "{out}");
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_found_and_its_file_named() {
+    let folder = made();
+    let mut random = fastrand::Rng::with_seed(11);
+    for root in [folder.path().join("job"), folder.path().join("save")] {
+        let files = files(&root);
+        assert!(files.len() > 8);
+        for round in 0..count(200) {
+            // Every file in its turn, as long as there are turns.
+            let file = &files[round * files.len() / count(200).min(files.len()) % files.len()];
+            let mut bad = std::fs::read(file).unwrap();
+            let (at, bit) = (random.usize(..bad.len()), random.u32(..8));
+            bad[at] ^= 1 << bit;
+            let (outcome, out) = with(&root, file, Some(&bad));
+            let file = name(file, &root);
+            assert_eq!(outcome, Outcome::No, "{file} byte {at} bit {bit}: {out}");
+            let sequence = file.strip_prefix("log/").map(|n| n.trim_start_matches('0'));
+            let named = sequence.map_or(file.clone(), |number| format!("sequence={number}"));
+            assert!(out.contains(&named), "{file} byte {at} bit {bit}: {out}");
+        }
+        assert_eq!(verify(&root).0, Outcome::Yes);
+    }
+}
+
+#[test]
+fn cut_missing_padded_and_swapped_files_are_found_and_named() {
+    let folder = made();
+    for root in [folder.path().join("job"), folder.path().join("save")] {
+        let files = files(&root);
+        let shown = files.iter().filter(|file| !name(file, &root).starts_with("log/"));
+        let shown: Vec<_> = shown.collect();
+        for (number, file) in shown.iter().enumerate().step_by(1 + shown.len() / count(200)) {
+            let good = std::fs::read(file).unwrap();
+            let other = std::fs::read(shown[(number + 1) % shown.len()]).unwrap();
+            let cut = &good[..good.len() * 2 / 3];
+            let padded = [&good[..], b"\0"].concat();
+            for bad in [None, Some(&[][..]), Some(cut), Some(&padded), Some(&other)] {
+                let (outcome, out) = with(&root, file, bad);
+                let is_save = name(file, &root) == "_metadata" && bad.is_none();
+                let named = out.contains(&name(file, &root)) || is_save;
+                assert!(outcome == Outcome::No && named, "{file:?}: {out}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_manifest_that_is_newer_or_leaves_its_root_is_refused_by_name() {
+    let folder = made();
+    let root = folder.path().join("save");
+    let file = root.join("_metadata");
+    let good = String::from_utf8(std::fs::read(&file).unwrap()).unwrap();
+    let newer = good.replacen("esker-metadata 1 ", "esker-metadata 2 ", 1);
+    let (outcome, out) = with(&root, &file, Some(newer.as_bytes()));
+    assert!(outcome == Outcome::No && out.starts_with("refused "), "{out}");
+    assert!(out.contains("_metadata: metadata: version=2 is newer"), "{out}");
+
+    let json = good.split_once('\n').unwrap().1;
+    assert!(json.contains(r#""parts""#));
+    let leaving =
+        frame::seal("metadata", 1, json.replacen(r#""parts""#, r#""../x""#, 1).as_bytes());
+    let (outcome, out) = with(&root, &file, Some(&leaving));
+    assert!(outcome == Outcome::No && out.starts_with("damaged "), "{out}");
+    assert!(out.contains("_metadata: ") && out.contains("a segment that is `.` or `..`"), "{out}");
+}
+
+#[test]
+fn damage_is_named_by_states_and_key_groups_and_all_of_it() {
+    let folder = made();
+    let root = folder.path().join("save");
+    let runs: Vec<_> =
+        files(&root).into_iter().filter(|f| f.extension().is_some_and(|e| e == "run")).collect();
+    for run in &runs {
+        let mut bad = std::fs::read(run).unwrap();
+        bad[30] ^= 1;
+        std::fs::write(run, bad).unwrap();
+    }
+    let (outcome, out) = verify(&root);
+    assert_eq!(outcome, Outcome::No);
+    for run in &runs {
+        let line = out.lines().find(|line| line.contains(&name(run, &root))).unwrap();
+        assert!(line.contains("lost may be ") && line.contains(" key groups "), "{line}");
+    }
+}
+
+#[test]
+fn a_log_that_is_damaged_does_not_hide_the_checkpoints() {
+    let folder = made();
+    let root = folder.path().join("job");
+    let record = files(&root.join("log")).pop().unwrap();
+    let (outcome, out) = with(&root, &record, Some(b"esker-log"));
+    assert_eq!(outcome, Outcome::No);
+    assert_eq!(out.lines().filter(|line| line.starts_with("ok ")).count(), 3, "{out}");
+    assert_eq!(out.lines().filter(|line| line.contains("log record ")).count(), 1, "{out}");
+}

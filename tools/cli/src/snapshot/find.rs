@@ -1,0 +1,169 @@
+//! From an argument to a snapshot or a job: a path or URL of a savepoint's folder, a checkpoint's
+//! folder, the `_metadata` in either, or a job's root.
+
+use esker::checkpoint::log::LogState;
+use esker::checkpoint::{Place, log_folder, read_log};
+use esker::format::manifest::{Manifest, SnapshotKind};
+use esker::format::record::Published;
+use esker::format::{Digest, RelativeName};
+use esker::snapshot::{MANIFEST_NAME, open_snapshot, read_manifest};
+use esker::{Error, ErrorKind, Store, block_on};
+use std::path::Path;
+
+/// A snapshot, by its manifest.
+#[derive(Debug, Clone)]
+pub(crate) struct SnapshotAt {
+    /// Where its names begin: a job's root, or a savepoint's folder.
+    pub(crate) store: Store,
+    /// The manifest's name there.
+    pub(crate) manifest: RelativeName,
+    /// The digest of the manifest, where the job's log says it.
+    pub(crate) digest: Option<Digest>,
+}
+
+impl SnapshotAt {
+    /// The checkpoints that a log retains, oldest first.
+    pub(crate) fn retained(store: &Store, log: &LogState) -> Vec<Self> {
+        let at = |published: &Published| Self {
+            store: store.clone(),
+            manifest: published.manifest_path.clone(),
+            digest: Some(published.manifest_digest),
+        };
+        log.retained().values().map(at).collect()
+    }
+
+    /// The checkpoints in a job's root, complete ones or not, in order of their names.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn listed(store: &Store) -> Result<Vec<Self>, Error> {
+        let files = store.list(None).await?;
+        let manifests = files.into_iter().map(|(name, _)| name).filter(|name| {
+            let is_manifest = name.as_str().ends_with(&format!("/{MANIFEST_NAME}"));
+            is_manifest && matches!(Place::of(name), Some(Place::Data { .. }))
+        });
+        let at = |manifest| Self { store: store.clone(), manifest, digest: None };
+        Ok(manifests.map(at).collect())
+    }
+
+    /// Bytes of all runs that it names, as far as that can be told.
+    pub(crate) fn run_len_bytes(&self) -> u64 {
+        let opened = block_on(open_snapshot(&self.store, &self.manifest));
+        opened.map_or(0, |snapshot| snapshot.runs().iter().map(|run| run.len_bytes).sum())
+    }
+}
+
+/// Whether `argument` is one of a snapshot or job, and not of a single file.
+pub(crate) fn is_snapshot(argument: &str) -> bool {
+    argument.contains("://") || Path::new(argument).is_dir()
+}
+
+/// What an argument names.
+pub(crate) enum Found {
+    Snapshot(SnapshotAt),
+    /// The root of a job, and what its log amounts to, or what is wrong with it.
+    Job(Store, Result<LogState, Error>),
+    /// A folder that is neither.
+    Folder(Store),
+}
+
+/// The snapshot that `argument` names; of a job the last completed checkpoint, or `checkpoint`.
+///
+/// # Errors
+/// `Invalid` if there is none there; those of [`find`].
+pub(crate) fn find_snapshot(argument: &str, checkpoint: Option<u64>) -> Result<SnapshotAt, Error> {
+    let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, message).at_path(argument));
+    let (store, log) = match find(argument)? {
+        Found::Job(store, log) => (store, log?),
+        Found::Snapshot(_) if checkpoint.is_some() => {
+            return invalid(
+                "a checkpoint is picked from a job's root, and this is a snapshot".into(),
+            );
+        }
+        Found::Snapshot(at) => return Ok(at),
+        Found::Folder(_) => return invalid("neither a snapshot nor a job's root".into()),
+    };
+    let published = match checkpoint {
+        Some(number) => log.retained().get(&number),
+        None => log.retained().last_key_value().map(|(_, published)| published),
+    };
+    match published {
+        Some(published) => {
+            let (manifest, digest) = (published.manifest_path.clone(), published.manifest_digest);
+            let at = SnapshotAt { store, manifest, digest: Some(digest) };
+            // Whoever opens it later goes by the manifest's own first line.
+            block_on(read_manifest(&at.store, &at.manifest, at.digest))?;
+            Ok(at)
+        }
+        None => {
+            let retained: Vec<_> = log.retained().keys().collect();
+            let which = checkpoint.map_or("any".to_owned(), |number| number.to_string());
+            invalid(format!("the job retains {retained:?}, not checkpoint {which}"))
+        }
+    }
+}
+
+/// What `argument` names. Nothing is created.
+///
+/// # Errors
+/// `Retry` if it does not exist or cannot be read; those of the store, of a manifest and of a log.
+pub(crate) fn find(argument: &str) -> Result<Found, Error> {
+    let argument = absolute(argument)?;
+    let folder = match argument.strip_suffix(MANIFEST_NAME) {
+        Some(folder) if folder.ends_with('/') => folder,
+        _ => &argument,
+    };
+    let folder = folder.trim_end_matches('/');
+    let store = Store::open(if folder.is_empty() { "/" } else { folder })?;
+    block_on(find_in(store, folder))
+}
+
+async fn find_in(store: Store, folder: &str) -> Result<Found, Error> {
+    let manifest = RelativeName::new(MANIFEST_NAME)?;
+    if store.head(&manifest).await?.is_some() {
+        let (above, name) = folder.rsplit_once('/').unwrap_or(("", folder));
+        // A checkpoint's folder has its name; the manifest, where it can be read, knows better.
+        let named = matches!(
+            Place::of(&RelativeName::new(format!("{name}/{MANIFEST_NAME}"))?),
+            Some(Place::Data { .. })
+        );
+        let is_checkpoint = match read_manifest(&store, &manifest, None).await {
+            Ok(Manifest { kind, .. }) => kind == SnapshotKind::Checkpoint,
+            Err(error) if error.kind() == ErrorKind::Retry => return Err(error),
+            Err(_) => named,
+        };
+        if !is_checkpoint {
+            return Ok(Found::Snapshot(SnapshotAt { store, manifest, digest: None }));
+        }
+        let store = Store::open(if above.is_empty() { "/" } else { above })?;
+        let manifest = RelativeName::new(format!("{name}/{MANIFEST_NAME}"))?;
+        return Ok(Found::Snapshot(SnapshotAt { store, manifest, digest: None }));
+    }
+    let records = store.list(Some(&log_folder()?)).await?;
+    if records.iter().any(|(name, _)| matches!(Place::of(name), Some(Place::Log(_)))) {
+        let log = read_log(&store).await;
+        return match log {
+            Err(error) if error.kind() == ErrorKind::Retry => Err(error),
+            log => Ok(Found::Job(store, log)),
+        };
+    }
+    Ok(Found::Folder(store))
+}
+
+/// The same argument with all of its folders named, and without the folder being made if it is
+/// missing, as opening a store would.
+fn absolute(argument: &str) -> Result<String, Error> {
+    let path = match argument.split_once("://") {
+        Some(("file", path)) => path,
+        Some(_) => return Ok(argument.to_owned()),
+        None => argument,
+    };
+    let failed = |message: String| Error::new(ErrorKind::Retry, message).at_path(argument);
+    let path = Path::new(path).canonicalize().map_err(|error| failed(error.to_string()))?;
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    if !path.is_dir() && name.is_none_or(|name| name != MANIFEST_NAME) {
+        let message = format!("a snapshot is a folder, or the {MANIFEST_NAME} in it");
+        return Err(Error::new(ErrorKind::Invalid, message).at_path(argument));
+    }
+    path.to_str().map(str::to_owned).ok_or_else(|| failed("the path is no text".into()))
+}

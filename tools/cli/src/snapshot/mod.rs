@@ -1,0 +1,43 @@
+//! Snapshots as the tool's arguments name them, and what they hold.
+
+mod check;
+mod check_run;
+mod find;
+mod harm;
+mod lines;
+mod sizes;
+mod sort;
+
+pub(crate) use check::{Checked, Checker};
+pub(crate) use find::{Found, SnapshotAt, find, find_snapshot, is_snapshot};
+pub(crate) use harm::Harm;
+pub(crate) use lines::{Filter, each_line, part_harms};
+pub(crate) use sizes::{OperatorSizes, StateSizes, Type, sizes};
+pub(crate) use sort::Sorter;
+
+use esker::Error;
+use esker::snapshot::open_snapshot;
+
+/// All canonical lines of the snapshot at `url`, in snapshot order; what is expired is left out.
+/// Memory: all of them; [`each_line`] is for snapshots of any size.
+///
+/// # Errors
+/// The store's, `Invalid` if there is no snapshot there, and the first damage found.
+#[allow(dead_code, reason = "the demo's")]
+pub(crate) fn lines(url: &str) -> Result<Vec<String>, Error> {
+    let at = find_snapshot(url, None)?;
+    let mut snapshot = esker::block_on(open_snapshot(&at.store, &at.manifest))?;
+    if !snapshot.damage.is_empty() {
+        return Err(snapshot.damage.swap_remove(0).error);
+    }
+    let mut lines = Vec::new();
+    let mut keep = |line: &str| {
+        lines.push(line.to_owned());
+        Ok(())
+    };
+    let harms = each_line(&snapshot, &Filter::default(), &mut |_| {}, &mut keep)?;
+    match harms.first() {
+        Some(harm) => Err(harm.to_error()),
+        None => Ok(lines),
+    }
+}
