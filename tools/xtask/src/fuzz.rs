@@ -6,7 +6,7 @@ use crate::{HOST, command, run};
 use std::path::PathBuf;
 
 /// How long `ci` runs each target, in seconds.
-pub(crate) const CI_SECONDS: u64 = 3;
+pub(crate) const CI_SECONDS: u64 = 2;
 /// How long `cargo xtask fuzz` runs each target unless it is told, in seconds.
 const SECONDS: u64 = 60;
 /// Longest input; what is wrong with long ones is wrong with shorter ones.

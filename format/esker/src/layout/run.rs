@@ -91,7 +91,7 @@ fn blocks_and_filter(file: &[u8], index: &RunIndex, index_at: u64, out: &mut Out
         let name = format!("block {number}");
         match slice(file, handle.offset, handle.len_bytes, index_at) {
             Some(stored) => {
-                listed(&name, handle.offset, stored, out, |walk| block(walk));
+                listed(&name, handle.offset, stored, out, block);
                 check(&name, handle.offset, stored, handle.digest, out);
                 if let Err(error) = Block::decode(stored).and_then(|b| b.for_each(|_| Ok(()))) {
                     out.problem(Some(handle.offset), format!("{name}: {error}"));
