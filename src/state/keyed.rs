@@ -109,12 +109,15 @@ impl<K: Key, UK: Key, V, N: Key> Described for MapDescriptor<K, UK, V, N> {
     }
 }
 
+/// Folds an input into what there is.
+pub(crate) type Reduce<V> = Box<dyn Fn(&mut V, V) + Send>;
+
 /// Describes a state of one value `V` per key `K` and namespace `N` (`()`: none), into which inputs
 /// of the same type are folded.
 pub struct ReducingDescriptor<K, V, N = ()> {
     pub(crate) name: String,
     pub(crate) codec: Arc<dyn ValueCodec<V>>,
-    pub(crate) reduce: Box<dyn Fn(&mut V, V) + Send>,
+    pub(crate) reduce: Reduce<V>,
     types: PhantomData<fn(K, N)>,
 }
 

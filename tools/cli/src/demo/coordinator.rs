@@ -102,7 +102,7 @@ impl Coordinator {
                 Ok(Told::LastRow(row)) => last_row = Some(row),
                 Ok(Told::Failed(error)) => return Err(error),
                 Ok(Told::Written { place, checkpoint, part, captured }) => {
-                    let Some(open) = self.written(place, checkpoint, part, captured)? else {
+                    let Some(open) = self.written(place, checkpoint, *part, captured)? else {
                         continue;
                     };
                     if open.barrier.kind == SnapshotKind::Checkpoint {

@@ -51,6 +51,9 @@ pub(super) fn run(job: &str) -> std::result::Result<(), String> {
     start(&job, flights).map_err(|error| error.to_string())
 }
 
+/// The inputs of an operator's subtasks, and what a manifest says of its keys and states.
+type Started = (Vec<SyncSender<Order>>, (Option<TypeInfo>, Vec<StateInfo>));
+
 /// What the threads of the job have in common.
 struct Threads {
     stores: (Store, Store),
@@ -151,7 +154,7 @@ impl Threads {
         parallelism: u32,
         manifest: Option<&Manifest>,
         open: impl Fn(HeapBackend) -> Result<O>,
-    ) -> Result<(Vec<SyncSender<Order>>, (Option<TypeInfo>, Vec<StateInfo>))> {
+    ) -> Result<Started> {
         let (mut inputs, mut writers, mut states) = (Vec::new(), Vec::new(), (None, Vec::new()));
         for subtask in 0..parallelism {
             let range = KeyGroupRange::of_subtask(subtask, parallelism)?;

@@ -52,7 +52,7 @@ pub(super) struct Place {
 /// What the coordinator hears.
 pub(super) enum Told {
     /// A subtask's part of a snapshot is durable, or cannot be written.
-    Written { place: Place, checkpoint: u64, part: Result<WrittenPart>, captured: Duration },
+    Written { place: Place, checkpoint: u64, part: Box<Result<WrittenPart>>, captured: Duration },
     /// The source has read the last row.
     LastRow(u64),
     /// A thread ended with an error.
@@ -103,6 +103,7 @@ impl Writer {
                     let part = self.write(barrier, captured);
                     written = part.as_ref().ok().map(|part| part.chain.clone());
                     let (place, checkpoint) = (self.place, barrier.checkpoint);
+                    let part = Box::new(part);
                     let written = Told::Written { place, checkpoint, part, captured: time };
                     if told.send(written).is_err() {
                         return;
