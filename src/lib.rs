@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod checkpoint;
+pub mod engine;
 mod error;
 pub mod snapshot;
 pub mod state;
