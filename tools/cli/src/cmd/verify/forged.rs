@@ -1,0 +1,127 @@
+//! Snapshots whose digests are all sound and that are wrong nevertheless, as a faulty writer's are.
+
+use super::tests::world::{AIRPORTS, DELAYS, World, files};
+use super::tests::{name, verify};
+use crate::outcome::Outcome;
+use esker::format::composite::CompositeKey;
+use esker::format::manifest::{Manifest, PartRef};
+use esker::format::part::Part;
+use esker::format::run::{Entry, IndexLocation, Op, RunOptions, RunWriter};
+use esker::format::{Digest, KeyGroup, KeyGroupRange, RelativeName};
+use std::path::Path;
+
+/// Changes the first part of `operator`, and what names it, in the savepoint at `root`.
+fn forge(root: &Path, operator: &str, change: impl FnOnce(&mut Part, &Path)) {
+    let path = root.join("_metadata");
+    let mut manifest = Manifest::decode(&std::fs::read(&path).unwrap()).unwrap();
+    let operator = manifest.operators.iter_mut().find(|found| found.uid == operator).unwrap();
+    let part_path = |part: &PartRef| root.join(part.name().unwrap().as_str());
+    let bytes = std::fs::read(part_path(&operator.parts[0])).unwrap();
+    let mut part = Part::decode(&bytes).unwrap();
+    change(&mut part, root);
+    let bytes = part.encode().unwrap();
+    operator.parts[0].digest = Digest::of(&bytes);
+    std::fs::write(part_path(&operator.parts[0]), bytes).unwrap();
+    std::fs::write(path, manifest.encode().unwrap()).unwrap();
+}
+
+/// Puts a run of one entry, of state 1 in key group `group`, in the place of those of `part`.
+fn one_run(part: &mut Part, root: &Path, group: KeyGroup, key: &[u8]) {
+    let mut writer = RunWriter::new(RunOptions::default());
+    let mut composite = Vec::new();
+    CompositeKey::new(1, group, key, b"", b"").encode_into(&mut composite);
+    writer.add(Entry { key: &composite, op: Op::Put, value: b"\x01a" }).unwrap();
+    let (bytes, summary) = writer.finish().unwrap();
+    let file = RelativeName::new(format!("{}.run", summary.digest)).unwrap();
+    std::fs::write(root.join(file.as_str()), &bytes).unwrap();
+    let run = &mut part.runs[0];
+    run.index = IndexLocation {
+        offset: summary.index_offset,
+        len_bytes: summary.index_len_bytes,
+        digest: summary.index_digest,
+    };
+    (run.file, run.digest, run.len_bytes) = (file, summary.digest, summary.len_bytes);
+    run.entries = 1;
+    part.runs.truncate(1);
+    part.states[0].stats = summary.index.stats[&1].clone();
+    part.states[0].entries = 1;
+}
+
+#[test]
+fn a_snapshot_that_contradicts_itself_is_found_and_says_how() {
+    type Change = fn(&mut Part, &Path);
+    let cases: [(&str, Change, &[&str]); 9] = [
+        (
+            DELAYS,
+            |part, _| part.states[0].entries += 1,
+            &["entries=", "its runs have", "delays/count"],
+        ),
+        (DELAYS, |part, _| part.states[1].stats.value_bytes += 1, &["not the sums", "delays/late"]),
+        (
+            DELAYS,
+            |part, _| part.states[4].earliest_timer_ms = Some(5),
+            &["earliest timer Some(5)", "delays/wake"],
+        ),
+        (
+            DELAYS,
+            |part, _| part.runs[0].entries += 1,
+            &["its part says", ".run: run index: entries="],
+        ),
+        (
+            DELAYS,
+            |part, _| part.runs[0].digest = Digest::of(b"x"),
+            &["the digest of the whole file differs"],
+        ),
+        (
+            AIRPORTS,
+            |part, root| one_run(part, root, KeyGroup::of(b"\0\0\0\x01\0"), b"\0\0\0\x01\0"),
+            &["as the state's types", "airports/names"],
+        ),
+        (
+            DELAYS,
+            |part, _| part.runs[0].range = KeyGroupRange::ALL,
+            &["key groups 0-65535 are not its"],
+        ),
+        (
+            AIRPORTS,
+            |part, root| one_run(part, root, KeyGroup(7), b"\0\0\0\x01"),
+            &["a key group that is not its key's", "airports/names key groups 7-"],
+        ),
+        (
+            AIRPORTS,
+            |part, root| one_run(part, root, KeyGroup::of(b"\0\0\0\x01"), b"\0\0\0\x01"),
+            &[],
+        ),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(&folder.path().join("job"));
+    world.change(0);
+    for (number, (operator, change, expected)) in cases.into_iter().enumerate() {
+        let root = folder.path().join(format!("save-{number}"));
+        world.savepoint(&root);
+        assert_eq!(verify(&root).0, Outcome::Yes);
+        forge(&root, operator, change);
+        let (outcome, out) = verify(&root);
+        let wanted = if expected.is_empty() { Outcome::Yes } else { Outcome::No };
+        assert_eq!(outcome, wanted, "case {number}: {out}");
+        assert!(expected.iter().all(|text| out.contains(text)), "case {number}: {out}");
+    }
+}
+
+#[test]
+fn a_manifest_in_the_place_of_another_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("job");
+    let mut world = World::new(&root);
+    world.change(0);
+    let first = world.checkpoint();
+    world.change(1);
+    let second = world.checkpoint();
+    std::fs::copy(root.join(first).join("_metadata"), root.join(&second).join("_metadata"))
+        .unwrap();
+    let (outcome, out) = verify(&root.join(&second));
+    assert!(outcome == Outcome::No && out.contains("the manifest is that of another"), "{out}");
+    let file = files(&root.join(&second)).into_iter().find(|file| file.ends_with("_metadata"));
+    let (outcome, out) = verify(&root);
+    assert!(outcome == Outcome::No && out.contains(&name(&file.unwrap(), &root)), "{out}");
+}
