@@ -3,11 +3,15 @@
 use super::tests::world::{AIRPORTS, DELAYS, World, files};
 use super::tests::{name, verify};
 use crate::outcome::Outcome;
+use crate::snapshot::{Filter, each_line, find_snapshot, lines};
+use esker::block_on;
+use esker::format::canonical::Expired;
 use esker::format::composite::CompositeKey;
-use esker::format::manifest::{Manifest, PartRef};
+use esker::format::manifest::{Manifest, PartRef, Ttl, TtlUpdate};
 use esker::format::part::Part;
 use esker::format::run::{Entry, IndexLocation, Op, RunOptions, RunWriter};
 use esker::format::{Digest, KeyGroup, KeyGroupRange, RelativeName};
+use esker::snapshot::open_snapshot;
 use std::path::Path;
 
 /// Changes the first part of `operator`, and what names it, in the savepoint at `root`.
@@ -26,11 +30,11 @@ fn forge(root: &Path, operator: &str, change: impl FnOnce(&mut Part, &Path)) {
 }
 
 /// Puts a run of one entry, of state 1 in key group `group`, in the place of those of `part`.
-fn one_run(part: &mut Part, root: &Path, group: KeyGroup, key: &[u8]) {
+fn one_run(part: &mut Part, root: &Path, group: KeyGroup, (key, value): (&[u8], &[u8])) {
     let mut writer = RunWriter::new(RunOptions::default());
     let mut composite = Vec::new();
     CompositeKey::new(1, group, key, b"", b"").encode_into(&mut composite);
-    writer.add(Entry { key: &composite, op: Op::Put, value: b"\x01a" }).unwrap();
+    writer.add(Entry { key: &composite, op: Op::Put, value }).unwrap();
     let (bytes, summary) = writer.finish().unwrap();
     let file = RelativeName::new(format!("{}.run", summary.digest)).unwrap();
     std::fs::write(root.join(file.as_str()), &bytes).unwrap();
@@ -74,7 +78,9 @@ fn a_snapshot_that_contradicts_itself_is_found_and_says_how() {
         ),
         (
             AIRPORTS,
-            |part, root| one_run(part, root, KeyGroup::of(b"\0\0\0\x01\0"), b"\0\0\0\x01\0"),
+            |part, root| {
+                one_run(part, root, KeyGroup::of(b"\0\0\0\x01\0"), (b"\0\0\0\x01\0", b"\x01a"))
+            },
             &["as the state's types", "airports/names"],
         ),
         (
@@ -84,12 +90,14 @@ fn a_snapshot_that_contradicts_itself_is_found_and_says_how() {
         ),
         (
             AIRPORTS,
-            |part, root| one_run(part, root, KeyGroup(7), b"\0\0\0\x01"),
+            |part, root| one_run(part, root, KeyGroup(7), (b"\0\0\0\x01", b"\x01a")),
             &["a key group that is not its key's", "airports/names key groups 7-"],
         ),
         (
             AIRPORTS,
-            |part, root| one_run(part, root, KeyGroup::of(b"\0\0\0\x01"), b"\0\0\0\x01"),
+            |part, root| {
+                one_run(part, root, KeyGroup::of(b"\0\0\0\x01"), (b"\0\0\0\x01", b"\x01a"))
+            },
             &[],
         ),
     ];
@@ -124,4 +132,45 @@ fn a_manifest_in_the_place_of_another_is_found() {
     let file = files(&root.join(&second)).into_iter().find(|file| file.ends_with("_metadata"));
     let (outcome, out) = verify(&root);
     assert!(outcome == Outcome::No && out.contains(&name(&file.unwrap(), &root)), "{out}");
+}
+
+#[test]
+fn what_is_expired_is_shown_only_when_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(&folder.path().join("job"));
+    world.change(0);
+    let root = folder.path().join("save");
+    world.savepoint(&root);
+    let path = root.join("_metadata");
+    let mut manifest = Manifest::decode(&std::fs::read(&path).unwrap()).unwrap();
+    let ttl = Ttl { duration_ms: Some(10), update: TtlUpdate::Write };
+    manifest.operators[0].states[0].ttl = Some(ttl);
+    std::fs::write(&path, manifest.encode().unwrap()).unwrap();
+    // Updated at 100 ms: alive at 109, expired at 110.
+    let mut value = (100_i64.cast_unsigned() ^ 1 << 63).to_be_bytes().to_vec();
+    value.extend_from_slice(b"\x01a");
+    for (time_ms, expired, lines) in
+        [(109, Expired::Hidden, 1), (110, Expired::Hidden, 0), (110, Expired::Shown, 1)]
+    {
+        forge(&root, AIRPORTS, |part, root| {
+            let key = b"\0\0\0\x01";
+            one_run(part, root, KeyGroup::of(key), (key, &value));
+            part.states[0].ttl_time_ms = Some(time_ms);
+        });
+        assert_eq!(verify(&root).0, Outcome::Yes);
+        let at = find_snapshot(root.to_str().unwrap(), None).unwrap();
+        let snapshot = block_on(open_snapshot(&at.store, &at.manifest)).unwrap();
+        let filter = Filter { operator: Some(AIRPORTS.into()), expired, ..Filter::default() };
+        let mut found = Vec::new();
+        let mut keep = |line: &str| {
+            found.push(line.to_owned());
+            Ok(())
+        };
+        assert_eq!(each_line(&snapshot, &filter, &mut |_| {}, &mut keep).unwrap(), []);
+        assert_eq!(found.len(), lines, "{time_ms} {expired:?}");
+    }
+    let all = world.lines.iter().filter(|line| line.contains(DELAYS)).cloned();
+    let mut lines = lines(root.to_str().unwrap()).unwrap();
+    lines.sort();
+    assert_eq!(lines, all.collect::<Vec<_>>());
 }
