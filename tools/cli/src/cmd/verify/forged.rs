@@ -4,14 +4,15 @@ use super::tests::world::{AIRPORTS, DELAYS, World, files};
 use super::tests::{name, verify};
 use crate::outcome::Outcome;
 use crate::snapshot::{Filter, each_line, find_snapshot, lines};
+use esker::backend::heap::{KeyedState, ValueState};
 use esker::block_on;
 use esker::format::canonical::Expired;
 use esker::format::composite::CompositeKey;
-use esker::format::manifest::{Manifest, PartRef, Ttl, TtlUpdate};
+use esker::format::manifest::{Manifest, PartRef, SnapshotKind, Ttl, TtlUpdate};
 use esker::format::part::Part;
 use esker::format::run::{Entry, IndexLocation, Op, RunOptions, RunWriter};
-use esker::format::{Digest, KeyGroup, KeyGroupRange, RelativeName};
-use esker::snapshot::open_snapshot;
+use esker::format::{Bincode, Digest, Key, KeyGroup, KeyGroupRange, RelativeName};
+use esker::snapshot::*;
 use std::path::Path;
 
 /// Changes the first part of `operator`, and what names it, in the savepoint at `root`.
@@ -173,4 +174,54 @@ fn what_is_expired_is_shown_only_when_it_is_asked_for() {
     let mut lines = lines(root.to_str().unwrap()).unwrap();
     lines.sort();
     assert_eq!(lines, all.collect::<Vec<_>>());
+}
+
+/// What a snapshot is after a change of parallelism: runs that count for a part of their key groups.
+#[test]
+fn a_checkpoint_of_a_rescaled_job_is_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("job");
+    let mut world = World::new(&root);
+    for round in 0..3 {
+        world.change(round);
+        world.checkpoint();
+    }
+    let mut manifest_path = root.join("chk-3-1/_metadata");
+    for (number, parallelism) in [(4, 3), (5, 2), (6, 5), (7, 1)] {
+        let mut manifest = Manifest::decode(&std::fs::read(&manifest_path).unwrap()).unwrap();
+        manifest.operators.retain(|operator| operator.uid == AIRPORTS);
+        let (mut parts, settings) = (Vec::new(), SnapshotSettings::default());
+        for subtask in 0..parallelism {
+            let range = KeyGroupRange::of_subtask(subtask, parallelism).unwrap();
+            let mut state = ValueState::<u32, (), String>::new(1, range, Bincode).unwrap();
+            let stored = manifest.operators[0].states[0].clone();
+            let mut targets = [Target { stored, state: &mut state }];
+            let restored =
+                restore(&world.store, &manifest, AIRPORTS, range, &mut targets, &settings);
+            let chain = block_on(restored).unwrap().chain;
+            for code in 0..20_u32 {
+                if range.contains(code.with_encoded(KeyGroup::of)) {
+                    state.update(&code, &(), format!("in {number}")).unwrap();
+                }
+            }
+            let id = PartId {
+                kind: SnapshotKind::Checkpoint,
+                checkpoint: number,
+                generation: 1,
+                operator: 0,
+                subtask,
+            };
+            let captures = vec![vec![state.capture_state()]];
+            let input = PartInput { id, range, captures, operator: None, chain };
+            let part = block_on(write_part(&world.store, input, &settings)).unwrap();
+            parts.push((part.chain.part, None));
+        }
+        manifest.checkpoint = number;
+        let operators = vec![NewOperator { operator: manifest.operators.remove(0), parts }];
+        let written = block_on(write_manifest(&world.store, manifest, operators)).unwrap();
+        manifest_path = root.join(written.published.manifest_path.as_str());
+        let (outcome, out) = verify(manifest_path.parent().unwrap());
+        assert!(outcome == Outcome::Yes && out.contains(" 40 entries"), "{out}");
+        assert_eq!(lines(manifest_path.parent().unwrap().to_str().unwrap()).unwrap().len(), 40);
+    }
 }
