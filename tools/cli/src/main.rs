@@ -1,4 +1,4 @@
-//! `esker`: looks into and verifies the files that esker writes.
+//! `esker`: looks into and verifies the snapshots and files that esker writes.
 //!
 //! Standard output is data, standard error is talk. Exit codes: see [`outcome::Outcome`].
 #![forbid(unsafe_code)]
@@ -14,7 +14,7 @@ use outcome::Outcome;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
-/// Look into and verify the files that esker writes.
+/// Look into and verify the snapshots and files that esker writes.
 #[derive(Parser)]
 #[command(name = "esker", version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
@@ -24,14 +24,16 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  esker inspect 7-0.run             blocks and states of a run
-  esker verify --json shared/*.run  one JSON object per file
-  esker dump-run 7-0.run | jq .op   every entry as a line of JSON
+  esker ls /data                    jobs, checkpoints and savepoints
+  esker inspect /data/job           operators and states of the last checkpoint
+  esker dump savepoint | jq .value  everything it holds, as lines of JSON
+  esker get savepoint --operator delays --state late '\"UA\"'
+  esker verify --json /data/job     one JSON object per snapshot or file
 
 Exit codes:
   0  yes, or done
-  1  the answer is no: a file is damaged, or newer than this esker
-  2  could not be tried: no such file, wrong arguments";
+  1  the answer is no: damaged, newer than this esker, or not found
+  2  could not be tried: no such file or folder, wrong arguments";
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -54,6 +54,66 @@ fn a_dump_holds_all_state_whatever_names_the_snapshot() {
     let (code, out, err) = esker(folder.path(), &["dump", "jib"]);
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
     assert!(!folder.path().join("jib").exists());
+    for (name, code, reason) in [
+        ("s3://bucket/job", 2, "unreadable s3://bucket/job: s3:// needs the feature"),
+        ("save/parts", 1, "absent save/parts: neither a snapshot nor a job's root"),
+        ("job/log/00000000000000000001", 1, "absent job/log/00000000000000000001: a snapshot is"),
+    ] {
+        let (found, out, err) = esker(folder.path(), &["dump", name]);
+        assert_eq!((found, out.as_str()), (code, ""), "{err}");
+        assert!(err.starts_with(&format!("esker: {reason}")), "{err}");
+    }
+}
+
+#[test]
+fn a_dump_goes_around_a_part_that_is_gone_and_stops_at_a_manifest_that_is_damaged() {
+    let (folder, world) = made();
+    let save = folder.path().join("save");
+    for part in files(&save.join("parts")) {
+        let good = std::fs::read(&part).unwrap();
+        std::fs::remove_file(&part).unwrap();
+        let (code, out, err) = esker(folder.path(), &["dump", "save"]);
+        let name = part.strip_prefix(&save).unwrap().to_str().unwrap();
+        assert!(
+            code == 1 && err.contains(&format!("damaged {name}: the file is missing")),
+            "{err}"
+        );
+        assert!(err.contains("; lost may be ") && err.contains(" key groups "), "{err}");
+        let kept = out.lines().count();
+        assert!(kept > 0 && kept < world.lines.len());
+        assert!(out.lines().all(|line| world.lines.contains(line)));
+        std::fs::write(&part, good).unwrap();
+    }
+    let manifest = save.join("_metadata");
+    let mut bad = std::fs::read(&manifest).unwrap();
+    let at = bad.len() / 2;
+    bad[at] ^= 1;
+    std::fs::write(&manifest, bad).unwrap();
+    for command in [
+        &["dump"][..],
+        &["inspect"],
+        &["du"],
+        &["get", "7", "--operator", AIRPORTS, "--state", "names"],
+    ] {
+        let args = [&command[..1], &["save"], &command[1..]].concat();
+        let (code, out, err) = esker(folder.path(), &args);
+        assert_eq!((code, out.as_str()), (1, ""), "{args:?}");
+        assert!(err.contains("damaged save: _metadata: metadata: the digest differs"), "{err}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let (folder, _world) = made();
+    for args in
+        [&["dump", "job"][..], &["dump", "job", "--sorted"], &["dump", "job", "--format", "csv"]]
+    {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_esker"));
+        let child = command.args(args).current_dir(folder.path()).stdout(writer).output().unwrap();
+        assert_eq!((child.status.code(), child.stderr.as_slice()), (Some(0), &b""[..]), "{args:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `esker dump`: the canonical lines of a snapshot.
 
 use super::{key_groups, progress, say_harms, say_refused};
-use crate::outcome::{Outcome, say};
+use crate::outcome::Outcome;
 use crate::snapshot::{Filter, Harm, Sorter, each_line, find_snapshot};
 use clap::ValueEnum;
 use esker::format::KeyGroupRange;
@@ -74,8 +74,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
         Err(error) => return Ok(say_refused(&args.snapshot, &error)),
     };
     if let Err(error) = filter.check(&snapshot) {
-        say(format_args!("{}: {error}", args.snapshot));
-        return Ok(Outcome::No);
+        return Ok(say_refused(&args.snapshot, &error));
     }
     let harms = match write_all(&snapshot, &filter, args, out)? {
         Ok(harms) => harms,
@@ -150,7 +149,7 @@ impl<'a, W: Write> Lines<'a, W> {
         }
         let mut writer = csv::Writer::from_writer(out);
         let columns = ["operator", "state", "kind", "key", "namespace", "userKey", "value", "ttl"];
-        writer.write_record(columns)?;
+        writer.write_record(columns).map_err(of_csv)?;
         Ok(Self::Csv(Box::new(writer)))
     }
 
@@ -167,7 +166,7 @@ impl<'a, W: Write> Lines<'a, W> {
                 };
                 let cells = [row.key, row.namespace, row.user_key, row.value, row.ttl].map(text);
                 let head = [row.operator, row.state, row.kind.to_owned()];
-                Ok(writer.write_record(head.into_iter().chain(cells))?)
+                writer.write_record(head.into_iter().chain(cells)).map_err(of_csv)
             }
         }
     }
@@ -177,5 +176,13 @@ impl<'a, W: Write> Lines<'a, W> {
             Self::Jsonl(_) => Ok(()),
             Self::Csv(mut writer) => writer.flush(),
         }
+    }
+}
+
+/// The error below one of CSV: that a reader went away must be seen as that.
+fn of_csv(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }

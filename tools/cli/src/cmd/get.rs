@@ -2,7 +2,7 @@
 
 use super::say_refused;
 use crate::outcome::{Outcome, say};
-use crate::snapshot::{Harm, find_snapshot};
+use crate::snapshot::find_snapshot;
 use esker::format::canonical::{Canonical, Expired};
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{Operator, StateInfo, TypeInfo};
@@ -57,10 +57,6 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
         Err(Stop::Argument(message)) => {
             say(format_args!("{message}"));
             return Ok(Outcome::NotTried);
-        }
-        Err(Stop::Snapshot(error)) if error.kind() == ErrorKind::Invalid => {
-            say(format_args!("{}", Harm::of(&error).within(&args.snapshot)));
-            return Ok(Outcome::No);
         }
         Err(Stop::Snapshot(error)) => return Ok(say_refused(&args.snapshot, &error)),
     }

@@ -188,4 +188,7 @@ fn show(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod forged;
+#[cfg(test)]
 mod tests;

@@ -5,11 +5,12 @@ use super::check_run::{CheckedRun, check_run};
 use super::find::SnapshotAt;
 use super::harm::Harm;
 use super::lines::part_harms;
+use esker::format::canonical::{Canonical, Expired};
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{Manifest, Operator, StateInfo, StateKind};
 use esker::format::part::{Part, PartState, RunRef};
 use esker::format::run::{Entry, StateStats};
-use esker::format::{Digest, KeyGroupRange, RelativeName, list};
+use esker::format::{Digest, FormatError, FormatErrorKind, KeyGroupRange, RelativeName, list};
 use esker::snapshot::{
     ChainReader, Lost, MANIFEST_NAME, manifest_folder, open_snapshot, read_manifest,
 };
@@ -195,6 +196,16 @@ impl PartCheck<'_> {
     /// What is live once runs are merged, against what the part says.
     fn count(&mut self, store: &Store) -> Result<(), Error> {
         let mut found: BTreeMap<u32, (u64, Option<i64>)> = BTreeMap::new();
+        let states = self.operator.states.iter().map(|info| {
+            let (uid, key) = (&self.operator.uid, self.operator.key.as_ref());
+            let mut canonical = Canonical::new(uid, key, info);
+            canonical.at(None, Expired::Shown);
+            (info.id, canonical)
+        });
+        let canonical: BTreeMap<u32, Canonical<'_>> = states.collect();
+        // By state: a value that its type does not fit is as a rule not alone.
+        let mut unread: BTreeMap<u32, (FormatError, u64)> = BTreeMap::new();
+        let mut line = String::new();
         let operator_run = self.part.operator_run.as_slice();
         for (runs, range) in [(&self.part.runs[..], self.range), (operator_run, KeyGroupRange::ALL)]
         {
@@ -204,6 +215,15 @@ impl PartCheck<'_> {
                 let Some(info) = self.info(key.state) else { return Ok(()) };
                 let (entries, earliest_ms) = found.entry(key.state).or_default();
                 *entries += live(info, entry)?;
+                line.clear();
+                let written =
+                    canonical.get(&info.id).map(|canonical| canonical.write(entry, &mut line));
+                // A codec that is not esker's cannot be read here, and may be sound.
+                if let Some(Err(error)) = written
+                    && error.kind == FormatErrorKind::Corrupt
+                {
+                    unread.entry(info.id).or_insert((error, 0)).1 += 1;
+                }
                 if matches!(info.kind, StateKind::TimerEvent | StateKind::TimerProcessing) {
                     let time_ms = time_ms(&key.user_key);
                     *earliest_ms = (*earliest_ms).into_iter().chain(time_ms).min();
@@ -215,6 +235,12 @@ impl PartCheck<'_> {
                 Err(error) => self.harms.push(Harm::of(&error)),
                 Ok(()) => {}
             }
+        }
+        for (id, (error, entries)) in unread {
+            self.wrong(
+                Some(id),
+                format!("{entries} entries do not read as the state's types: {error}"),
+            );
         }
         let mut said: BTreeMap<u32, &PartState> = BTreeMap::new();
         said.extend(self.part.states.iter().map(|state| (state.id, state)));

@@ -114,8 +114,7 @@ pub(crate) fn find(argument: &str) -> Result<Found, Error> {
         _ => &argument,
     };
     let folder = folder.trim_end_matches('/');
-    let store = Store::open(if folder.is_empty() { "/" } else { folder })?;
-    block_on(find_in(store, folder))
+    block_on(find_in(open_store(folder)?, folder))
 }
 
 async fn find_in(store: Store, folder: &str) -> Result<Found, Error> {
@@ -135,7 +134,7 @@ async fn find_in(store: Store, folder: &str) -> Result<Found, Error> {
         if !is_checkpoint {
             return Ok(Found::Snapshot(SnapshotAt { store, manifest, digest: None }));
         }
-        let store = Store::open(if above.is_empty() { "/" } else { above })?;
+        let store = open_store(above)?;
         let manifest = RelativeName::new(format!("{name}/{MANIFEST_NAME}"))?;
         return Ok(Found::Snapshot(SnapshotAt { store, manifest, digest: None }));
     }
@@ -148,6 +147,16 @@ async fn find_in(store: Store, folder: &str) -> Result<Found, Error> {
         };
     }
     Ok(Found::Folder(store))
+}
+
+/// A store that is not there, or that this build has no client for, is one that cannot be tried.
+fn open_store(folder: &str) -> Result<Store, Error> {
+    Store::open(if folder.is_empty() { "/" } else { folder }).map_err(|error| {
+        let text = error.to_string();
+        let path = error.path().unwrap_or(folder);
+        let message = text.strip_suffix(&format!(": path={path}")).unwrap_or(&text);
+        Error::new(ErrorKind::Retry, message).at_path(path)
+    })
 }
 
 /// The same argument with all of its folders named, and without the folder being made if it is

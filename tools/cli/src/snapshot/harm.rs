@@ -6,6 +6,7 @@ use esker::format::manifest::{Operator, StateInfo};
 use esker::snapshot::{Damage, Lost};
 use esker::{Error, ErrorKind};
 use serde::Serialize;
+use std::error::Error as _;
 use std::fmt;
 
 /// One thing that is wrong.
@@ -41,6 +42,8 @@ impl Harm {
         let status = match error.kind() {
             ErrorKind::Unsupported => Status::Refused,
             ErrorKind::Retry | ErrorKind::Conflict => Status::Unreadable,
+            // What a store refuses has the store's own error below it: no access, for one.
+            ErrorKind::Invalid if error.source().is_some() => Status::Unreadable,
             ErrorKind::Invalid => Status::Absent,
             _ => Status::Damaged,
         };

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 #[path = "../../../tests/world/mod.rs"]
-mod world;
+pub(super) mod world;
 
 use super::{Args, run};
 use crate::outcome::Outcome;
@@ -18,7 +18,7 @@ fn count(all: usize) -> usize {
     }
 }
 
-fn verify(folder: &Path) -> (Outcome, String) {
+pub(super) fn verify(folder: &Path) -> (Outcome, String) {
     let args = Args { files: vec![folder.to_str().unwrap().to_owned()], json: false };
     let mut out = Vec::new();
     let outcome = run(&args, &mut out).unwrap();
@@ -37,7 +37,7 @@ fn made() -> tempfile::TempDir {
     folder
 }
 
-fn name(file: &Path, root: &Path) -> String {
+pub(super) fn name(file: &Path, root: &Path) -> String {
     file.strip_prefix(root).unwrap().to_str().unwrap().to_owned()
 }
 
