@@ -23,6 +23,7 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
+const CACHE_LINE_LEN_BYTES: usize = 64;
 /// How large the groups of a page may be together, unless one group is larger already.
 const GROUPS_LEN_BYTES: usize = 4096;
 /// Low bits of a page's address that are free for tags.
@@ -429,6 +430,41 @@ impl<K, V> Page<K, V> {
         }
     }
 
+    /// Where to put an entry with this hash that [`find_first`](Self::find_first) did not find.
+    #[inline(always)]
+    pub(super) unsafe fn vacant(self, hash: u64) -> Vacant<K, V> {
+        let at = (hash >> TAG_BITS) as usize & ((1 << Self::LOG2_GROUPS) - 1);
+        // SAFETY: the page is live, the group inside it.
+        Vacant { page: self, group: unsafe { self.group_at(at) } }
+    }
+
+    /// Moves a new entry into a group that has an empty slot, unless the page has no room. The page
+    /// is ordinary, and the caller's alone.
+    #[inline(always)]
+    pub(super) unsafe fn put_first(
+        vacant: Vacant<K, V>,
+        hash: u64,
+        entry: Entry<K, V>,
+    ) -> Result<(), Entry<K, V>> {
+        let Vacant { page, group } = vacant;
+        // SAFETY: the group is in the page, which is ordinary, and has a free slot.
+        unsafe {
+            let head: *mut Head = arena::head(page.raw, &Self::BLOCK).cast();
+            let slots = WIDTH << Self::LOG2_GROUPS;
+            let Some(i) = Self::load(group).free().from(home(hash)) else { return Err(entry) };
+            if (*head).used as usize >= slots - slots.div_ceil(8) {
+                return Err(entry);
+            }
+            (*head).used += u32::from(*group.add(i) == EMPTY);
+            *group.add(i) = tag(hash);
+            *Self::changes(group) |= 1 << i;
+            let at = (group.addr() - page.raw.addr()) / CTRL_LEN_BYTES;
+            *head.add(1).cast::<u16>().add(at) |= 1 << i;
+            page.entries(group, false).add(i).write(entry);
+        }
+        Ok(())
+    }
+
     /// Frees a full slot whose entry has been, or will be, moved out by the caller, who owns the
     /// page alone.
     pub(super) unsafe fn erase(self, slot: usize) {
@@ -464,6 +500,13 @@ impl<K, V> Page<K, V> {
                 *self.born_word(at) = 0;
             }
         }
+    }
+
+    /// Asks for the cache line that holds the count of references.
+    #[inline]
+    pub(super) unsafe fn prefetch_refs(self) {
+        // SAFETY: the page is live.
+        prefetch(unsafe { self.head() });
     }
 
     /// Adds a reference.
@@ -521,6 +564,12 @@ impl<K: Clone, V: Clone> Page<K, V> {
             let log2_groups = self.log2_groups();
             let new = Self::new(pages, self.depth(), log2_groups);
             let unfinished = Unfinished(new, pages.arena());
+            // All cache lines are asked for at once, as the clones wait for one after the other.
+            let groups = 1_usize << log2_groups;
+            for offset in (0..groups * Self::GROUP_LEN_BYTES).step_by(CACHE_LINE_LEN_BYTES) {
+                prefetch(self.entry(0).cast::<u8>().wrapping_add(offset));
+                prefetch(new.entry(0).cast::<u8>().wrapping_add(offset));
+            }
             for at in 0..1 << log2_groups {
                 let (from, to) = (self.group_at(at), new.group_at(at));
                 let entries = self.entries(from, self.is_large());
@@ -576,6 +625,12 @@ impl<K, V> Place<K, V> {
             at * 16 + self.bit.trailing_zeros() as usize
         }
     }
+}
+
+/// A group of an ordinary page in which a search ended at an empty slot.
+pub(super) struct Vacant<K, V> {
+    page: Page<K, V>,
+    group: *mut u8,
 }
 
 /// A copy that is being made, released if a clone panics.
