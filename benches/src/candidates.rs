@@ -1,7 +1,7 @@
 //! Rows `candidates.*`: esker's copy-on-write table beside a flat table with an undo log, for the
 //! decision between them. No budget: asked by name alone, and a ratio above 1 speaks for esker.
 
-use crate::heap::{State, filled, get, state, update, worst};
+use crate::heap::{Peer, State, filled, get, state, update, worst};
 use crate::keys;
 use crate::measure::{in_turn, seconds};
 use crate::report::{Better, Question, Report};
@@ -27,6 +27,7 @@ pub(crate) fn run(report: &mut Report) -> Result<(), String> {
         let keys = keys::in_range(entries, KeyGroupRange::ALL);
         insert(report, &keys, size)?;
         look_ups(report, &keys, size)?;
+        floor(report, &keys, size);
     }
     Ok(())
 }
@@ -138,6 +139,43 @@ fn look_ups(report: &mut Report, keys: &[u64], size: &str) -> Result<(), String>
         report.versus(question, times / a, times / b, PEER);
     }
     Ok(())
+}
+
+/// What key groups and change tracking cost a flat table: the undo table beside hashbrown alone. No
+/// table of ours can be faster than that.
+fn floor(report: &mut Report, keys: &[u64], size: &str) {
+    let names = ["get", "update"].map(|op| format!("candidates.floor.{op}.{size}"));
+    if !names.iter().any(|name| report.wants(name)) {
+        return;
+    }
+    let (rounds, ops) = (report.rounds(15), OPS as f64);
+    let drawn = keys::uniform(keys, OPS);
+    let mut peer = Peer::default();
+    keys.iter().for_each(|key| _ = peer.insert(*key, 1));
+    let mut both = (undo_filled(keys), peer);
+    let (a, b) = in_turn(
+        rounds,
+        &mut both,
+        |(undo, _), _| {
+            let add = |sum, key: &u64| sum ^ undo.get(*key).unwrap_or(0);
+            seconds(|| drawn.iter().fold(0, add))
+        },
+        |(_, peer), _| {
+            let add = |sum, key: &u64| sum ^ peer.get(key).copied().unwrap_or(0);
+            seconds(|| drawn.iter().fold(0, add))
+        },
+    );
+    let question = |name| Question::speed(name, 1.0, keys.len(), rounds);
+    report.versus(question(&names[0]), ops / a, ops / b, crate::heap::PEER);
+    let (a, b) = in_turn(
+        rounds,
+        &mut both,
+        |(undo, _), round| seconds(|| update_undo(undo, &drawn, round as u64)),
+        |(_, peer), round| {
+            seconds(|| drawn.iter().for_each(|key| _ = peer.insert(*key, round as u64)))
+        },
+    );
+    report.versus(question(&names[1]), ops / a, ops / b, crate::heap::PEER);
 }
 
 fn update_undo(undo: &mut UndoTable, keys: &[u64], value: u64) -> bool {

@@ -16,7 +16,12 @@
 //! - The trie is valid whenever user code (clone, eq, hash, drop, a closure) runs: if it panics,
 //!   entries may leak, and an entry under [`CowTable::rmw`] holds what the closure left.
 //!
-//! Pages that fall empty are kept for what comes next. Ideas: extendible hashing (Fagin et al.,
+//! What makes it quick: control bytes stand as densely as a flat table's (see `arena`), the line an
+//! entry most likely is in is fetched while they are looked at (`home`), and what is rare is out of
+//! line: a look-up's time grows with its instructions, as those bound how many misses overlap.
+//!
+//! Pages that fall empty are kept for what comes next, and so is the memory of pages that a capture
+//! gave back, until table and captures are gone. Ideas: extendible hashing (Fagin et al.,
 //! 1979), swiss tables (Abseil), `CopyOnWriteStateMap` (Flink).
 #![allow(unsafe_code)]
 

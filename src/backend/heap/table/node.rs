@@ -1,8 +1,8 @@
 //! Nodes of the trie, and the tagged pointers ("links") between them and to pages.
 //!
 //! A link's low bits say what it points to, how large that is, and whether it is owned: made or
-//! taken over since the last freeze. A node is an array of 2 to 512 links, indexed by the next bits
-//! of position. A page that shares fewer bits than its node tells apart stands in a run of
+//! taken over since the last freeze. A node is an array of 2 to 512 links (the root: 512), indexed by
+//! the next bits of position. A page that shares fewer bits than its node tells apart stands in a run of
 //! neighbouring slots, and the run counts as one reference.
 
 use super::arena::Arena;
