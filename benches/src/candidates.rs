@@ -6,7 +6,7 @@ use crate::keys;
 use crate::measure::{in_turn, seconds};
 use crate::report::{Better, Question, Report};
 use crate::undo::UndoTable;
-use esker_format::KeyGroupRange;
+use esker_format::{KeyGroup, KeyGroupRange};
 
 const PEER: &str = "flat table with undo log";
 const OPS: usize = 1_000_000;
@@ -141,8 +141,8 @@ fn look_ups(report: &mut Report, keys: &[u64], size: &str) -> Result<(), String>
     Ok(())
 }
 
-/// What key groups and change tracking cost a flat table: the undo table beside hashbrown alone. No
-/// table of ours can be faster than that.
+/// What the key group's hash alone costs: hashbrown, asked whether the key group is owned before
+/// each look-up, beside hashbrown. No table that owns key groups can be faster than that.
 fn floor(report: &mut Report, keys: &[u64], size: &str) {
     let names = ["get", "update"].map(|op| format!("candidates.floor.{op}.{size}"));
     if !names.iter().any(|name| report.wants(name)) {
@@ -152,28 +152,31 @@ fn floor(report: &mut Report, keys: &[u64], size: &str) {
     let drawn = keys::uniform(keys, OPS);
     let mut peer = Peer::default();
     keys.iter().for_each(|key| _ = peer.insert(*key, 1));
-    let mut both = (undo_filled(keys), peer);
+    let range = std::hint::black_box(KeyGroupRange::ALL);
+    let owned = |key: &u64| range.contains(KeyGroup::of(&key.to_be_bytes()));
+    let read = |peer: &Peer<u64, u64>, key: &u64| peer.get(key).copied().unwrap_or(0);
     let (a, b) = in_turn(
         rounds,
-        &mut both,
-        |(undo, _), _| {
-            let add = |sum, key: &u64| sum ^ undo.get(*key).unwrap_or(0);
+        &mut peer,
+        |peer, _| {
+            let add = |sum, key: &u64| if owned(key) { sum ^ read(peer, key) } else { sum };
             seconds(|| drawn.iter().fold(0, add))
         },
-        |(_, peer), _| {
-            let add = |sum, key: &u64| sum ^ peer.get(key).copied().unwrap_or(0);
-            seconds(|| drawn.iter().fold(0, add))
-        },
+        |peer, _| seconds(|| drawn.iter().fold(0, |sum, key| sum ^ read(peer, key))),
     );
     let question = |name| Question::speed(name, 1.0, keys.len(), rounds);
     report.versus(question(&names[0]), ops / a, ops / b, crate::heap::PEER);
     let (a, b) = in_turn(
         rounds,
-        &mut both,
-        |(undo, _), round| seconds(|| update_undo(undo, &drawn, round as u64)),
-        |(_, peer), round| {
-            seconds(|| drawn.iter().for_each(|key| _ = peer.insert(*key, round as u64)))
+        &mut peer,
+        |peer, round| {
+            seconds(|| {
+                for key in drawn.iter().filter(|key| owned(key)) {
+                    peer.insert(*key, round as u64);
+                }
+            })
         },
+        |peer, round| seconds(|| drawn.iter().for_each(|key| _ = peer.insert(*key, round as u64))),
     );
     report.versus(question(&names[1]), ops / a, ops / b, crate::heap::PEER);
 }
