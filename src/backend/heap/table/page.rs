@@ -1,7 +1,7 @@
 //! Pages: fixed swiss tables of about 4 KiB, shared by reference count.
 //!
 //! A page is control bytes (with bits per slot that changed), a head (with bits per slot that is
-//! new) and entries. An ordinary page's three parts are where [`arena`](super::arena) says; a large
+//! new) and entries. An ordinary page's three parts are where [`arena`] says; a large
 //! one, with more groups, has an allocation of its own:
 //!
 //! ```text
