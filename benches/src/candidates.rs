@@ -1,12 +1,12 @@
 //! Rows `candidates.*`: esker's copy-on-write table beside a flat table with an undo log, for the
 //! decision between them. No budget: asked by name alone, and a ratio above 1 speaks for esker.
 
-use crate::heap::{State, filled, get, state, update, worst};
+use crate::heap::{Peer, State, filled, get, state, update, worst};
 use crate::keys;
 use crate::measure::{in_turn, seconds};
 use crate::report::{Better, Question, Report};
 use crate::undo::UndoTable;
-use esker_format::KeyGroupRange;
+use esker_format::{KeyGroup, KeyGroupRange};
 
 const PEER: &str = "flat table with undo log";
 const OPS: usize = 1_000_000;
@@ -27,6 +27,7 @@ pub(crate) fn run(report: &mut Report) -> Result<(), String> {
         let keys = keys::in_range(entries, KeyGroupRange::ALL);
         insert(report, &keys, size)?;
         look_ups(report, &keys, size)?;
+        floor(report, &keys, size);
     }
     Ok(())
 }
@@ -138,6 +139,46 @@ fn look_ups(report: &mut Report, keys: &[u64], size: &str) -> Result<(), String>
         report.versus(question, times / a, times / b, PEER);
     }
     Ok(())
+}
+
+/// What the key group's hash alone costs: hashbrown, asked whether the key group is owned before
+/// each look-up, beside hashbrown. No table that owns key groups can be faster than that.
+fn floor(report: &mut Report, keys: &[u64], size: &str) {
+    let names = ["get", "update"].map(|op| format!("candidates.floor.{op}.{size}"));
+    if !names.iter().any(|name| report.wants(name)) {
+        return;
+    }
+    let (rounds, ops) = (report.rounds(15), OPS as f64);
+    let drawn = keys::uniform(keys, OPS);
+    let mut peer = Peer::default();
+    keys.iter().for_each(|key| _ = peer.insert(*key, 1));
+    let range = std::hint::black_box(KeyGroupRange::ALL);
+    let owned = |key: &u64| range.contains(KeyGroup::of(&key.to_be_bytes()));
+    let read = |peer: &Peer<u64, u64>, key: &u64| peer.get(key).copied().unwrap_or(0);
+    let (a, b) = in_turn(
+        rounds,
+        &mut peer,
+        |peer, _| {
+            let add = |sum, key: &u64| if owned(key) { sum ^ read(peer, key) } else { sum };
+            seconds(|| drawn.iter().fold(0, add))
+        },
+        |peer, _| seconds(|| drawn.iter().fold(0, |sum, key| sum ^ read(peer, key))),
+    );
+    let question = |name| Question::speed(name, 1.0, keys.len(), rounds);
+    report.versus(question(&names[0]), ops / a, ops / b, crate::heap::PEER);
+    let (a, b) = in_turn(
+        rounds,
+        &mut peer,
+        |peer, round| {
+            seconds(|| {
+                for key in drawn.iter().filter(|key| owned(key)) {
+                    peer.insert(*key, round as u64);
+                }
+            })
+        },
+        |peer, round| seconds(|| drawn.iter().for_each(|key| _ = peer.insert(*key, round as u64))),
+    );
+    report.versus(question(&names[1]), ops / a, ops / b, crate::heap::PEER);
 }
 
 fn update_undo(undo: &mut UndoTable, keys: &[u64], value: u64) -> bool {

@@ -19,7 +19,8 @@ pub struct Frozen<K: TableKey, V> {
     root: Link<K, V>,
     shape: Shape,
     len: usize,
-    removed: Arc<Vec<K>>,
+    /// Nothing is allocated for none.
+    removed: Option<Arc<Vec<K>>>,
     arena: Arc<Arena>,
 }
 
@@ -38,7 +39,8 @@ impl<K: TableKey, V> Frozen<K, V> {
         removed: Vec<K>,
         arena: Arc<Arena>,
     ) -> Self {
-        Self { root, shape, len, removed: Arc::new(removed), arena }
+        let removed = (!removed.is_empty()).then(|| Arc::new(removed));
+        Self { root, shape, len, removed, arena }
     }
 
     /// Number of entries.
@@ -91,7 +93,7 @@ impl<K: TableKey, V> Frozen<K, V> {
     /// Keys that the freeze before held and that were removed since, each once. They may have been
     /// inserted again.
     pub fn removed(&self) -> &[K] {
-        &self.removed
+        self.removed.as_ref().map_or(&[], |removed| removed.as_slice())
     }
 }
 
@@ -99,7 +101,7 @@ impl<K: TableKey, V> Clone for Frozen<K, V> {
     fn clone(&self) -> Self {
         // SAFETY: the root is live while `self` is; the clone gives the reference up when dropped.
         unsafe { self.root.retain() };
-        let (removed, arena) = (Arc::clone(&self.removed), Arc::clone(&self.arena));
+        let (removed, arena) = (self.removed.clone(), Arc::clone(&self.arena));
         Self { removed, arena, ..*self }
     }
 }
@@ -116,7 +118,7 @@ impl<K: TableKey, V> std::fmt::Debug for Frozen<K, V> {
         f.debug_struct("Frozen")
             .field("range", &self.shape.range)
             .field("len", &self.len)
-            .field("removed", &self.removed.len())
+            .field("removed", &self.removed().len())
             .finish_non_exhaustive()
     }
 }

@@ -16,7 +16,12 @@
 //! - The trie is valid whenever user code (clone, eq, hash, drop, a closure) runs: if it panics,
 //!   entries may leak, and an entry under [`CowTable::rmw`] holds what the closure left.
 //!
-//! Pages that fall empty are kept for what comes next. Ideas: extendible hashing (Fagin et al.,
+//! What makes it quick: control bytes stand as densely as a flat table's (see `arena`), the line an
+//! entry most likely is in is fetched while they are looked at (`home`), and what is rare is out of
+//! line: a look-up's time grows with its instructions, as those bound how many misses overlap.
+//!
+//! Pages that fall empty are kept for what comes next, and so is the memory of pages that a capture
+//! gave back, until table and captures are gone. Ideas: extendible hashing (Fagin et al.,
 //! 1979), swiss tables (Abseil), `CopyOnWriteStateMap` (Flink).
 #![allow(unsafe_code)]
 
@@ -41,7 +46,7 @@ pub use walk::Iter;
 use arena::Pages;
 use esker_format::KeyGroupRange;
 use node::{Link, Search};
-use page::{Entry, Page, Place};
+use page::{Entry, Page, Place, Vacant};
 use shape::Shape;
 
 /// A key: it knows its key group and hashes itself. Equal keys give equal groups and hashes; a key
@@ -175,7 +180,7 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         position: u64,
         hash: u64,
         mut eq: impl FnMut(&K) -> bool,
-    ) -> Result<Place<K, V>, Link<K, V>> {
+    ) -> Result<Place<K, V>, Option<Vacant<K, V>>> {
         // SAFETY: the root is live and nobody else changes the table while `self` is borrowed.
         match unsafe { node::find_fast(self.root, position, hash, &mut eq) } {
             Search::Found(place, true) => Ok(place),
@@ -193,28 +198,36 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         position: u64,
         hash: u64,
         eq: impl FnMut(&K) -> bool,
-    ) -> Result<Place<K, V>, Link<K, V>> {
+    ) -> Result<Place<K, V>, Option<Vacant<K, V>>> {
         // SAFETY: as in `find_owned`; the place is in a live page, found under this position.
         unsafe {
             match node::find(self.root, position, hash, eq) {
                 Search::Found(place, true) => Ok(place),
                 Search::Found(place, false) => Ok(self.own_entry(position, place)),
                 Search::Missing(vacant) => Err(vacant),
-                Search::Unknown => Err(Link::NULL),
+                Search::Unknown => Err(None),
             }
         }
     }
 
     /// Inserts an entry whose key the table does not hold; `vacant` is where it was looked for.
-    #[inline]
-    fn insert_new(&mut self, vacant: Link<K, V>, position: u64, hash: u64, entry: Entry<K, V>) {
-        // SAFETY: a page that a search ended at on an owned path is this table's alone, and
-        // ordinary; nothing changed since.
-        unsafe {
-            if !vacant.is_null() && vacant.page().has_room() {
-                vacant.page().put(Page::<K, V>::LOG2_GROUPS, hash, entry, true, true);
-                self.len += 1;
-                return;
+    #[inline(always)]
+    fn insert_new(
+        &mut self,
+        vacant: Option<Vacant<K, V>>,
+        position: u64,
+        hash: u64,
+        mut entry: Entry<K, V>,
+    ) {
+        if let Some(vacant) = vacant {
+            // SAFETY: a page that a search ended at on an owned path is this table's alone, and
+            // ordinary; nothing changed since.
+            match unsafe { Page::put_first(vacant, hash, entry) } {
+                Ok(()) => {
+                    self.len += 1;
+                    return;
+                }
+                Err(refused) => entry = refused,
             }
         }
         self.insert_slow(position, hash, entry);
@@ -347,7 +360,7 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
     #[inline]
     fn rmw_missing<R>(
         &mut self,
-        vacant: Link<K, V>,
+        vacant: Option<Vacant<K, V>>,
         position: u64,
         hash: u64,
         make_key: impl FnOnce() -> K,

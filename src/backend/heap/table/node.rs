@@ -1,12 +1,12 @@
 //! Nodes of the trie, and the tagged pointers ("links") between them and to pages.
 //!
 //! A link's low bits say what it points to, how large that is, and whether it is owned: made or
-//! taken over since the last freeze. A node is an array of 2 to 512 links, indexed by the next bits
-//! of position. A page that shares fewer bits than its node tells apart stands in a run of
+//! taken over since the last freeze. A node is an array of 2 to 512 links (the root: 512), indexed by
+//! the next bits of position. A page that shares fewer bits than its node tells apart stands in a run of
 //! neighbouring slots, and the run counts as one reference.
 
 use super::arena::Arena;
-use super::page::{LARGE, PAGE_ALIGN, Page, Place};
+use super::page::{LARGE, PAGE_ALIGN, Page, Place, Vacant};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -218,6 +218,13 @@ impl<K, V> Link<K, V> {
         let new = Self::new_node(self.bits());
         // SAFETY: the caller's node is live, and so are its children, which get a reference each.
         unsafe {
+            // Counts are far apart: ask for them all before the first is waited for.
+            for i in 0..1 << self.bits() {
+                let child = *self.slot(i);
+                if !child.is_null() && !child.is_node() {
+                    child.page().prefetch_refs();
+                }
+            }
             self.for_children(base, |child| child.retain());
             for i in 0..1 << self.bits() {
                 *new.slot(i) = (*self.slot(i)).unowned();
@@ -281,8 +288,8 @@ impl<K, V> Link<K, V> {
 pub(super) enum Search<K, V> {
     /// At an entry, and whether everything on the path is owned, so that it may be changed in place.
     Found(Place<K, V>, bool),
-    /// At no entry; at which page, if it is an ordinary one on an owned path, else null.
-    Missing(Link<K, V>),
+    /// At no entry; where it may be put, if that is in an ordinary page on an owned path.
+    Missing(Option<Vacant<K, V>>),
     /// Nowhere yet: [`find`] knows.
     Unknown,
 }
@@ -313,7 +320,8 @@ pub(super) unsafe fn find_fast<K, V>(
     // SAFETY: the link is to a live ordinary page.
     match unsafe { link.page().find_first(hash, eq) } {
         Ok(place) => Search::Found(place, owned),
-        Err(false) => Search::Missing(if owned { link } else { Link::NULL }),
+        // SAFETY: as above.
+        Err(false) => Search::Missing(owned.then(|| unsafe { link.page().vacant(hash) })),
         Err(true) => Search::Unknown,
     }
 }
@@ -335,12 +343,11 @@ pub(super) unsafe fn find<K, V>(
         link = child;
     }
     if link.is_null() {
-        return Search::Missing(Link::NULL);
+        return Search::Missing(None);
     }
     // SAFETY: the link is to a live page.
     match unsafe { link.page().find(hash, eq) } {
         Some(place) => Search::Found(place, owned),
-        None if owned && link.is_ordinary_page() => Search::Missing(link),
-        None => Search::Missing(Link::NULL),
+        None => Search::Missing(None),
     }
 }

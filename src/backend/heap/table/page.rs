@@ -1,7 +1,7 @@
 //! Pages: fixed swiss tables of about 4 KiB, shared by reference count.
 //!
 //! A page is control bytes (with bits per slot that changed), a head (with bits per slot that is
-//! new) and entries. An ordinary page's three parts are where [`arena`](super::arena) says; a large
+//! new) and entries. An ordinary page's three parts are where [`arena`] says; a large
 //! one, with more groups, has an allocation of its own:
 //!
 //! ```text
@@ -16,12 +16,16 @@
 //! A [`Page`] is a plain pointer. Every method asks that the page is live (counted by at least one
 //! reference that outlasts the call), and those that change it, that nobody else can reach it.
 
-use super::arena::{self, Arena, BLOCK_ALIGN, BlockShape, HEAD_LEN_BYTES, Pages};
-use super::group::{CTRL_LEN_BYTES, DELETED, EMPTY, Group, Mask, TAG_BITS, WIDTH, tag};
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+mod find;
+mod share;
+
+pub(super) use find::{Place, Vacant};
+
+use super::arena::{self, BLOCK_ALIGN, BlockShape, HEAD_LEN_BYTES, Pages};
+use super::group::{CTRL_LEN_BYTES, EMPTY, Group, Mask, WIDTH};
+use std::alloc::{Layout, alloc, handle_alloc_error};
 use std::marker::PhantomData;
-use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::atomic::AtomicUsize;
 
 /// How large the groups of a page may be together, unless one group is larger already.
 const GROUPS_LEN_BYTES: usize = 4096;
@@ -112,18 +116,16 @@ impl<K, V> Page<K, V> {
     const fn large_offsets(log2_groups: u32) -> (usize, usize) {
         let born = CTRL_LEN_BYTES << log2_groups;
         // Control bytes are as far from an address that is aligned for entries as the head is long.
-        let head = Self::large_head_len();
-        (born, (head + born + (2 << log2_groups)).next_multiple_of(Self::ENTRY_ALIGN) - head)
-    }
-
-    const fn large_head_len() -> usize {
-        HEAD_LEN_BYTES
+        let entries = (HEAD_LEN_BYTES + born + (2 << log2_groups))
+            .next_multiple_of(Self::ENTRY_ALIGN)
+            - HEAD_LEN_BYTES;
+        (born, entries)
     }
 
     fn large_layout(log2_groups: u32) -> Layout {
         let align = HEAD_LEN_BYTES.max(Self::ENTRY_ALIGN);
         let entries = (1_usize << log2_groups).checked_mul(Self::GROUP_LEN_BYTES);
-        let before = Self::large_head_len() + Self::large_offsets(log2_groups).1;
+        let before = HEAD_LEN_BYTES + Self::large_offsets(log2_groups).1;
         let len = entries.and_then(|len| len.checked_add(before)).unwrap_or(usize::MAX);
         match Layout::from_size_align(len, align) {
             Ok(layout) => layout,
@@ -154,7 +156,7 @@ impl<K, V> Page<K, V> {
                 if raw.is_null() {
                     handle_alloc_error(layout);
                 }
-                raw.add(Self::large_head_len()).map_addr(|addr| addr | LARGE)
+                raw.add(HEAD_LEN_BYTES).map_addr(|addr| addr | LARGE)
             }
         };
         let page = Self::from_raw(raw);
@@ -183,7 +185,7 @@ impl<K, V> Page<K, V> {
         // SAFETY: a large page's head is before its control bytes, an ordinary one's in its block.
         unsafe {
             if self.is_large() {
-                self.ctrl().sub(Self::large_head_len()).cast()
+                self.ctrl().sub(HEAD_LEN_BYTES).cast()
             } else {
                 arena::head(self.raw, &Self::BLOCK).cast()
             }
@@ -320,136 +322,6 @@ impl<K, V> Page<K, V> {
         unsafe { *Self::changes(self.group_at(slot / 16)) >> (slot % 16) & 1 == 1 }
     }
 
-    /// Says that the entry found at a place changed.
-    #[inline]
-    pub(super) unsafe fn set_dirty(place: &Place<K, V>) {
-        // SAFETY: the caller's place is full, and its page the caller's alone.
-        unsafe {
-            let changes = Self::changes(place.group);
-            // Writing only what is news keeps the cache line clean.
-            if *changes & place.bit == 0 {
-                *changes |= place.bit;
-            }
-        }
-    }
-
-    /// The entry in a slot.
-    pub(super) unsafe fn place(self, slot: usize) -> Place<K, V> {
-        // SAFETY: the caller's slot is inside the page.
-        unsafe {
-            let (group, bit) = (self.group_at(slot / 16), 1 << (slot % 16));
-            Place { page: self, group, bit, entry: self.entry(slot) }
-        }
-    }
-
-    /// The entry with this hash that `eq` accepts in the group of an ordinary page where it should
-    /// be; else whether it may be in another one.
-    #[inline(always)]
-    pub(super) unsafe fn find_first(
-        self,
-        hash: u64,
-        eq: &mut impl FnMut(&K) -> bool,
-    ) -> Result<Place<K, V>, bool> {
-        let at = (hash >> TAG_BITS) as usize & ((1 << Self::LOG2_GROUPS) - 1);
-        // SAFETY: the page is live and ordinary, the group inside it.
-        unsafe { self.find_in_group(at, false, hash, eq) }
-    }
-
-    /// The entry with this hash that `eq` accepts.
-    pub(super) unsafe fn find(
-        self,
-        hash: u64,
-        mut eq: impl FnMut(&K) -> bool,
-    ) -> Option<Place<K, V>> {
-        // SAFETY: the page is live, and groups are taken modulo their number.
-        unsafe {
-            let last = (1_usize << self.log2_groups()) - 1;
-            let start = (hash >> TAG_BITS) as usize & last;
-            for at in start..=start + last {
-                match self.find_in_group(at & last, self.is_large(), hash, &mut eq) {
-                    Ok(place) => return Some(place),
-                    Err(false) => return None,
-                    Err(true) => {}
-                }
-            }
-        }
-        None
-    }
-
-    /// The entry, else whether it may be in the next group.
-    #[inline(always)]
-    unsafe fn find_in_group(
-        self,
-        at: usize,
-        large: bool,
-        hash: u64,
-        eq: &mut impl FnMut(&K) -> bool,
-    ) -> Result<Place<K, V>, bool> {
-        // SAFETY: the caller's group is inside the page; slots that match a tag are full, so their
-        // entries are initialised, and nobody changes the page while it is read.
-        unsafe {
-            let group = self.group_at(at);
-            let entries = self.entries(group, large);
-            // Where the entry most likely is, fetched while the control bytes are.
-            prefetch(entries.wrapping_add(home(hash)));
-            let control = Self::load(group);
-            let mut tagged = control.equal(tag(hash));
-            while tagged.any() {
-                let entry = entries.add(tagged.0.trailing_zeros() as usize);
-                if eq(&(*entry).key) {
-                    return Ok(Place { page: self, group, bit: tagged.first_bit(), entry });
-                }
-                tagged.next();
-            }
-            Err(!control.empty().any())
-        }
-    }
-
-    /// Moves an entry in. The page has room, and is the caller's alone.
-    #[inline]
-    pub(super) unsafe fn put(
-        self,
-        log2_groups: u32,
-        hash: u64,
-        entry: Entry<K, V>,
-        dirty: bool,
-        born: bool,
-    ) {
-        let last = (1_usize << log2_groups) - 1;
-        let mut at = (hash >> TAG_BITS) as usize & last;
-        // SAFETY: `at` is at most `last`. A page with room has a free slot, so the loop ends, at a
-        // slot without an entry: writing there overwrites none.
-        unsafe {
-            let (group, i) = loop {
-                let group = self.group_at(at);
-                if let Some(i) = Self::load(group).free().from(home(hash)) {
-                    break (group, i);
-                }
-                at = (at + 1) & last;
-            };
-            (*self.head()).used += u32::from(*group.add(i) == EMPTY);
-            *group.add(i) = tag(hash);
-            *Self::changes(group) |= u16::from(dirty) << i;
-            *self.born_word(at) |= u16::from(born) << i;
-            self.entries(group, self.is_large()).add(i).write(entry);
-        }
-    }
-
-    /// Frees a full slot whose entry has been, or will be, moved out by the caller, who owns the
-    /// page alone.
-    pub(super) unsafe fn erase(self, slot: usize) {
-        let (at, i) = (slot / 16, slot % 16);
-        // SAFETY: the caller's slot is inside the page.
-        unsafe {
-            let group = self.group_at(at);
-            let passed = !Self::load(group).empty().any();
-            *group.add(i) = if passed { DELETED } else { EMPTY };
-            (*self.head()).used -= u32::from(!passed);
-            *Self::changes(group) &= !(1 << i);
-            *self.born_word(at) &= !(1 << i);
-        }
-    }
-
     /// Full slots, in order.
     pub(super) unsafe fn slots(self) -> impl Iterator<Item = usize> {
         // SAFETY: the page is live, as the caller promises until the iterator's end.
@@ -470,126 +342,5 @@ impl<K, V> Page<K, V> {
                 *self.born_word(at) = 0;
             }
         }
-    }
-
-    /// Adds a reference.
-    pub(super) unsafe fn retain(self) {
-        // SAFETY: the page is live. Relaxed as in `Arc`: a new reference comes from an existing one.
-        unsafe { (*self.head()).refs.fetch_add(1, Ordering::Relaxed) };
-    }
-
-    /// Whether the caller's reference is the only one.
-    pub(super) unsafe fn is_unique(self) -> bool {
-        // SAFETY: the page is live. Acquire: what the last other holder did is over.
-        unsafe { (*self.head()).refs.load(Ordering::Acquire) == 1 }
-    }
-
-    /// Gives up the caller's reference, and drops page and entries if it was the last.
-    pub(super) unsafe fn release(self, arena: &Arena) {
-        // SAFETY: the page is live until the count falls to zero; then nobody else can reach it,
-        // and the fence orders their reads before the drops (as in `Arc`). Memory goes last: an
-        // entry whose drop panics leaks the rest.
-        unsafe {
-            if (*self.head()).refs.fetch_sub(1, Ordering::Release) != 1 {
-                return;
-            }
-            fence(Ordering::Acquire);
-            if std::mem::needs_drop::<Entry<K, V>>() {
-                for slot in self.slots() {
-                    ptr::drop_in_place(self.entry(slot));
-                }
-            }
-            self.free(arena);
-        }
-    }
-
-    /// Frees the memory alone: the entries have been moved out, and nobody else has a reference.
-    pub(super) unsafe fn free(self, arena: &Arena) {
-        // SAFETY: `new` took the page from the arena, or allocated it with the same layout.
-        unsafe {
-            if self.is_large() {
-                let layout = Self::large_layout(self.log2_groups());
-                dealloc(self.ctrl().sub(Self::large_head_len()), layout);
-            } else {
-                arena.give_back(self.raw);
-            }
-        }
-    }
-}
-
-impl<K: Clone, V: Clone> Page<K, V> {
-    /// A page with clones of all entries in the same slots, none of them changed.
-    #[cold]
-    pub(super) unsafe fn copy(self, pages: &mut Pages) -> Self {
-        // SAFETY: the page is live, and the new one has the same layout. An entry is announced by
-        // its control byte once it is there, so that a clone that panics drops those before it.
-        unsafe {
-            let log2_groups = self.log2_groups();
-            let new = Self::new(pages, self.depth(), log2_groups);
-            let unfinished = Unfinished(new, pages.arena());
-            for at in 0..1 << log2_groups {
-                let (from, to) = (self.group_at(at), new.group_at(at));
-                let entries = self.entries(from, self.is_large());
-                let clones = new.entries(to, self.is_large());
-                for i in Self::load(from).full() {
-                    let Entry { key, value } = &*entries.add(i);
-                    clones.add(i).write(Entry { key: key.clone(), value: value.clone() });
-                    *to.add(i) = *from.add(i);
-                }
-                // Deleted bytes too.
-                ptr::copy_nonoverlapping(from, to, WIDTH);
-            }
-            std::mem::forget(unfinished);
-            (*new.head()).used = (*self.head()).used;
-            new
-        }
-    }
-}
-
-/// The slot of a group at which an entry is put if it is free, else at the next free one; those
-/// that do not exist stand for the first ones.
-#[inline]
-fn home(hash: u64) -> usize {
-    (hash >> TAG_BITS) as usize / 16 % 16
-}
-
-/// Asks for a cache line; the address may be anything.
-#[inline]
-fn prefetch<T>(address: *const T) {
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse"))]
-    // SAFETY: a prefetch reads nothing that the program could see, from no address at all.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
-    }
-    #[cfg(not(all(target_arch = "x86_64", target_feature = "sse")))]
-    let _ = address;
-}
-
-/// Where an entry is.
-pub(super) struct Place<K, V> {
-    pub(super) page: Page<K, V>,
-    group: *mut u8,
-    /// Its slot in the group.
-    bit: u16,
-    pub(super) entry: *mut Entry<K, V>,
-}
-
-impl<K, V> Place<K, V> {
-    /// The slot's number in the page, which is live.
-    pub(super) unsafe fn slot(&self) -> usize {
-        {
-            let at = (self.group.addr() - self.page.ctrl().addr()) / CTRL_LEN_BYTES;
-            at * 16 + self.bit.trailing_zeros() as usize
-        }
-    }
-}
-
-/// A copy that is being made, released if a clone panics.
-struct Unfinished<'a, K, V>(Page<K, V>, &'a Arena);
-
-impl<K, V> Drop for Unfinished<'_, K, V> {
-    fn drop(&mut self) {
-        // SAFETY: the copy's one reference has not been handed out, and its full slots hold entries.
-        unsafe { self.0.release(self.1) };
     }
 }

@@ -5,7 +5,7 @@ use super::{Key, content};
 use esker_format::KeyGroupRange;
 
 /// At most 2 bytes of directory per entry, and 64 KiB.
-fn check_directory<V: Clone>(table: &CowTable<Key, V>) {
+fn check_directory<K: TableKey, V: Clone>(table: &CowTable<K, V>) {
     let (bytes, limit) = (table.directory_bytes(), 2 * table.len() + 64 * 1024);
     assert!(bytes <= limit, "directory of {bytes} bytes, limit {limit}");
     println!("{} entries: directory of {bytes} bytes", table.len());
@@ -69,6 +69,57 @@ fn constant_hash() {
     }
     assert!(table.is_empty() && content(&frozen).len() == 2000);
     assert_eq!(table.freeze().removed().len(), 2000);
+}
+
+/// A key that brings its hash along.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Hashed(u64, u64);
+
+impl TableKey for Hashed {
+    fn key_group(&self) -> u16 {
+        17
+    }
+
+    fn seeded_hash(&self, _: u64) -> u64 {
+        self.1
+    }
+}
+
+#[test]
+fn hashes_that_share_bits() {
+    for shared in [16, 24, 32, 48, 64] {
+        for top in [true, false] {
+            // Searches among entries of one position (a group's 16 bits and the hash's lower 48) are
+            // linear, so that fewer of them say as much.
+            let linear = shared == 64 || shared == 48 && !top;
+            let len = if linear { 4000 } else { 100_000 };
+            let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+            for i in 0..len {
+                let mixed = super::foldhash(i, 7);
+                let hash =
+                    if top { mixed.unbounded_shr(shared) } else { mixed.unbounded_shl(shared) };
+                table.insert(Hashed(i, hash), i);
+            }
+            check_directory(&table);
+            let held = table.freeze();
+            assert_eq!((table.iter().count(), held.len()), (len as usize, len as usize));
+        }
+    }
+}
+
+#[test]
+fn one_key_with_many_namespaces() {
+    let range = KeyGroupRange::new(4711, 4711).unwrap();
+    let mut table = CowTable::new(range, 1);
+    for i in 0..1_000_000 {
+        table.insert(Key(4711, i), i);
+    }
+    check_directory(&table);
+    let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+    for i in 0..1_000_000 {
+        table.insert(Hashed(i, super::foldhash((7_u64, i), 3)), i);
+    }
+    check_directory(&table);
 }
 
 #[test]
