@@ -5,12 +5,14 @@ pub mod backend;
 pub mod checkpoint;
 pub mod engine;
 mod error;
+mod settings;
 pub mod snapshot;
 pub mod state;
 pub mod store;
 
 pub use error::{Error, ErrorKind, Result};
 pub use esker_format as format;
+pub use settings::{RetentionSettings, Settings};
 pub use store::{Store, block_on};
 
 /// Keeps the code in README.md true.

@@ -8,13 +8,9 @@ use crate::snapshot::{
     Captures, Lineage, ManifestReferences, NewOperator, PartId, PartInput, SnapshotSettings,
     WrittenPart, find_operator, read_manifest, write_manifest, write_part,
 };
-use crate::{Error, ErrorKind, Result, Store};
+use crate::{Error, ErrorKind, Result, Settings, Store};
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-
-/// How many checkpoints are retained unless one says otherwise.
-const RETAINED: NonZeroU32 = NonZeroU32::new(3).unwrap();
 
 /// A job whose subtasks all live in this process, and stop together for a checkpoint: the simplest
 /// engine there is, and a start for others. `examples/embed.rs` is a page with it.
@@ -48,15 +44,17 @@ impl LocalJob {
             }
             None => None,
         };
-        let (retention, settings) = (Retention::last(RETAINED), SnapshotSettings::default());
+        let Settings { snapshot: settings, retention } = Settings::default();
+        let retention = retention.into();
         let (name, lineages) = (name.into(), BTreeMap::new());
         Ok(Self { name, job, retention, settings, last, begun: 0, lineages })
     }
 
-    /// Retains the checkpoints that `retention` says, and writes them as `settings` say.
+    /// Writes and retains checkpoints as `settings` say.
     #[must_use]
-    pub fn with(self, retention: Retention, settings: SnapshotSettings) -> Self {
-        Self { retention, settings, ..self }
+    pub fn with(self, settings: &Settings) -> Self {
+        let Settings { snapshot, retention } = settings.clone();
+        Self { retention: retention.into(), settings: snapshot, ..self }
     }
 
     /// The owner, for holds and whatever else is not about writing checkpoints.

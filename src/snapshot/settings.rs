@@ -2,9 +2,11 @@
 
 use crate::{Error, ErrorKind, Result};
 use esker_format::run::{BLOCK_LEN_BYTES_MAX, RunOptions};
+use serde::{Deserialize, Serialize};
 
 /// How snapshots are written and read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SnapshotSettings {
     /// A run is cut at about this many bytes; small states are cut into smaller ones, so that a
     /// state of any size is written in some twentieth of its memory. A key group is never cut.
