@@ -2,7 +2,7 @@
 //!
 //! A checkpoint of a subtask adds a layer to its chain of runs: what changed, and a slice of the key
 //! groups in full (`plan`). [`write_part`] writes it, [`write_manifest`] makes a snapshot of parts,
-//! [`restore`] reads it at any parallelism, and [`open_snapshot`] is for who looks at it.
+//! [`restore()`] reads it at any parallelism, and [`open_snapshot`] is for who looks at it.
 
 mod assemble;
 mod backend;

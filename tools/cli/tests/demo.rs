@@ -1,4 +1,5 @@
 //! The demo on some of its rows, and its savepoint against a recount in another language.
+#![allow(clippy::unwrap_used, reason = "tests, helpers included")]
 
 use std::fs;
 use std::io::{Read, Write};
