@@ -1,10 +1,14 @@
 //! Restoring a backend: all of its states at once.
 
 use super::chain::Chain;
-use super::restore::{Restored, Target, restore};
+use super::restore::{OperatorElement, Restored, Target, restore};
 use super::settings::SnapshotSettings;
 use crate::backend::heap::HeapBackend;
-use crate::format::manifest::Manifest;
+use crate::backend::operator::{NewSubtask, OperatorBackend};
+use crate::format::KeyGroup;
+use crate::format::composite::CompositeKey;
+use crate::format::manifest::{Manifest, StateInfo};
+use crate::format::run::{Entry, Op};
 use crate::{Result, Store};
 
 impl HeapBackend {
@@ -28,7 +32,7 @@ impl HeapBackend {
             Ok(mut restored) => {
                 self.restored();
                 if migrates {
-                    // Those runs hold values of another shape than the manifest is to name.
+                    // Those runs hold what the next manifest would describe wrongly.
                     restored.chain = Chain::default();
                 }
                 Ok(restored)
@@ -40,11 +44,64 @@ impl HeapBackend {
         }
     }
 
-    /// The open states that the snapshot holds, and whether values of any will be migrated.
+    /// The open states that the snapshot holds, and whether runs of it cannot be built upon: values
+    /// are of another shape, or live longer or shorter, so that what had expired would show again.
     fn targets(&mut self) -> Result<(Vec<Target<'_>>, bool)> {
         let pairs = self.stored_states()?;
-        let migrates = pairs.iter().any(|(stored, open, _)| stored.value != open.value);
+        let duration_ms = |info: &StateInfo| info.ttl.map(|ttl| ttl.duration_ms);
+        let migrates = pairs.iter().any(|(stored, open, _)| {
+            stored.value != open.value || duration_ms(stored) != duration_ms(open)
+        });
         let target = |(stored, _, state)| Target { stored, state };
         Ok((pairs.into_iter().map(target).collect(), migrates))
+    }
+}
+
+impl OperatorBackend {
+    /// Restores the open states of subtask `subtask` of `parallelism` from `elements`, which
+    /// [`read_operator_state`](super::read_operator_state) gave for the operator that the backend was
+    /// made from by [`OperatorBackend::restoring`].
+    ///
+    /// # Errors
+    /// `Incompatible` if the snapshot holds an operator state that is not open, or that cannot be
+    /// migrated; `Corrupt` for what is no element. The backend is then poisoned.
+    pub fn restore(
+        &mut self,
+        elements: &[OperatorElement],
+        subtask: u32,
+        parallelism: u32,
+    ) -> Result<()> {
+        match self.apply(elements, subtask, parallelism) {
+            Ok(()) => {
+                self.restored();
+                Ok(())
+            }
+            Err(error) => {
+                self.poison(format!("the restore failed: {error}"));
+                Err(error)
+            }
+        }
+    }
+
+    fn apply(
+        &mut self,
+        elements: &[OperatorElement],
+        subtask: u32,
+        parallelism: u32,
+    ) -> Result<()> {
+        let mut key = Vec::new();
+        for (stored, old_parallelism, state) in self.stored_states()? {
+            state.begin_restore(&stored)?;
+            let to = NewSubtask { subtask, parallelism, old_parallelism };
+            for element in elements.iter().filter(|element| element.state == stored.id) {
+                key.clear();
+                let parts = CompositeKey::new(stored.id, KeyGroup(0), &element.key, &[], &[]);
+                parts.encode_into(&mut key);
+                let entry = Entry { key: &key, op: Op::Put, value: &element.value };
+                state.apply(entry, element.subtask, to)?;
+            }
+            state.end_restore();
+        }
+        Ok(())
     }
 }

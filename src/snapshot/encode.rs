@@ -2,6 +2,7 @@
 
 use super::groups::Groups;
 use super::merge::ChainReader;
+use crate::backend::operator::OperatorCapture;
 use crate::backend::{EntrySink, StateCapture};
 use crate::{Error, ErrorKind, Result};
 use bytes::Bytes;
@@ -21,18 +22,6 @@ pub(super) enum Content {
     Fold(ChainReader),
     /// Operator state.
     Operator(Arc<dyn OperatorCapture>),
-}
-
-/// The operator state of a subtask at one moment.
-pub trait OperatorCapture: Send + Sync {
-    /// Ids of its states, ascending, with how many elements each holds.
-    fn states(&self) -> Vec<(u32, u64)>;
-
-    /// Writes all of it in run order: keys of key group 0, as SPEC.md says under "Part".
-    ///
-    /// # Errors
-    /// `Invalid` if an element cannot be encoded, and the sink's own.
-    fn write(&self, sink: &mut dyn EntrySink) -> Result<()>;
 }
 
 /// A finished run that no file holds yet.

@@ -20,8 +20,8 @@ mod settings;
 mod source;
 mod writer;
 
+pub use crate::backend::operator::OperatorCapture;
 pub use chain::Chain;
-pub use encode::OperatorCapture;
 pub use lineage::Lineage;
 pub use manifest::{
     MANIFEST_NAME, ManifestReferences, NewOperator, OpenSnapshot, WrittenManifest, manifest_folder,

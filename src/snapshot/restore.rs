@@ -87,7 +87,7 @@ pub async fn restore(
         let times = parts.iter().flat_map(|part| &part.states);
         let times = times.filter(|state| state.id == target.stored.id);
         if let Some(time) = times.filter_map(|state| state.ttl_time_ms).max() {
-            target.state.set_time_ms(time);
+            target.state.captured_at(time);
         }
         target.state.begin_restore(&target.stored)?;
     }

@@ -3,12 +3,13 @@
 use super::SnapshotSettings;
 use super::assemble::{Before, Roles, WrittenPiece, assemble, folded_base};
 use super::chain::Chain;
-use super::encode::{Content, OperatorCapture};
+use super::encode::Content;
 use super::groups::Groups;
 use super::merge::ChainReader;
 use super::plan::{Plan, counting, plan};
 use super::queue::{Layer, Piece, Queue, StopOnDrop};
 use crate::backend::StateCapture;
+use crate::backend::operator::OperatorCapture;
 use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
 use esker_format::manifest::SnapshotKind;

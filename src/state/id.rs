@@ -18,23 +18,36 @@ impl StateIds {
         Self { by_name: states.iter().map(|state| (state.name.clone(), state.id)).collect() }
     }
 
-    /// The id of the state `name`, from now on taken.
+    /// The id of the keyed state `name`, from now on taken.
     pub(crate) fn of(&mut self, name: &str) -> u32 {
+        self.of_half(name, 0)
+    }
+
+    /// The same of an operator state. New ids of keyed states lie in the lower half, these in the
+    /// upper one: the two backends of an operator need not know of each other.
+    pub(crate) fn of_operator(&mut self, name: &str) -> u32 {
+        self.of_half(name, UPPER_HALF)
+    }
+
+    fn of_half(&mut self, name: &str, half: u32) -> u32 {
         if let Some(id) = self.by_name.get(name) {
             return *id;
         }
         let taken = |id: u32| self.by_name.values().any(|other| *other == id);
-        let mut id = crate::format::digest::Digest::of(name.as_bytes()).0[..4]
-            .iter()
-            .fold(0, |id, byte| id << 8 | u32::from(*byte));
-        // Two names can meet in 32 bits; ids of a snapshot come first, so nothing stored moves.
+        let in_half = |id: u32| id & !UPPER_HALF | half;
+        let digest = crate::format::digest::Digest::of(name.as_bytes());
+        let mut id = in_half(digest.0[..4].iter().fold(0, |id, byte| id << 8 | u32::from(*byte)));
+        // Two names can meet in 31 bits; ids of a snapshot come first, so nothing stored moves.
         while taken(id) {
-            id = id.wrapping_add(1);
+            id = in_half(id.wrapping_add(1));
         }
         self.by_name.insert(name.to_owned(), id);
         id
     }
 }
+
+/// The bit that the ids of operator states have.
+const UPPER_HALF: u32 = 1 << 31;
 
 #[cfg(test)]
 mod tests {
@@ -47,8 +60,11 @@ mod tests {
         assert_ne!(a, b);
         assert_eq!((ids.of("a"), StateIds::default().of("a")), (a, a));
 
+        let operator = ids.of_operator("c");
+        assert!(a < UPPER_HALF && b < UPPER_HALF && operator >= UPPER_HALF);
+
         // "b" was stored with the id that "a" would get.
         let mut ids = StateIds { by_name: [("b".to_owned(), a)].into() };
-        assert_eq!((ids.of("a"), ids.of("b")), (a.wrapping_add(1), a));
+        assert_eq!((ids.of("a"), ids.of("b")), (a + 1, a));
     }
 }

@@ -3,6 +3,8 @@
 mod descriptor;
 mod id;
 mod keyed;
+mod operator;
+mod ttl;
 
 pub use descriptor::Described;
 pub(crate) use descriptor::{check_stored, key_info};
@@ -11,3 +13,5 @@ pub use keyed::{
     AggregatingDescriptor, ListDescriptor, MapDescriptor, ReducingDescriptor, TimerDescriptor,
     ValueDescriptor,
 };
+pub use operator::{BroadcastDescriptor, OperatorListDescriptor};
+pub use ttl::TtlDescriptor;

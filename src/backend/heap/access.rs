@@ -52,6 +52,10 @@ macro_rules! keyed_by_values {
             self.$values.capture_state()
         }
 
+        fn captured_at(&mut self, time_ms: i64) {
+            self.$values.captured_at(time_ms);
+        }
+
         fn begin_restore(
             &mut self,
             stored: &esker_format::manifest::StateInfo,

@@ -23,7 +23,6 @@ pub trait HeapDescriptor: Described {
 }
 
 /// Where a state of type `S` is in the backend that opened it.
-#[derive(Debug)]
 pub struct Handle<S> {
     index: usize,
     state: PhantomData<fn() -> S>,
@@ -36,6 +35,12 @@ impl<S> Clone for Handle<S> {
 }
 
 impl<S> Copy for Handle<S> {}
+
+impl<S> std::fmt::Debug for Handle<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Handle").field(&self.index).finish()
+    }
+}
 
 struct Slot {
     info: StateInfo,

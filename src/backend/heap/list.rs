@@ -2,7 +2,7 @@
 
 use super::address::{Address, locate, seed};
 use super::state::KeyedState;
-use super::table::CowTable;
+use super::table::{CowTable, Cursor};
 use crate::Result;
 use crate::backend::StateCapture;
 use esker_format::composite::CompositeKey;
@@ -202,6 +202,18 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
         let old = self.table.remove_raw(group, hash, |address| address.is(key, namespace));
         self.elements -= old.as_ref().map_or(0, |old| old.len() as u64);
         Ok(old.is_some())
+    }
+
+    /// Calls `f` with the next few lists; see [`CowTable::visit`].
+    pub(super) fn visit(
+        &self,
+        cursor: &mut Cursor,
+        limit: usize,
+        mut f: impl FnMut(&K, &N, ListView<'_, E>),
+    ) {
+        self.table.visit(cursor, limit, |address, body| {
+            f(&address.key, &address.namespace, ListView::new(Some(&**body)));
+        });
     }
 
     /// The state as it is now. Changes are counted from here for the next capture.

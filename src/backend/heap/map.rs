@@ -15,12 +15,14 @@ use triomphe::Arc as Shared;
 mod body;
 mod capture;
 mod small;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod view;
 
 use body::Body;
 pub use capture::MapCapture;
+pub(super) use sweep::MapCursor;
 pub use view::{MapIter, MapView};
 
 /// A map from user keys `U` to values `V` per key `K` and namespace `N` (`()` where there is none);

@@ -24,5 +24,8 @@ pub use map::{MapCapture, MapIter, MapState, MapView};
 pub use reducing::ReducingState;
 pub use state::KeyedState;
 pub use timer::{TimeDomain, TimerCapture, TimerState};
-pub use ttl::{Timed, TimedCodec, TtlConfig, TtlValueCapture, TtlValueState, TtlVisibility};
+pub use ttl::{
+    Timed, TimedCodec, TtlConfig, TtlListCapture, TtlListState, TtlMapCapture, TtlMapState,
+    TtlValueCapture, TtlValueState, TtlVisibility,
+};
 pub use value::{ValueCapture, ValueState};

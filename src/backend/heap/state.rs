@@ -13,6 +13,10 @@ pub trait KeyedState: Any + Send {
     /// whatever the number of entries.
     fn capture_state(&mut self) -> Arc<dyn StateCapture>;
 
+    /// What is restored next was captured at `time_ms`: entries that had expired by then are left
+    /// out, and the time is set. Of no matter to states without TTL.
+    fn captured_at(&mut self, _time_ms: i64) {}
+
     /// Makes ready to [`apply`](Self::apply) entries of the stored state `stored`, whose kind and
     /// key types are those of this state: where its value type differs, values are migrated.
     ///
@@ -33,6 +37,6 @@ pub trait KeyedState: Any + Send {
     /// How many values, list elements, map entries or timers there are.
     fn entries(&self) -> u64;
 
-    /// The current time for TTL, in milliseconds; of no matter to states without.
+    /// The current time for TTL, in milliseconds; it never goes back. Of no matter to states without.
     fn set_time_ms(&mut self, _now_ms: i64) {}
 }

@@ -1,9 +1,15 @@
 //! Time to live: values with the time of their last update, hidden once they are too old.
 
+mod clock;
 mod codec;
+mod descriptors;
+mod list;
+mod map;
 mod value;
 
 pub use codec::{Timed, TimedCodec};
+pub use list::{TtlListCapture, TtlListState};
+pub use map::{TtlMapCapture, TtlMapState};
 pub use value::{TtlValueCapture, TtlValueState};
 
 use esker_format::manifest::{Ttl, TtlUpdate};

@@ -1,6 +1,6 @@
 //! Operator state that is a map, the same in every subtask.
 
-use super::{OperatorCapture, key_of, put};
+use super::{NewSubtask, OperatorCapture, OperatorState, broadcast_source, key_of, put};
 use crate::Result;
 use crate::backend::EntrySink;
 use esker_format::manifest::{StateInfo, StateKind};
@@ -123,6 +123,28 @@ impl<UK: Key, V: Clone + Send + Sync + 'static> BroadcastState<UK, V> {
     }
 }
 
+impl<UK: Key, V: Clone + Send + Sync + 'static> OperatorState for BroadcastState<UK, V> {
+    fn capture_state(&self) -> Arc<dyn OperatorCapture> {
+        self.capture()
+    }
+
+    fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
+        BroadcastState::begin_restore(self, stored)
+    }
+
+    fn apply(&mut self, entry: Entry<'_>, owner: u32, to: NewSubtask) -> Result<()> {
+        let source = broadcast_source(to.subtask as usize, to.old_parallelism as usize);
+        match source == Some(owner as usize) {
+            true => BroadcastState::apply(self, entry),
+            false => Ok(()),
+        }
+    }
+
+    fn end_restore(&mut self) {
+        BroadcastState::end_restore(self);
+    }
+}
+
 struct BroadcastCapture<UK, V> {
     id: u32,
     entries: Arc<Entries<UK, V>>,
@@ -130,12 +152,8 @@ struct BroadcastCapture<UK, V> {
 }
 
 impl<UK: Key, V: Send + Sync> OperatorCapture for BroadcastCapture<UK, V> {
-    fn id(&self) -> u32 {
-        self.id
-    }
-
-    fn entries(&self) -> u64 {
-        self.entries.len() as u64
+    fn states(&self) -> Vec<(u32, u64)> {
+        vec![(self.id, self.entries.len() as u64)]
     }
 
     fn write(&self, sink: &mut dyn EntrySink) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Operator state that is a list of elements: dealt out on restore, or all to all.
 
-use super::{OperatorCapture, key_of, put};
+use super::{NewSubtask, OperatorCapture, OperatorState, key_of, put};
 use crate::backend::EntrySink;
 use crate::{Error, ErrorKind, Result};
 use esker_format::manifest::{StateInfo, StateKind};
@@ -131,6 +131,24 @@ impl<E: Clone + Send + Sync + 'static> OperatorListState<E> {
     }
 }
 
+impl<E: Clone + Send + Sync + 'static> OperatorState for OperatorListState<E> {
+    fn capture_state(&self) -> Arc<dyn OperatorCapture> {
+        self.capture()
+    }
+
+    fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
+        OperatorListState::begin_restore(self, stored)
+    }
+
+    fn apply(&mut self, entry: Entry<'_>, _owner: u32, to: NewSubtask) -> Result<()> {
+        OperatorListState::apply(self, entry, to.subtask, to.parallelism)
+    }
+
+    fn end_restore(&mut self) {
+        OperatorListState::end_restore(self);
+    }
+}
+
 struct ListCapture<E> {
     id: u32,
     elements: Arc<Vec<E>>,
@@ -138,12 +156,8 @@ struct ListCapture<E> {
 }
 
 impl<E: Send + Sync> OperatorCapture for ListCapture<E> {
-    fn id(&self) -> u32 {
-        self.id
-    }
-
-    fn entries(&self) -> u64 {
-        self.elements.len() as u64
+    fn states(&self) -> Vec<(u32, u64)> {
+        vec![(self.id, self.elements.len() as u64)]
     }
 
     fn write(&self, sink: &mut dyn EntrySink) -> Result<()> {

@@ -22,7 +22,7 @@ impl EntrySink for Rows {
 fn rows(capture: &Arc<dyn OperatorCapture>) -> Vec<Row> {
     let mut rows = Rows::default();
     capture.write(&mut rows).unwrap();
-    assert_eq!(rows.0.len() as u64, capture.entries());
+    assert_eq!(vec![rows.0.len() as u64], capture.states().iter().map(|s| s.1).collect::<Vec<_>>());
     rows.0
 }
 
@@ -122,6 +122,34 @@ fn every_new_subtask_has_a_source_of_broadcast_state() {
     assert_eq!(sources, [Some(0), Some(1), Some(0), Some(1), Some(0)]);
     assert_eq!(broadcast_source(0, 0), None);
     assert!(split_round_robin([1, 2], 0).is_empty());
+}
+
+#[test]
+fn states_of_a_backend_are_found_by_name_and_written_in_order_of_id() {
+    use crate::state::{BroadcastDescriptor, OperatorListDescriptor};
+    let mut backend = OperatorBackend::new("source");
+    let offsets = backend.open(OperatorListDescriptor::<u32>::split("offsets")).unwrap();
+    let rules = backend.open(BroadcastDescriptor::<String, u32>::new("rules")).unwrap();
+    let all = backend.open(OperatorListDescriptor::<u32>::union("all")).unwrap();
+    backend.state(offsets).unwrap().update(vec![1, 2]);
+    backend.state(rules).unwrap().put("limit".into(), 10);
+    backend.state(all).unwrap().add(7);
+    let capture = backend.capture().unwrap();
+    backend.state(all).unwrap().clear();
+    let mut rows = Rows::default();
+    capture.write(&mut rows).unwrap();
+    assert_eq!(rows.0.len(), 4);
+    let counted = capture.states();
+    let counts: BTreeMap<_, _> = counted.iter().copied().collect();
+    let infos = backend.infos();
+    let named = infos.iter().map(|info| (info.name.as_str(), counts[&info.id]));
+    assert_eq!(
+        named.collect::<BTreeMap<_, _>>(),
+        [("all", 1), ("offsets", 2), ("rules", 1)].into()
+    );
+    assert!(counted.is_sorted());
+    let twice = backend.open(OperatorListDescriptor::<u32>::split("rules")).unwrap_err();
+    assert_eq!(twice.kind(), ErrorKind::Invalid);
 }
 
 #[test]

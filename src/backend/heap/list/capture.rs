@@ -34,6 +34,28 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListCapture<K, N, E> {
         ListView::new(self.frozen.get(&address).map(|body| &**body))
     }
 
+    /// Writes the elements in the key groups of `range` that are `wanted`; a list of which none is,
+    /// is left out.
+    pub(in crate::backend::heap) fn write_where(
+        &self,
+        range: KeyGroupRange,
+        sink: &mut dyn EntrySink,
+        wanted: impl Fn(&E) -> bool,
+    ) -> Result<()> {
+        let mut rows = Rows::new(self.id);
+        for_pieces(self.range, range, self.elements as usize, |piece| {
+            self.frozen.scan(piece, |address, body| {
+                let mut elements = ListView::new(Some(&**body)).iter().filter(|one| wanted(one));
+                let Some(first) = elements.next() else { return };
+                rows.add(&address.key, &address.namespace, Op::Put, |out| {
+                    let mut elements = std::iter::once(first).chain(elements);
+                    elements.try_for_each(|one| put_element(out, |out| self.codec.encode(one, out)))
+                });
+            });
+            rows.flush(sink)
+        })
+    }
+
     /// Adds the elements of a list from `from` on.
     fn add(&self, rows: &mut Rows, address: &Address<K, N>, op: Op, body: &Body<E>, from: usize) {
         rows.add(&address.key, &address.namespace, op, |out| {

@@ -34,6 +34,23 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapCapture<K, N, 
         MapView::new(self.frozen.get(&address).map(|body| &**body))
     }
 
+    /// Writes the entries in the key groups of `range` whose values are `wanted`.
+    pub(in crate::backend::heap) fn write_where(
+        &self,
+        range: KeyGroupRange,
+        sink: &mut dyn EntrySink,
+        wanted: impl Fn(&V) -> bool,
+    ) -> Result<()> {
+        let mut rows = Rows::new(self.id);
+        for_pieces(self.range, range, self.entries as usize, |piece| {
+            self.frozen.scan(piece, |address, body| {
+                let entries = MapView::new(Some(&**body)).iter().filter(|(_, v)| wanted(v));
+                entries.for_each(|(k, v)| self.add(&mut rows, address, k, Some(v)));
+            });
+            rows.flush(sink)
+        })
+    }
+
     /// Adds one entry: its value, or that it is gone.
     fn add(&self, rows: &mut Rows, address: &Address<K, N>, user_key: &U, value: Option<&V>) {
         let op = if value.is_some() { Op::Put } else { Op::Delete };
@@ -59,14 +76,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> StateCapture
     }
 
     fn write_full(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
-        let mut rows = Rows::new(self.id);
-        for_pieces(self.range, range, self.entries as usize, |piece| {
-            self.frozen.scan(piece, |address, body| {
-                let entries = MapView::new(Some(&**body)).iter();
-                entries.for_each(|(k, v)| self.add(&mut rows, address, k, Some(v)));
-            });
-            rows.flush(sink)
-        })
+        self.write_where(range, sink, |_| true)
     }
 
     fn write_changes(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {

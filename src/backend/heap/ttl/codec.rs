@@ -46,6 +46,11 @@ impl<V: 'static, C: ValueCodec<V>> ValueCodec<Timed<V>> for TimedCodec<C> {
     }
 }
 
+/// The time in front of `bytes`, if there are enough for one.
+pub(super) fn time_of(bytes: &[u8]) -> Option<i64> {
+    split(bytes).ok().map(|(time_ms, _)| time_ms)
+}
+
 /// The time in front of `bytes`, and what follows it.
 fn split(bytes: &[u8]) -> Result<(i64, &[u8])> {
     let (time, rest) = bytes.split_first_chunk::<8>().ok_or_else(|| {

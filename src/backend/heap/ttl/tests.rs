@@ -2,6 +2,7 @@ use super::super::reducing::ReducingState;
 use super::super::state::KeyedState;
 use super::super::testing::{changes, full, owner, restore, subtasks};
 use super::*;
+use esker_format::manifest::{StateInfo, StateKind};
 use esker_format::{KeyGroupRange, Ordered, ValueCodec};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -10,9 +11,9 @@ type State = TtlValueState<u64, u8, u64>;
 /// Value and time of the last update; what has expired stays.
 type Model = BTreeMap<(u64, u8), (u64, i64)>;
 
-const DURATION_MS: u64 = 10;
+pub(super) const DURATION_MS: u64 = 10;
 
-fn configs() -> impl Strategy<Value = TtlConfig> {
+pub(super) fn configs() -> impl Strategy<Value = TtlConfig> {
     let update = prop_oneof![Just(TtlUpdate::Write), Just(TtlUpdate::ReadAndWrite)];
     (update, any::<bool>(), 0..9_usize).prop_map(|(update, clean_full_snapshots, few)| TtlConfig {
         update,
@@ -20,6 +21,20 @@ fn configs() -> impl Strategy<Value = TtlConfig> {
         clean_entries_per_call: few,
         ..TtlConfig::new(DURATION_MS)
     })
+}
+
+/// What a manifest says of a state whose entries live so long.
+pub(super) fn stored(duration_ms: u64) -> StateInfo {
+    StateInfo {
+        id: 7,
+        name: "state".into(),
+        kind: StateKind::Value,
+        namespace: None,
+        user_key: None,
+        value: None,
+        ttl: Some(TtlConfig::new(duration_ms).ttl()),
+        extra: Default::default(),
+    }
 }
 
 fn state(range: KeyGroupRange, config: TtlConfig) -> State {
@@ -152,6 +167,39 @@ fn an_expired_value_may_be_seen_once() {
         assert_eq!(state.get(&1, &0).unwrap(), Some(5));
         assert_eq!((state.get(&1, &0).unwrap(), state.len()), (None, 0));
     }
+}
+
+#[test]
+fn a_restore_leaves_out_what_had_expired_by_the_duration_of_then() {
+    // It does not clean up, so that what has expired is in the run.
+    let config = TtlConfig { clean_full_snapshots: false, ..TtlConfig::new(DURATION_MS) };
+    let mut old = state(KeyGroupRange::ALL, config);
+    old.update(&1, &0, 1).unwrap();
+    old.set_time_ms(5);
+    old.update(&2, &0, 2).unwrap();
+    old.set_time_ms(10);
+    let capture = old.capture_state();
+    for (duration_ms, wanted) in [(DURATION_MS, [None, Some(2)]), (2, [None; 2])] {
+        let mut new = state(KeyGroupRange::ALL, TtlConfig::new(1000));
+        new.captured_at(10);
+        new.begin_restore(&stored(duration_ms)).unwrap();
+        restore(std::slice::from_mut(&mut new), &full(&*capture));
+        new.end_restore();
+        assert_eq!([1, 2].map(|key| new.get(&key, &0).unwrap()), wanted);
+        assert_eq!(new.entries(), wanted.iter().flatten().count() as u64);
+    }
+}
+
+#[test]
+fn time_does_not_go_back() {
+    let mut state = state(KeyGroupRange::ALL, TtlConfig::new(DURATION_MS));
+    state.set_time_ms(-100);
+    state.update(&1, &0, 1).unwrap();
+    state.set_time_ms(-90);
+    assert_eq!(state.capture_state().ttl_time_ms(), Some(-90));
+    // The capture left the value out, so it must not be seen again.
+    state.set_time_ms(-95);
+    assert_eq!(state.get(&1, &0).unwrap(), None);
 }
 
 #[test]

@@ -4,16 +4,17 @@ use super::super::access::ValueAccess;
 use super::super::state::KeyedState;
 use super::super::table::Cursor;
 use super::super::value::{ValueCapture, ValueState};
-use super::{Timed, TimedCodec, TtlConfig, TtlVisibility};
+use super::clock::Clock;
+use super::{Timed, TimedCodec, TtlConfig};
+use crate::Result;
 use crate::backend::{EntrySink, StateCapture};
-use crate::{Error, ErrorKind, Result};
-use esker_format::manifest::{StateInfo, TtlUpdate};
+use esker_format::manifest::StateInfo;
 use esker_format::run::Entry;
 use esker_format::{Key, KeyGroupRange, ValueCodec};
 use std::sync::Arc;
 
 /// One value of type `V` per key `K` and namespace `N` that expires. The time is what
-/// [`set_time_ms`](KeyedState::set_time_ms) last said; 0 at first.
+/// [`set_time_ms`](KeyedState::set_time_ms) last said; 0 at first. It never goes back.
 ///
 /// ```
 /// # use esker::backend::heap::{KeyedState, TtlConfig, TtlValueState};
@@ -29,8 +30,7 @@ use std::sync::Arc;
 /// ```
 pub struct TtlValueState<K: Key, N: Key, V> {
     values: ValueState<K, N, Timed<V>>,
-    config: TtlConfig,
-    now_ms: i64,
+    clock: Clock,
     /// What the cleaning looks at next.
     cursor: Cursor,
 }
@@ -48,7 +48,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> TtlValueState<K, N, V> {
         config: TtlConfig,
     ) -> Result<Self> {
         let values = ValueState::new(id, range, TimedCodec(codec))?;
-        Ok(Self { values, config, now_ms: 0, cursor: Cursor::default() })
+        Ok(Self { values, clock: Clock::new(config), cursor: Cursor::default() })
     }
 
     /// How many values there are, those included that have expired and are still there.
@@ -79,31 +79,30 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> TtlValueState<K, N, V> {
         namespace: &N,
         f: impl FnOnce(Option<&V>) -> R,
     ) -> Result<R> {
-        let (config, now_ms) = (self.config, self.now_ms);
-        let is_expired = |timed: &Timed<V>| config.is_expired(timed.time_ms, now_ms);
-        let shown = config.visibility == TtlVisibility::UntilCleanedUp;
-        let result = match config.update {
-            TtlUpdate::ReadAndWrite => self.values.rmw(key, namespace, |slot| {
+        let clock = &self.clock;
+        let is_expired = |timed: &Timed<V>| clock.is_expired(timed.time_ms);
+        let shown = clock.shows_expired();
+        let result = if clock.renews_on_read() {
+            self.values.rmw(key, namespace, |slot| {
                 let old = slot.take_if(|timed| is_expired(timed)).filter(|_| shown);
                 match slot {
                     Some(timed) => {
-                        timed.time_ms = now_ms;
+                        timed.time_ms = clock.now_ms();
                         f(Some(&timed.value))
                     }
                     None => f(old.as_ref().map(|timed| &timed.value)),
                 }
-            })?,
-            TtlUpdate::Write => {
-                let mut expired = false;
-                let result = self.values.get_with(key, namespace, |timed| {
-                    expired = timed.is_some_and(is_expired);
-                    f(timed.filter(|_| !expired || shown).map(|timed| &timed.value))
-                })?;
-                if expired {
-                    self.values.clear(key, namespace)?;
-                }
-                result
+            })?
+        } else {
+            let mut expired = false;
+            let result = self.values.get_with(key, namespace, |timed| {
+                expired = timed.is_some_and(is_expired);
+                f(timed.filter(|_| !expired || shown).map(|timed| &timed.value))
+            })?;
+            if expired {
+                self.values.clear(key, namespace)?;
             }
+            result
         };
         self.clean()?;
         Ok(result)
@@ -128,12 +127,12 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> TtlValueState<K, N, V> {
         namespace: &N,
         f: impl FnOnce(&mut Option<V>) -> R,
     ) -> Result<R> {
-        let (config, now_ms) = (self.config, self.now_ms);
+        let clock = &self.clock;
         let result = self.values.rmw(key, namespace, |slot| {
-            let live = slot.take().filter(|timed| !config.is_expired(timed.time_ms, now_ms));
+            let live = slot.take().filter(|timed| !clock.is_expired(timed.time_ms));
             let mut value = live.map(|timed| timed.value);
             let result = f(&mut value);
-            *slot = value.map(|value| Timed { time_ms: now_ms, value });
+            *slot = value.map(|value| Timed { time_ms: clock.now_ms(), value });
             result
         })?;
         self.clean()?;
@@ -151,18 +150,18 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> TtlValueState<K, N, V> {
     /// The state as it is now. Changes are counted from here for the next capture.
     pub fn capture(&mut self) -> TtlValueCapture<K, N, V> {
         let values = self.values.capture();
-        TtlValueCapture { values, config: self.config, time_ms: self.now_ms }
+        TtlValueCapture { values, config: self.clock.config, time_ms: self.clock.now_ms() }
     }
 
     /// Looks at the next few entries, and removes those that have expired.
     fn clean(&mut self) -> Result<()> {
-        let limit = self.config.clean_entries_per_call;
+        let limit = self.clock.config.clean_entries_per_call;
         if limit == 0 {
             return Ok(());
         }
         let mut expired = Vec::new();
         self.values.visit(&mut self.cursor, limit, |key, namespace, timed| {
-            if self.config.is_expired(timed.time_ms, self.now_ms) {
+            if self.clock.is_expired(timed.time_ms) {
                 expired.push((key.clone(), namespace.clone()));
             }
         });
@@ -195,23 +194,21 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for TtlValueSt
         Arc::new(self.capture())
     }
 
+    fn captured_at(&mut self, time_ms: i64) {
+        self.clock.captured_at(time_ms);
+    }
+
     fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
-        if stored.ttl.is_none() {
-            let message = format!(
-                "state={} was stored without TTL and is asked for with TTL: its entries have no \
-                 times",
-                stored.name
-            );
-            return Err(Error::new(ErrorKind::Incompatible, message));
-        }
+        self.clock.begin_restore(stored)?;
         self.values.begin_restore(stored)
     }
 
     fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
-        KeyedState::apply(&mut self.values, entry)
+        KeyedState::apply(&mut self.values, self.clock.restored(entry))
     }
 
     fn end_restore(&mut self) {
+        self.clock.end_restore();
         self.values.end_restore();
     }
 
@@ -220,7 +217,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for TtlValueSt
     }
 
     fn set_time_ms(&mut self, now_ms: i64) {
-        self.now_ms = now_ms;
+        self.clock.set_ms(now_ms);
     }
 }
 

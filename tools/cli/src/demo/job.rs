@@ -11,6 +11,7 @@ use super::source::{Offset, Source};
 use super::subtask::{self, Order, Place, Told, Work, Writer};
 use super::watch::{Hold, Progress, watched};
 use esker::backend::heap::HeapBackend;
+use esker::backend::operator::OperatorBackend;
 use esker::checkpoint::Job as Owner;
 use esker::format::KeyGroupRange;
 use esker::format::manifest::{Manifest, Operator as Stored, StateInfo, TypeInfo};
@@ -81,27 +82,26 @@ fn start(job: &Job, flights: Flights) -> Result<()> {
     let mut threads = Threads { stores, generation, told, writers: Vec::new() };
     let before = manifest.as_ref();
     let writer = threads.source();
-    let offset = match before {
-        Some(manifest) => read_offset(&store, manifest)?,
-        None => 0,
-    };
+    let mut offset = restored_offset(&store, before)?;
+    let row = offset.get()?;
     let (fleet, fleet_states) = threads.operator(FLEET, job.parallelism, before, Fleet::open)?;
     let (carriers, carriers_states) =
         threads.operator(CARRIERS, job.parallelism, before, Carriers::open)?;
     let operators = vec![
-        stored(SOURCE, None, vec![Offset::info()?]),
+        stored(SOURCE, None, offset.backend.infos()),
         stored(FLEET, fleet_states.0, fleet_states.1),
         stored(CARRIERS, carriers_states.0, carriers_states.1),
     ];
-    progress.row.store(offset, std::sync::atomic::Ordering::Relaxed);
+    progress.row.store(row, std::sync::atomic::Ordering::Relaxed);
     let checkpoint = last.as_ref().map(|last| last.checkpoint);
     let swept = swept.file_count + swept.leftover_count;
-    Event::Running { generation, checkpoint, row: offset, swept }.tell();
+    Event::Running { generation, checkpoint, row, swept }.tell();
 
     let (barrier, barriers) = mpsc::channel();
     let source = Source {
         flights,
-        offset,
+        offset: row,
+        stored: offset,
         rate: job.rate,
         fleet,
         carriers,
@@ -130,13 +130,14 @@ fn stored(uid: &str, key: Option<TypeInfo>, states: Vec<StateInfo>) -> Stored {
     Stored { uid: uid.into(), key, states, parts: Vec::new(), extra: Default::default() }
 }
 
-fn read_offset(store: &Store, manifest: &Manifest) -> Result<u64> {
+/// The source's state, from the last snapshot if there is one.
+fn restored_offset(store: &Store, manifest: Option<&Manifest>) -> Result<Offset> {
+    let Some(manifest) = manifest else { return Offset::open(OperatorBackend::new(SOURCE)) };
     let source = find_operator(manifest, SOURCE)?;
+    let mut offset = Offset::open(OperatorBackend::restoring(source))?;
     let elements = block_on(read_operator_state(store, source))?;
-    match elements.first() {
-        Some(element) => Ok(Offset::decode(&element.value)?.0),
-        None => Ok(0),
-    }
+    offset.backend.restore(&elements, 0, 1)?;
+    Ok(offset)
 }
 
 impl Threads {

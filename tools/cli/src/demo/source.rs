@@ -5,59 +5,40 @@ use super::flights::Flights;
 use super::operators::OFFSET;
 use super::subtask::{Barrier, Captured, Order, Told, Work};
 use super::watch::Progress;
-use esker::backend::EntrySink;
-use esker::format::composite::CompositeKey;
-use esker::format::manifest::{StateInfo, StateKind};
-use esker::format::run::{Entry, Op};
-use esker::format::{Key, KeyGroup, Ordered, ValueCodec};
-use esker::snapshot::OperatorCapture;
+use esker::backend::operator::{
+    OperatorBackend, OperatorHandle, OperatorListState, Redistribution,
+};
+use esker::format::{Key, KeyGroup, Ordered};
+use esker::state::OperatorListDescriptor;
 use esker::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-/// The id of the source's one state.
-const OFFSET_ID: u32 = 1;
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(20);
 
 /// The source's operator state: the number of rows read.
-pub(super) struct Offset(pub(super) u64);
-
-impl Offset {
-    /// What a manifest says of it.
-    pub(super) fn info() -> Result<StateInfo> {
-        Ok(StateInfo {
-            id: OFFSET_ID,
-            name: OFFSET.into(),
-            kind: StateKind::OperatorList,
-            namespace: None,
-            user_key: None,
-            value: Some(ValueCodec::<u64>::info(&Ordered)?),
-            ttl: None,
-            extra: Default::default(),
-        })
-    }
-
-    /// The offset in its stored form.
-    pub(super) fn decode(value: &[u8]) -> Result<Self> {
-        Ok(Self(Ordered.decode(value)?))
-    }
+pub(super) struct Offset {
+    pub(super) backend: OperatorBackend,
+    rows: OperatorHandle<OperatorListState<u64>>,
 }
 
-impl OperatorCapture for Offset {
-    fn states(&self) -> Vec<(u32, u64)> {
-        vec![(OFFSET_ID, 1)]
+impl Offset {
+    pub(super) fn open(mut backend: OperatorBackend) -> Result<Self> {
+        let rows = OperatorListDescriptor::with_codec(OFFSET, Redistribution::Split, Ordered);
+        Ok(Self { rows: backend.open(rows)?, backend })
     }
 
-    fn write(&self, sink: &mut dyn EntrySink) -> Result<()> {
-        let position = 0_u64.to_be_bytes();
-        let mut key = Vec::new();
-        CompositeKey::new(OFFSET_ID, KeyGroup(0), &position, &[], &[]).encode_into(&mut key);
-        let mut value = Vec::new();
-        Ordered.encode(&self.0, &mut value)?;
-        sink.add(Entry { key: &key, op: Op::Put, value: &value })
+    /// Rows read; none before the first snapshot.
+    pub(super) fn get(&mut self) -> Result<u64> {
+        Ok(self.backend.state(self.rows)?.get().first().copied().unwrap_or(0))
+    }
+
+    fn set(&mut self, rows: u64) -> Result<()> {
+        self.backend.state(self.rows)?.update(vec![rows]);
+        Ok(())
     }
 }
 
@@ -66,6 +47,8 @@ pub(super) struct Source {
     pub(super) flights: Flights,
     /// Rows read before.
     pub(super) offset: u64,
+    /// The same as it stands in snapshots.
+    pub(super) stored: Offset,
     /// Rows per second.
     pub(super) rate: u64,
     /// The subtasks of the operator keyed by aircraft, and of the one keyed by carrier.
@@ -121,7 +104,7 @@ impl Source {
     }
 
     /// Sends the barriers that are asked for, until the next row is due.
-    fn wait(&self, started: Instant, first: u64) -> Result<()> {
+    fn wait(&mut self, started: Instant, first: u64) -> Result<()> {
         let rows = (self.offset - first) as f64;
         let due = started + Duration::from_secs_f64(rows / self.rate as f64);
         loop {
@@ -138,9 +121,10 @@ impl Source {
         }
     }
 
-    fn barrier(&self, barrier: Barrier) -> Result<()> {
-        let captured =
-            Captured { keyed: Vec::new(), operator: Some(Arc::new(Offset(self.offset))) };
+    fn barrier(&mut self, barrier: Barrier) -> Result<()> {
+        self.stored.set(self.offset)?;
+        let operator = Some(self.stored.backend.capture()?);
+        let captured = Captured { keyed: Vec::new(), operator };
         let _ = self.writer.send(Work::Write { barrier, captured, time: Duration::ZERO });
         self.to_all(|| Order::Barrier(barrier))
     }

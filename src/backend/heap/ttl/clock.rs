@@ -1,0 +1,88 @@
+//! The time of a state with TTL: what has expired now, and what had when a snapshot was captured.
+
+use super::codec::time_of;
+use super::{TtlConfig, TtlVisibility};
+use crate::{Error, ErrorKind, Result};
+use esker_format::manifest::{StateInfo, TtlUpdate};
+use esker_format::run::{Entry, Op};
+
+/// The time of a state with TTL. It never goes back: what has expired may be gone, from memory or
+/// from a file, and must not come back elsewhere.
+#[derive(Debug, Clone)]
+pub(super) struct Clock {
+    pub(super) config: TtlConfig,
+    now_ms: Option<i64>,
+    /// When what is restored was captured.
+    captured_ms: Option<i64>,
+    /// How long entries lived there; `None` while nothing is restored.
+    stored_duration_ms: Option<u64>,
+}
+
+impl Clock {
+    pub(super) fn new(config: TtlConfig) -> Self {
+        Self { config, now_ms: None, captured_ms: None, stored_duration_ms: None }
+    }
+
+    /// What was last said; 0 at first.
+    pub(super) fn now_ms(&self) -> i64 {
+        self.now_ms.unwrap_or(0)
+    }
+
+    pub(super) fn set_ms(&mut self, now_ms: i64) {
+        self.now_ms = self.now_ms.max(Some(now_ms));
+    }
+
+    pub(super) fn is_expired(&self, time_ms: i64) -> bool {
+        self.config.is_expired(time_ms, self.now_ms())
+    }
+
+    pub(super) fn shows_expired(&self) -> bool {
+        self.config.visibility == TtlVisibility::UntilCleanedUp
+    }
+
+    pub(super) fn renews_on_read(&self) -> bool {
+        self.config.update == TtlUpdate::ReadAndWrite
+    }
+
+    /// What is restored next was captured at `time_ms`.
+    pub(super) fn captured_at(&mut self, time_ms: i64) {
+        self.captured_ms = Some(time_ms);
+        self.set_ms(time_ms);
+    }
+
+    /// # Errors
+    /// `Incompatible` if the state was stored without TTL.
+    pub(super) fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
+        let Some(ttl) = stored.ttl else {
+            let message = format!(
+                "state={} was stored without TTL and is asked for with TTL: its entries have no \
+                 times",
+                stored.name
+            );
+            return Err(Error::new(ErrorKind::Incompatible, message));
+        };
+        self.stored_duration_ms = ttl.duration_ms;
+        Ok(())
+    }
+
+    pub(super) fn end_restore(&mut self) {
+        (self.captured_ms, self.stored_duration_ms) = (None, None);
+    }
+
+    /// Whether what is being restored had expired when it was captured: by the duration of then, as
+    /// dumps see it, whatever it is now. What is too short for a time is left to its decoder.
+    pub(super) fn had_expired(&self, timed: &[u8]) -> bool {
+        let limits = self.captured_ms.zip(self.stored_duration_ms).zip(time_of(timed));
+        limits.is_some_and(|((captured_ms, duration_ms), time_ms)| {
+            TtlConfig::new(duration_ms).is_expired(time_ms, captured_ms)
+        })
+    }
+
+    /// The entry to apply for one of a value or map: none is left of a put that had expired.
+    pub(super) fn restored<'a>(&self, entry: Entry<'a>) -> Entry<'a> {
+        if entry.op == Op::Put && self.had_expired(entry.value) {
+            return Entry { op: Op::Delete, value: &[], ..entry };
+        }
+        entry
+    }
+}
