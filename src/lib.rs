@@ -5,6 +5,7 @@ pub mod backend;
 pub mod checkpoint;
 pub mod engine;
 mod error;
+mod metrics;
 mod settings;
 pub mod snapshot;
 pub mod state;

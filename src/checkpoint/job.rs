@@ -124,6 +124,7 @@ impl Job {
     /// `Invalid` if the checkpoint is not in flight, a file is missing, or a name was neither
     /// written for it nor is reached by a retained checkpoint. `Conflict`, `Fenced`, and those of
     /// [`super::read_log`]. After `Retry` it may be published or not: call it again, or abandon it.
+    #[tracing::instrument(skip_all, fields(checkpoint = published.checkpoint))]
     pub async fn publish(
         &mut self,
         published: Published,

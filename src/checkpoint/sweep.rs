@@ -27,6 +27,7 @@ impl Job {
     /// # Errors
     /// `Corrupt` if a retained manifest cannot be read (nothing unnamed is removed then), `Fenced`,
     /// and those of [`super::read_log`].
+    #[tracing::instrument(skip_all, fields(generation = self.generation()))]
     pub async fn sweep(&mut self) -> Result<Swept> {
         // An append that is in doubt may publish what looks unreferenced.
         self.appender.settle().await?;
@@ -52,6 +53,7 @@ impl Job {
             }
         }
         self.remove_empty_folders().await?;
+        crate::metrics::swept(swept.file_count, swept.len_bytes);
         Ok(swept)
     }
 
@@ -61,6 +63,7 @@ impl Job {
         let condemned: Vec<_> = condemned.cloned().collect();
         self.delete(&condemned).await?;
         self.deleted.extend(condemned);
+        crate::metrics::condemned(self.state().condemned().difference(&self.deleted).count());
         Ok(())
     }
 

@@ -69,6 +69,7 @@ pub fn find_operator<'a>(manifest: &'a Manifest, uid: &str) -> Result<&'a Operat
 /// # Errors
 /// The store's; `Corrupt`, naming file, state and key groups, for what is damaged or missing;
 /// `Incompatible` if a stored state cannot be migrated to its target.
+#[tracing::instrument(skip_all, fields(uid, checkpoint = manifest.checkpoint))]
 pub async fn restore(
     store: &Store,
     manifest: &Manifest,
@@ -102,6 +103,7 @@ pub async fn restore(
         SnapshotKind::Checkpoint => chain_of(part, &sources, range),
         SnapshotKind::Savepoint => Chain::default(),
     };
+    crate::metrics::restored(uid, entries, read_len_bytes);
     Ok(Restored { chain, entries, read_len_bytes, time: started.elapsed() })
 }
 

@@ -101,6 +101,10 @@ pub struct WriteStats {
 /// # Errors
 /// `Invalid` for wrong settings or input and values that cannot be encoded; the store's; `Corrupt` if
 /// runs that are to be folded are damaged.
+#[tracing::instrument(
+    skip_all,
+    fields(checkpoint = input.id.checkpoint, operator = input.id.operator, subtask = input.id.subtask)
+)]
 pub async fn write_part(
     store: &Store,
     input: PartInput,
@@ -154,7 +158,8 @@ pub async fn write_part(
     let _stop = StopOnDrop(Arc::clone(&queue));
     // Where a base holds nothing, an empty run says so, if there is anything older to hide.
     let empty_base = if plan.base == range.into() { Groups::default() } else { plan.base.clone() };
-    let files = Files { store: store.clone(), id, empty_base: (changes - 1, empty_base) };
+    let (store, empty_base) = (store.clone(), (changes - 1, empty_base));
+    let files = Files { store, id: id.clone(), empty_base };
     let pieces = files.write(&queue, settings).await?;
 
     let merge_factor = settings.merge_factor;
@@ -162,6 +167,7 @@ pub async fn write_part(
     let mut written =
         assemble(Before { chain, plan, estimates, range, states, merge_factor }, pieces, roles);
     written.stats.time = started.elapsed();
+    crate::metrics::part_written(&id, &written);
     Ok(written)
 }
 

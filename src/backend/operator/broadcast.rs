@@ -89,7 +89,7 @@ impl<UK: Key, V: Clone + Send + Sync + 'static> BroadcastState<UK, V> {
     }
 
     /// Makes ready to [`apply`](Self::apply) the entries of the stored state `stored`, of one old
-    /// subtask: see [`broadcast_source`](super::broadcast_source).
+    /// subtask: see [`broadcast_source`].
     ///
     /// # Errors
     /// `Incompatible`, naming the difference, if its values are of another type and cannot be

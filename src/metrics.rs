@@ -1,0 +1,75 @@
+//! What can be watched, through the `metrics` facade; without the feature `metrics`, nothing.
+//!
+//! | name | kind | labels | unit |
+//! |---|---|---|---|
+//! | `esker_state_entries` | gauge | operator, subtask, state | live entries at the last checkpoint |
+//! | `esker_state_bytes` | gauge | operator, subtask, state | keys and values in the part's runs, unpacked |
+//! | `esker_part_written_bytes_total` | counter | operator, subtask | bytes |
+//! | `esker_part_referenced_bytes` | gauge | operator, subtask | bytes |
+//! | `esker_part_write_seconds` | histogram | operator, subtask | seconds |
+//! | `esker_restored_entries_total` | counter | operator | entries applied, as a restore goes on |
+//! | `esker_restore_read_bytes_total` | counter | operator | bytes |
+//! | `esker_swept_bytes_total`, `esker_swept_files_total` | counter | | bytes, files that nothing needed |
+//! | `esker_condemned_files` | gauge | | files to be deleted |
+//!
+//! The label `operator` is the operator's position in the job where its uid is not known.
+
+#[cfg(feature = "metrics")]
+mod facade {
+    use crate::snapshot::{PartId, WrittenPart};
+
+    /// A part was written.
+    pub(crate) fn part_written(id: &PartId, written: &WrittenPart) {
+        let (operator, subtask) = (id.operator.to_string(), id.subtask.to_string());
+        for state in &written.chain.part.states {
+            let labels = [
+                ("operator", operator.clone()),
+                ("subtask", subtask.clone()),
+                ("state", state.id.to_string()),
+            ];
+            metrics::gauge!("esker_state_entries", &labels).set(state.entries as f64);
+            let bytes = state.stats.key_bytes + state.stats.value_bytes;
+            metrics::gauge!("esker_state_bytes", &labels).set(bytes as f64);
+        }
+        let labels = [("operator", operator), ("subtask", subtask)];
+        let stats = &written.stats;
+        metrics::counter!("esker_part_written_bytes_total", &labels)
+            .increment(stats.written_len_bytes);
+        metrics::gauge!("esker_part_referenced_bytes", &labels)
+            .set(stats.referenced_len_bytes as f64);
+        metrics::histogram!("esker_part_write_seconds", &labels).record(stats.time.as_secs_f64());
+    }
+
+    /// A restore went on by so much.
+    pub(crate) fn restored(uid: &str, entries: u64, read_len_bytes: u64) {
+        let labels = [("operator", uid.to_owned())];
+        metrics::counter!("esker_restored_entries_total", &labels).increment(entries);
+        metrics::counter!("esker_restore_read_bytes_total", &labels).increment(read_len_bytes);
+    }
+
+    /// A sweep removed files.
+    pub(crate) fn swept(file_count: u64, len_bytes: u64) {
+        metrics::counter!("esker_swept_files_total").increment(file_count);
+        metrics::counter!("esker_swept_bytes_total").increment(len_bytes);
+    }
+
+    /// So many files are condemned.
+    pub(crate) fn condemned(file_count: usize) {
+        metrics::gauge!("esker_condemned_files").set(file_count as f64);
+    }
+}
+
+#[cfg(not(feature = "metrics"))]
+mod facade {
+    use crate::snapshot::{PartId, WrittenPart};
+
+    pub(crate) fn part_written(_id: &PartId, _written: &WrittenPart) {}
+
+    pub(crate) fn restored(_uid: &str, _entries: u64, _read_len_bytes: u64) {}
+
+    pub(crate) fn swept(_file_count: u64, _len_bytes: u64) {}
+
+    pub(crate) fn condemned(_file_count: usize) {}
+}
+
+pub(crate) use facade::{condemned, part_written, restored, swept};
