@@ -74,23 +74,36 @@ pub(super) fn counting(runs: &[RunRef]) -> Vec<Groups> {
     counts
 }
 
-/// For each run the greatest number of runs that one of its key groups has up to it, itself
-/// included, those of one age side by side: 1 for the oldest.
-pub(super) fn levels(counts: &[Groups]) -> Vec<usize> {
-    let mut levels: Vec<usize> = Vec::with_capacity(counts.len());
-    for (at, own) in counts.iter().enumerate() {
-        let older = counts.iter().take(at).zip(&levels);
-        let below = older.filter(|(other, _)| other.overlaps(own)).map(|(_, level)| *level).max();
-        levels.push(below.unwrap_or(0) + 1);
+/// For each run its level: 1 if its place in the chain is free, otherwise one above the highest older
+/// run that it must stay behind. Runs of one level may stand in any order.
+pub(super) fn levels(runs: &[RunRef], counts: &[Groups]) -> Vec<usize> {
+    let sets = |run: &RunRef| (Groups::from(run.range), Groups::of(run.base.iter().copied()));
+    let mut older: Vec<(&Groups, (Groups, Groups), usize)> = Vec::with_capacity(runs.len());
+    for (run, counts) in runs.iter().zip(counts) {
+        let (range, base) = sets(run);
+        let mut below = 0;
+        for (counts_older, (range_older, base_older), level) in older.iter().rev() {
+            // An older run that came behind the base of a newer one would count there again, where
+            // its range spans that base; a newer one before an older base would count no more.
+            let is_bound = || {
+                counts_older.overlaps(counts)
+                    || range_older.overlaps(&base)
+                    || base_older.overlaps(&range)
+            };
+            if *level > below && is_bound() {
+                below = *level;
+            }
+        }
+        older.push((counts, (range, base), below + 1));
     }
-    levels
+    older.into_iter().map(|(.., level)| level).collect()
 }
 
 /// The same chain without runs that count nowhere, each with the smallest range that still says
 /// the same, by level, those of a level by key group.
 pub(super) fn pruned(runs: Vec<RunRef>) -> Vec<RunRef> {
     let counts = counting(&runs);
-    let mut kept: Vec<(Groups, RunRef)> = counts
+    let kept: Vec<(Groups, RunRef)> = counts
         .into_iter()
         .zip(runs)
         .filter_map(|(counts, run)| {
@@ -99,13 +112,14 @@ pub(super) fn pruned(runs: Vec<RunRef>) -> Vec<RunRef> {
             Some((counts, RunRef { range, base, ..run }))
         })
         .collect();
-    let levels = levels(&kept.iter().map(|(counts, _)| counts.clone()).collect::<Vec<_>>());
-    let mut order: Vec<usize> = (0..kept.len()).collect();
+    let (counts, taken): (Vec<Groups>, Vec<RunRef>) = kept.into_iter().unzip();
+    let levels = levels(&taken, &counts);
+    let mut order: Vec<usize> = (0..taken.len()).collect();
     order.sort_by_key(|at| {
-        let (level, first) = (levels.get(*at), kept.get(*at).map(|(_, run)| run.range.first()));
+        let (level, first) = (levels.get(*at), taken.get(*at).map(|run| run.range.first()));
         (level.copied(), first)
     });
-    let mut taken: Vec<Option<RunRef>> = kept.drain(..).map(|(_, run)| Some(run)).collect();
+    let mut taken: Vec<Option<RunRef>> = taken.into_iter().map(Some).collect();
     order.into_iter().filter_map(|at| taken.get_mut(at)?.take()).collect()
 }
 
@@ -129,7 +143,7 @@ pub(super) fn plan(
     };
 
     let counts = counting(runs);
-    let levels = levels(&counts);
+    let levels = levels(runs, &counts);
     if levels.iter().copied().max().unwrap_or(0) < settings.runs_max {
         return Plan { base, fold: None };
     }
