@@ -8,6 +8,7 @@ mod keys;
 mod machine;
 mod measure;
 mod report;
+mod restore;
 mod snapshot;
 mod undo;
 
@@ -30,6 +31,9 @@ struct Arguments {
     /// Builds one table and prints the resident bytes per entry (started by heap.memory).
     #[arg(long, hide = true)]
     resident: Option<String>,
+    /// Writes one snapshot and prints its peak of memory (started by snapshot.memory).
+    #[arg(long, hide = true)]
+    peak: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -43,8 +47,17 @@ fn main() -> ExitCode {
             Err(message) => failed(&message),
         };
     }
+    if let Some(what) = arguments.peak {
+        return match snapshot::memory::peak(&what) {
+            Ok(bytes) => {
+                println!("{bytes}");
+                ExitCode::SUCCESS
+            }
+            Err(message) => failed(&message),
+        };
+    }
     let mut report = Report::new(arguments.only, arguments.quick, arguments.json);
-    for group in [heap::run, snapshot::run, candidates::run] {
+    for group in [heap::run, snapshot::run, restore::run, candidates::run] {
         if let Err(message) = group(&mut report) {
             return failed(&message);
         }

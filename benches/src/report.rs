@@ -26,6 +26,17 @@ impl Question<'_> {
     pub(crate) fn speed(name: &str, target: f64, entries: usize, rounds: usize) -> Question<'_> {
         Question { name, unit: "ops/s", better: Better::Higher, target, entries, rounds }
     }
+
+    /// Bytes, times or counts: the ratio should be at most `target`.
+    pub(crate) fn less<'a>(
+        name: &'a str,
+        unit: &'static str,
+        target: f64,
+        entries: usize,
+        rounds: usize,
+    ) -> Question<'a> {
+        Question { name, unit, better: Better::Lower, target, entries, rounds }
+    }
 }
 
 /// The rows asked for, printed as they come (JSON) or at the end (table).
@@ -108,7 +119,6 @@ impl Report {
     }
 
     /// A row that cannot be asked here.
-    #[allow(dead_code)]
     pub(crate) fn skip(&mut self, q: Question<'_>, why: &str) {
         if !self.wants(q.name) {
             return;

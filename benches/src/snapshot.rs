@@ -1,5 +1,11 @@
 //! Rows `snapshot.*`: taking and writing a snapshot.
 
+mod chain;
+mod full;
+pub(crate) mod memory;
+mod metadata;
+pub(crate) mod subtask;
+
 use crate::heap::{filled, update};
 use crate::keys;
 use crate::measure::{median, seconds};
@@ -8,6 +14,14 @@ use esker_format::KeyGroupRange;
 
 /// Measures all rows that are asked for.
 pub(crate) fn run(report: &mut Report) -> Result<(), String> {
+    captures(report)?;
+    full::run(report)?;
+    chain::run(report)?;
+    metadata::run(report)?;
+    memory::run(report)
+}
+
+fn captures(report: &mut Report) -> Result<(), String> {
     if !report.wants("snapshot.capture") {
         return Ok(());
     }

@@ -14,7 +14,7 @@ pub(crate) fn run(report: &mut Report) -> Result<(), String> {
     if !report.wants("heap.memory.10m") {
         return Ok(());
     }
-    let peer = in_process("hashbrown")?;
+    let peer = in_process("--resident", "hashbrown")?;
     for (name, what, target) in
         [("heap.memory.10m", "esker", 1.15), ("heap.memory.10m.touched", "touched", 2.2)]
     {
@@ -26,19 +26,20 @@ pub(crate) fn run(report: &mut Report) -> Result<(), String> {
             entries: ENTRIES,
             rounds: 1,
         };
-        report.versus(question, in_process(what)?, peer, PEER);
+        report.versus(question, in_process("--resident", what)?, peer, PEER);
     }
     Ok(())
 }
 
-fn in_process(what: &str) -> Result<f64, String> {
+/// The number that this program prints when it is started as `option what`.
+pub(crate) fn in_process(option: &str, what: &str) -> Result<f64, String> {
     let exe = std::env::current_exe().map_err(|e| e.to_string())?;
-    let output = Command::new(exe).args(["--resident", what]).output();
+    let output = Command::new(exe).args([option, what]).output();
     let output = output.map_err(|e| e.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().map_err(|_| {
-        format!("--resident {what} failed: {}", String::from_utf8_lossy(&output.stderr))
-    })
+    text.trim()
+        .parse()
+        .map_err(|_| format!("{option} {what} failed: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// Builds one table and says how many resident bytes per entry it took: `esker`, `hashbrown`,

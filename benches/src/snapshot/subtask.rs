@@ -1,0 +1,136 @@
+//! One subtask of a job: a state, its store, and the chain of its checkpoints.
+
+use crate::heap::{State, filled, state};
+use esker::backend::heap::KeyedState;
+use esker::snapshot::{
+    Lineage, NewOperator, PartId, PartInput, SnapshotSettings, Target, WriteStats, restore,
+    write_manifest, write_part,
+};
+use esker::{Store, block_on};
+use esker_format::manifest::{Manifest, Operator, PartRef, SnapshotKind, StateInfo, StateKind};
+use esker_format::part::Part;
+use esker_format::{KeyGroupRange, Ordered, ValueCodec};
+
+/// The operator's uid.
+pub(crate) const UID: &str = "op";
+
+/// A state and its checkpoints.
+pub(crate) struct Subtask {
+    pub(crate) store: Store,
+    pub(crate) state: State,
+    pub(crate) lineage: Lineage,
+    pub(crate) settings: SnapshotSettings,
+    pub(crate) checkpoint: u64,
+    pub(crate) range: KeyGroupRange,
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+impl Subtask {
+    /// A subtask of `range` that holds `keys`, with a store in memory.
+    pub(crate) fn new(range: KeyGroupRange, keys: &[u64]) -> Result<Self, String> {
+        Ok(Self {
+            store: Store::open("memory://").map_err(text)?,
+            state: filled(range, keys)?,
+            lineage: Lineage::default(),
+            settings: SnapshotSettings::default(),
+            checkpoint: 0,
+            range,
+        })
+    }
+
+    /// Takes a checkpoint, which completes.
+    pub(crate) fn checkpoint(&mut self) -> Result<WriteStats, String> {
+        self.checkpoint += 1;
+        let capture = vec![self.state.capture_state()];
+        let (captures, chain) = self.lineage.begin(capture, self.settings.pending_max);
+        let id = PartId {
+            kind: SnapshotKind::Checkpoint,
+            checkpoint: self.checkpoint,
+            generation: 1,
+            operator: 0,
+            subtask: 0,
+        };
+        let input = PartInput { id, range: self.range, captures, operator: None, chain };
+        let written = block_on(write_part(&self.store, input, &self.settings)).map_err(text)?;
+        self.lineage.completed(written.chain);
+        Ok(written.stats)
+    }
+
+    /// Takes a full checkpoint, whatever there was before, and forgets the files of that.
+    pub(crate) fn full(&mut self) -> Result<WriteStats, String> {
+        self.store = Store::open("memory://").map_err(text)?;
+        self.lineage = Lineage::default();
+        self.checkpoint()
+    }
+
+    /// The manifest of the last checkpoint.
+    pub(crate) fn manifest(&self) -> Result<Manifest, String> {
+        let parts = vec![(self.lineage.chain().part.clone(), None)];
+        manifest(&self.store, self.checkpoint, parts)
+    }
+
+    /// Bytes of keys and values that the runs of the chain hold, before any packing.
+    pub(crate) fn encoded_len_bytes(&self) -> u64 {
+        let states = &self.lineage.chain().part.states;
+        states.iter().map(|state| state.stats.key_bytes + state.stats.value_bytes).sum()
+    }
+}
+
+fn stored() -> Result<StateInfo, String> {
+    Ok(StateInfo {
+        id: 1,
+        name: "counts".into(),
+        kind: StateKind::Value,
+        namespace: None,
+        user_key: None,
+        value: Some(ValueCodec::<u64>::info(&Ordered).map_err(text)?),
+        ttl: None,
+        extra: Default::default(),
+    })
+}
+
+/// Writes the manifest of a snapshot with one operator of these parts.
+pub(crate) fn written(
+    store: &Store,
+    checkpoint: u64,
+    parts: Vec<(Part, Option<PartRef>)>,
+) -> Result<esker::snapshot::WrittenManifest, String> {
+    let states = vec![stored()?];
+    let key = states[0].value.clone();
+    let extra = Default::default;
+    let operator = Operator { uid: UID.into(), key, states, parts: vec![], extra: extra() };
+    let manifest = Manifest {
+        job: "bench".into(),
+        kind: SnapshotKind::Checkpoint,
+        checkpoint,
+        generation: 1,
+        operators: vec![],
+        extra: extra(),
+    };
+    block_on(write_manifest(store, manifest, vec![NewOperator { operator, parts }])).map_err(text)
+}
+
+/// As [`written`]; the manifest alone.
+pub(crate) fn manifest(
+    store: &Store,
+    checkpoint: u64,
+    parts: Vec<(Part, Option<PartRef>)>,
+) -> Result<Manifest, String> {
+    Ok(written(store, checkpoint, parts)?.manifest)
+}
+
+/// Seconds to restore `range`, and what was restored.
+pub(crate) fn restored(
+    store: &Store,
+    manifest: &Manifest,
+    range: KeyGroupRange,
+) -> Result<(f64, State), String> {
+    let mut state = state(range)?;
+    let settings = SnapshotSettings::default();
+    let mut targets = [Target { stored: stored()?, state: &mut state }];
+    let restored = block_on(restore(store, manifest, UID, range, &mut targets, &settings));
+    Ok((restored.map_err(text)?.time.as_secs_f64(), state))
+}
