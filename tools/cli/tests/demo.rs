@@ -81,6 +81,10 @@ fn the_outcome_is_one_json_object_and_a_bad_row_is_named() {
     assert_eq!(outcome["rows"], 300);
     assert!(outcome["checkpoints"].as_array().is_some_and(|checkpoints| checkpoints.len() > 1));
 
+    let again = demo(folder.path(), &csv, &["--kills", "0"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("choose another --dir"));
+
     let bad = csv.replacen(",IAH,", ",,", 1);
     let refused = demo(folder.path(), &bad, &["--kills", "0"]);
     assert_eq!(refused.status.code(), Some(2));

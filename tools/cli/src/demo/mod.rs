@@ -14,6 +14,8 @@ mod subtask;
 mod watch;
 
 use crate::outcome::{Outcome, say};
+use esker::checkpoint::read_log;
+use esker::{Store, block_on};
 use parent::{Killed, Runs};
 use recount::Recount;
 use std::collections::BTreeSet;
@@ -96,6 +98,7 @@ fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String
     };
     let savepoint = args.savepoint.clone().unwrap_or_else(|| below(&dir, "savepoint"));
     let job = below(&dir, "job");
+    check_new(&job)?;
     let talk = !args.json;
     if talk {
         say(format_args!("seed {seed}, {rows} rows, {} kills, snapshots in {dir}", args.kills));
@@ -127,6 +130,16 @@ fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String
         report::text(out, &job, &savepoint, &story, found.len(), difference.as_deref())
     };
     Ok(shown.map(|()| if agree { Outcome::Yes } else { Outcome::No }))
+}
+
+/// Refuses a folder that holds a job: its rows would count twice.
+fn check_new(job: &str) -> Result<(), String> {
+    let log = Store::open(job).and_then(|store| block_on(read_log(&store)));
+    match log {
+        Ok(log) if log.claim().is_none() => Ok(()),
+        Ok(_) => Err(format!("there is a job in {job} already: choose another --dir")),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The first line, in byte order, that only one side has.
