@@ -1,17 +1,19 @@
 //! `cargo xtask`: the one entry point for people who work on esker.
 //!
 //! `ci` runs the lints and then the test command of README.md; `asan` the tests of the module that
-//! holds `unsafe`, under AddressSanitizer; `fuzz` the decoders under libFuzzer; `bench` puts esker
-//! beside its peers (`bench --help`).
+//! holds `unsafe`, under AddressSanitizer; `soak` the tests that are scaled by
+//! `ESKER_SOAK`, in full; `fuzz` the decoders under libFuzzer; `bench` puts esker beside its peers
+//! (`bench --help`).
 
 mod fuzz;
+mod soak;
 
 use std::process::{Command, ExitCode};
 
 /// The test command of README.md; `ci` refuses to run if README.md does not give it.
 const TEST: &str = "cargo test --workspace";
 
-const USAGE: &str = "usage: cargo xtask ci | asan | fuzz [--seconds N] [TARGET] | \
+const USAGE: &str = "usage: cargo xtask ci | asan | soak | fuzz [--seconds N] [TARGET] | \
                      bench [--only P] [--quick] [--json]";
 
 /// The host that sanitizers run on.
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         Some("asan") => asan(),
         Some("bench") => bench(),
         Some("fuzz") => fuzz::fuzz(std::env::args().skip(2)),
+        Some("soak") => soak::soak(),
         _ => Err(USAGE.to_owned()),
     };
     match steps {

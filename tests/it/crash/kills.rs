@@ -1,0 +1,147 @@
+//! `kill -9` in a loop (I10): after each, all that is retained restores and verifies, and nothing
+//! that no retained checkpoint reaches outlives the next sweep.
+
+use super::child::Order;
+use super::watch::{Activity, Hold};
+use crate::soak::{self, Random};
+use crate::world::{Models, check_files, unneeded};
+use esker::checkpoint::Job as Owner;
+use esker::snapshot::ManifestReferences;
+use esker::{Store, block_on};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+const KILLS: usize = 200;
+const SIGKILL: i32 = 9;
+/// A planned call comes long before this.
+const HELD_WITHIN: Duration = Duration::from_secs(60);
+/// The earliest and the latest of random instants, after the child was started.
+const KILL_MS: std::ops::Range<u64> = 5..300;
+
+/// What the kills found.
+#[derive(Debug, Default)]
+struct Figures {
+    kills: BTreeMap<String, u64>,
+    /// Children that were killed before they took their first row.
+    early: u64,
+    /// Files that no retained checkpoint reached, right after a kill.
+    unneeded: usize,
+    half_written: usize,
+    sweeps: u64,
+}
+
+/// The instant of kill `number`: four of ten in a planned call.
+fn plan(number: u64, random: &Random) -> Option<Hold> {
+    let activity =
+        Activity::ALL.get((number % 10 / 2) as usize).filter(|_| number.is_multiple_of(2))?;
+    let number = match activity {
+        Activity::Upload => random.draw(1..60),
+        Activity::Publish | Activity::Record => random.draw(1..8),
+        Activity::Sweep => random.draw(1..40),
+    };
+    Some(Hold { activity: *activity, number, done: random.draw(0..2) == 1 })
+}
+
+#[test]
+fn what_is_retained_survives_kills_at_any_instant() {
+    let (seed, kills, started) = (soak::seed(), soak::count(KILLS) as u64, Instant::now());
+    println!("kills: ESKER_SEED={seed} {kills} of {KILLS}");
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().to_str().unwrap()).unwrap();
+    let (random, mut models) = (Random::new(seed), Models::new(seed));
+    let mut figures = Figures::default();
+    for number in 0..kills {
+        let parallelism = 1 + (number / 3 % 3) as u32;
+        let (folder, hold) = (folder.path().to_owned(), plan(number, &random));
+        let order = Order { folder, seed, parallelism, hold };
+        let delay = Duration::from_millis(random.draw(KILL_MS));
+        run_and_kill(&order, delay, &mut models, &mut figures);
+
+        let (unneeded, half_written) = unneeded(&store, &order.folder);
+        figures.unneeded += unneeded;
+        figures.half_written += half_written;
+        let other = random.draw(1..9) as u32;
+        let parallelisms =
+            if number.is_multiple_of(4) { vec![parallelism, other] } else { vec![parallelism] };
+        models.check(&store, &parallelisms);
+        // Otherwise the next child sweeps, and looks itself.
+        if number % 4 == 3 || number + 1 == kills {
+            sweep(&store, &order.folder);
+            models.check(&store, &[parallelism]);
+            figures.sweeps += 1;
+        }
+    }
+    let (last, rows) = models.last;
+    assert!(last > 0 && rows > 0, "nothing ever completed");
+    println!(
+        "kills: {:?}, {} of them before the first row; completed={} last={last} rows={rows}; \
+         unreferenced after kills={} half-written={}, none after {} sweeps by children and parent; \
+         {:.1} s",
+        figures.kills,
+        figures.early,
+        models.completed_count(),
+        figures.unneeded,
+        figures.half_written,
+        figures.sweeps,
+        started.elapsed().as_secs_f64(),
+    );
+}
+
+/// Claims the job, as a restart would, and sweeps it.
+fn sweep(store: &Store, folder: &Path) {
+    let claimed = block_on(Owner::claim(store.clone(), Arc::new(ManifestReferences)));
+    block_on(claimed.unwrap().sweep()).unwrap();
+    check_files(store, folder);
+}
+
+/// Starts a child and kills it after `delay`, or in the call that it was told to hold.
+fn run_and_kill(order: &Order, delay: Duration, models: &mut Models, figures: &mut Figures) {
+    let started = Instant::now();
+    let mut child = order.command().spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let (sender, lines) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        // The last line may be cut short: it was not told.
+        for line in stdout.split(b'\n').map_while(Result::ok) {
+            let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
+    let within = if order.hold.is_some() { HELD_WITHIN } else { delay };
+    let (mut held, mut running) = (false, false);
+    let mut hear = |line: &str| {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["complete", checkpoint, _] => models.completed(checkpoint.parse().unwrap()),
+            ["swept"] => figures.sweeps += 1,
+            ["running"] => running = true,
+            ["held"] => held = true,
+            _ => {}
+        }
+        line == "held"
+    };
+    loop {
+        match lines.recv_timeout(within.saturating_sub(started.elapsed())) {
+            Ok(line) if hear(&line) => break,
+            Ok(_) => {}
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    reader.join().unwrap();
+    lines.iter().for_each(|line| {
+        hear(&line);
+    });
+    assert_eq!(status.signal(), Some(SIGKILL), "the child ended by itself: {status} {order:?}");
+    assert!(held || order.hold.is_none(), "the call never came: {order:?}");
+    let moment = order.hold.map_or("random".into(), |hold| {
+        let when = if hold.done { "after" } else { "before" };
+        format!("{:?} {when}", hold.activity)
+    });
+    *figures.kills.entry(moment).or_default() += 1;
+    figures.early += u64::from(!running);
+}
