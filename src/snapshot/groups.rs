@@ -64,20 +64,6 @@ impl Groups {
         Self::of(other.0.iter().flat_map(|range| self.within(*range).0))
     }
 
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
-        let (mut a, mut b) = (self.0.iter().peekable(), other.0.iter().peekable());
-        while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
-            if x.last() < y.first() {
-                a.next();
-            } else if y.last() < x.first() {
-                b.next();
-            } else {
-                return true;
-            }
-        }
-        false
-    }
-
     pub(super) fn union(&self, other: &Self) -> Self {
         Self::of(self.0.iter().chain(&other.0).copied())
     }
@@ -144,7 +130,6 @@ mod tests {
             prop_assert_eq!(has(&a.union(&b)), each(|x, y| x || y));
             prop_assert_eq!(has(&a.minus(&b)), each(|x, y| x && !y));
             prop_assert_eq!(has(&a.intersect(&b)), each(|x, y| x && y));
-            prop_assert_eq!(a.overlaps(&b), !a.intersect(&b).is_empty());
             prop_assert_eq!(a.count() as usize, x.iter().filter(|x| **x).count());
             prop_assert_eq!(a.take(n).count(), n.min(a.count()));
             prop_assert!(a.take(n).minus(&a).is_empty());

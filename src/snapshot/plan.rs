@@ -74,13 +74,17 @@ pub(super) fn counting(runs: &[RunRef]) -> Vec<Groups> {
     counts
 }
 
-/// For each run the greatest number of runs that one of its key groups has up to it, itself
-/// included, those of one age side by side: 1 for the oldest.
-pub(super) fn levels(counts: &[Groups]) -> Vec<usize> {
-    let mut levels: Vec<usize> = Vec::with_capacity(counts.len());
-    for (at, own) in counts.iter().enumerate() {
-        let older = counts.iter().take(at).zip(&levels);
-        let below = older.filter(|(other, _)| other.overlaps(own)).map(|(_, level)| *level).max();
+/// For each run of these ranges, oldest first, one more than the highest level of the older ones
+/// that it overlaps: 1 for the oldest. Runs of a level have no key group in common.
+///
+/// By their ranges, not by the key groups that they count for: a base in the midst of an older run
+/// has no such group in common with it, but hides what that run holds there only as the newer one.
+pub(super) fn levels(ranges: &[KeyGroupRange]) -> Vec<usize> {
+    let mut levels: Vec<usize> = Vec::with_capacity(ranges.len());
+    for (at, own) in ranges.iter().enumerate() {
+        let older = ranges.iter().take(at).zip(&levels);
+        let overlapping = older.filter(|(other, _)| other.intersect(*own).is_some());
+        let below = overlapping.map(|(_, level)| *level).max();
         levels.push(below.unwrap_or(0) + 1);
     }
     levels
@@ -90,23 +94,19 @@ pub(super) fn levels(counts: &[Groups]) -> Vec<usize> {
 /// the same, by level, those of a level by key group.
 pub(super) fn pruned(runs: Vec<RunRef>) -> Vec<RunRef> {
     let counts = counting(&runs);
-    let mut kept: Vec<(Groups, RunRef)> = counts
+    let kept: Vec<RunRef> = counts
         .into_iter()
         .zip(runs)
         .filter_map(|(counts, run)| {
             let range = counts.hull()?;
             let base = Groups::of(run.base.iter().copied()).within(range).into_ranges();
-            Some((counts, RunRef { range, base, ..run }))
+            Some(RunRef { range, base, ..run })
         })
         .collect();
-    let levels = levels(&kept.iter().map(|(counts, _)| counts.clone()).collect::<Vec<_>>());
-    let mut order: Vec<usize> = (0..kept.len()).collect();
-    order.sort_by_key(|at| {
-        let (level, first) = (levels.get(*at), kept.get(*at).map(|(_, run)| run.range.first()));
-        (level.copied(), first)
-    });
-    let mut taken: Vec<Option<RunRef>> = kept.drain(..).map(|(_, run)| Some(run)).collect();
-    order.into_iter().filter_map(|at| taken.get_mut(at)?.take()).collect()
+    let levels = levels(&kept.iter().map(|run| run.range).collect::<Vec<_>>());
+    let mut by_level: Vec<(usize, RunRef)> = levels.into_iter().zip(kept).collect();
+    by_level.sort_by_key(|(level, run)| (*level, run.range.first()));
+    by_level.into_iter().map(|(_, run)| run).collect()
 }
 
 /// What the next checkpoint of the subtask that owns `range` writes, its chain being `runs`.
@@ -128,8 +128,7 @@ pub(super) fn plan(
         slice(runs, range, count.min(range.count() - range.count() / SLICE_LEFT_PART))
     };
 
-    let counts = counting(runs);
-    let levels = levels(&counts);
+    let levels = levels(&runs.iter().map(|run| run.range).collect::<Vec<_>>());
     if levels.iter().copied().max().unwrap_or(0) < settings.runs_max {
         return Plan { base, fold: None };
     }

@@ -1,4 +1,5 @@
 mod chain;
 mod faults;
 mod merge;
+mod plan;
 mod world;
