@@ -58,6 +58,13 @@ impl Error {
         self
     }
 
+    /// The same error, with what it happened to in front.
+    #[must_use]
+    pub(crate) fn of(mut self, what: impl std::fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// The same error, caused by `source`.
     #[must_use]
     pub(crate) fn with_source(

@@ -81,7 +81,9 @@ pub(super) fn assemble(before: Before, mut pieces: Vec<WrittenPiece>, roles: Rol
 
     let all = || runs.iter().chain(&operator_run);
     states.retain(|state| {
+        // The time of a state with TTL never goes back, though it may hold nothing now.
         state.entries > 0
+            || state.ttl_time_ms.is_some()
             || all()
                 .any(|run| known.get(&run.digest).is_none_or(|stats| stats.contains_key(&state.id)))
     });

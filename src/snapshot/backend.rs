@@ -9,7 +9,7 @@ use crate::format::KeyGroup;
 use crate::format::composite::CompositeKey;
 use crate::format::manifest::{Manifest, StateInfo};
 use crate::format::run::{Entry, Op};
-use crate::{Result, Store};
+use crate::{Error, Result, Store};
 
 impl HeapBackend {
     /// Restores the open states from what a snapshot holds of the key groups owned; the backend was
@@ -91,14 +91,15 @@ impl OperatorBackend {
     ) -> Result<()> {
         let mut key = Vec::new();
         for (stored, old_parallelism, state) in self.stored_states()? {
-            state.begin_restore(&stored)?;
+            let of_state = |error: Error| error.of(format_args!("state={}", stored.name));
+            state.begin_restore(&stored).map_err(of_state)?;
             let to = NewSubtask { subtask, parallelism, old_parallelism };
             for element in elements.iter().filter(|element| element.state == stored.id) {
                 key.clear();
                 let parts = CompositeKey::new(stored.id, KeyGroup(0), &element.key, &[], &[]);
                 parts.encode_into(&mut key);
                 let entry = Entry { key: &key, op: Op::Put, value: &element.value };
-                state.apply(entry, element.subtask, to)?;
+                state.apply(entry, element.subtask, to).map_err(of_state)?;
             }
             state.end_restore();
         }

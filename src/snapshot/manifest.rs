@@ -264,8 +264,13 @@ impl OpenSnapshot {
     /// # Errors
     /// The store's.
     pub async fn missing_runs(&self) -> Result<Vec<Damage>> {
-        let checked = stream::iter(self.runs())
-            .map(|run| async move { Ok::<_, Error>((run, self.store.head(&run.file).await?)) })
+        // By value: a closure over references would not let the future be sent.
+        let runs: Vec<RunRef> = self.runs().into_iter().cloned().collect();
+        let checked = stream::iter(runs)
+            .map(|run| async move {
+                let found = self.store.head(&run.file).await?;
+                Ok::<_, Error>((run, found))
+            })
             .buffered(PARTS_AT_ONCE)
             .try_collect::<Vec<_>>()
             .await?;

@@ -90,7 +90,9 @@ pub async fn restore(
         if let Some(time) = times.filter_map(|state| state.ttl_time_ms).max() {
             target.state.captured_at(time);
         }
-        target.state.begin_restore(&target.stored)?;
+        let name = &target.stored.name;
+        let begun = target.state.begin_restore(&target.stored);
+        begun.map_err(|error| error.of(format_args!("state={name}")))?;
     }
     let by_id: HashMap<u32, usize> =
         targets.iter().enumerate().map(|(at, target)| (target.stored.id, at)).collect();
@@ -168,10 +170,12 @@ async fn apply(
     settings: &SnapshotSettings,
 ) -> Result<(u64, u64)> {
     let pool = &Pool::new(settings.threads)?;
-    let spans = sources.iter().flat_map(|source| {
-        let spans = source.spans(range, |id| by_id.contains_key(&id));
-        spans.into_iter().map(|span| (Arc::clone(source), span))
-    });
+    // Collected: an iterator of borrowing closures would not let the future be sent.
+    let mut spans = Vec::new();
+    for source in sources {
+        let found = source.spans(range, |id| by_id.contains_key(&id));
+        spans.extend(found.into_iter().map(|span| (Arc::clone(source), span)));
+    }
     let mut unpacked = stream::iter(spans)
         .map(|(source, span)| async move {
             let bytes = source.fetch(&span).await?;
@@ -221,7 +225,8 @@ fn apply_block(
             }
         };
         if let Some(target) = target.and_then(|target| targets.get_mut(target)) {
-            target.state.apply(entry)?;
+            let name = &target.stored.name;
+            target.state.apply(entry).map_err(|error| error.of(format_args!("state={name}")))?;
             entries += 1;
         }
     }

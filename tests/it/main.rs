@@ -1,6 +1,13 @@
-//! The library as a whole, from outside: jobs that are killed, stores that fail.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests, helpers included")]
+//! The library as a whole, from outside: identity, runtimes, jobs that are killed, stores that fail.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests, helpers included"
+)]
 
 mod crash;
+mod identity;
+mod runtimes;
 mod soak;
 mod world;

@@ -9,8 +9,8 @@ use crate::codec::bincode_de::DeError;
 use crate::{FormatError, FormatErrorKind, Result};
 use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, VariantAccess,
-    Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess,
+    VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
@@ -94,9 +94,7 @@ impl<'de> Deserializer<'de> for ValueDe {
             Value::Map(entries) => visitor.visit_map(MapDeserializer::new(
                 entries.into_iter().map(|(k, v)| (Self(k), Self(v))),
             )),
-            Value::Struct(fields) => visitor.visit_map(MapDeserializer::new(
-                fields.into_iter().map(|(name, v)| (NameDe(name), Self(v))),
-            )),
+            Value::Struct(fields) => visitor.visit_map(Fields::new(fields)),
             variant @ Value::Variant(..) => visitor.visit_enum(Self(variant)),
         }
     }
@@ -144,6 +142,40 @@ impl<'de> Deserializer<'de> for ValueDe {
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
         unit unit_struct tuple tuple_struct map enum identifier
+    }
+}
+
+/// The fields of a struct; what is wrong with one is said with its name.
+struct Fields {
+    left: std::vec::IntoIter<(Name, Value)>,
+    next: Option<(Name, Value)>,
+}
+
+impl Fields {
+    fn new(fields: Vec<(Name, Value)>) -> Self {
+        Self { left: fields.into_iter(), next: None }
+    }
+}
+
+impl<'de> MapAccess<'de> for Fields {
+    type Error = DeError;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> DeResult<Option<S::Value>> {
+        self.next = self.left.next();
+        let name = self.next.as_ref().map(|(name, _)| NameDe(name.clone()));
+        name.map(|name| seed.deserialize(name)).transpose()
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> DeResult<S::Value> {
+        let Some((name, value)) = self.next.take() else {
+            return Err(DeError("a value was asked for before its field".into()));
+        };
+        let of_field = |error: DeError| DeError(format!("field {}: {}", &*name, error.0));
+        seed.deserialize(ValueDe(value)).map_err(of_field)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left.len())
     }
 }
 

@@ -54,11 +54,7 @@ impl Clock {
     /// `Incompatible` if the state was stored without TTL.
     pub(super) fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
         let Some(ttl) = stored.ttl else {
-            let message = format!(
-                "state={} was stored without TTL and is asked for with TTL: its entries have no \
-                 times",
-                stored.name
-            );
+            let message = "stored without TTL and asked for with TTL: its entries have no times";
             return Err(Error::new(ErrorKind::Incompatible, message));
         };
         self.stored_duration_ms = ttl.duration_ms;

@@ -1,0 +1,65 @@
+//! The canonical lines of a snapshot.
+
+use esker::format::KeyGroupRange;
+use esker::format::canonical::{Canonical, Expired};
+use esker::format::manifest::Manifest;
+use esker::format::part::RunRef;
+use esker::snapshot::{ChainReader, read_part};
+use esker::{Store, block_on};
+use std::collections::BTreeMap;
+
+/// All lines, sorted. What every subtask holds alike stands there once.
+pub(super) fn of(store: &Store, manifest: &Manifest) -> Vec<String> {
+    let mut lines = Vec::new();
+    for operator in &manifest.operators {
+        for (subtask, part) in operator.parts.iter().enumerate() {
+            let part = block_on(read_part(store, part)).unwrap();
+            let canonical: BTreeMap<u32, Canonical<'_>> = operator
+                .states
+                .iter()
+                .map(|info| {
+                    let mut canonical = Canonical::new(&operator.uid, operator.key.as_ref(), info);
+                    let known = part.states.iter().find(|state| state.id == info.id);
+                    canonical.at(known.and_then(|state| state.ttl_time_ms), Expired::Hidden);
+                    (info.id, canonical)
+                })
+                .collect();
+            let mut read = |runs: &[RunRef], range: KeyGroupRange| {
+                let chain = block_on(ChainReader::open(store, runs)).unwrap();
+                let each = &mut |entry: esker::format::run::Entry<'_>| {
+                    let id = u32::from_be_bytes(*entry.key.first_chunk().unwrap());
+                    let mut line = String::new();
+                    if canonical[&id].write(entry, &mut line)? {
+                        lines.push(line);
+                    }
+                    Ok(())
+                };
+                chain.merge(range, None, each).unwrap();
+            };
+            read(&part.runs, operator.range(subtask).unwrap());
+            read(part.operator_run.as_slice(), KeyGroupRange::ALL);
+        }
+    }
+    sorted(lines)
+}
+
+pub(super) fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort_unstable();
+    let alike = |line: &str| line.contains("operator-union") || line.contains("operator-broadcast");
+    lines.dedup_by(|a, b| a == b && alike(a));
+    lines
+}
+
+/// The lines that are not in both, if any: `-` for those of `a` alone, `+` for those of `b` alone.
+pub(super) fn difference(a: &[String], b: &[String]) -> Vec<String> {
+    let count = |lines: &[String]| {
+        lines.iter().fold(BTreeMap::<String, i64>::new(), |mut counts, line| {
+            *counts.entry(line.clone()).or_default() += 1;
+            counts
+        })
+    };
+    let mut counts = count(a);
+    count(b).into_iter().for_each(|(line, n)| *counts.entry(line).or_default() -= n);
+    let differ = counts.into_iter().filter(|(_, n)| *n != 0);
+    differ.map(|(line, n)| format!("{}{line}", if n > 0 { '-' } else { '+' })).collect()
+}
