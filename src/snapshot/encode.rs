@@ -2,6 +2,7 @@
 
 use super::groups::Groups;
 use super::merge::ChainReader;
+use super::source::place;
 use crate::backend::operator::OperatorCapture;
 use crate::backend::{EntrySink, StateCapture};
 use crate::{Error, ErrorKind, Result};
@@ -39,6 +40,8 @@ struct PieceSink<'a> {
     out: Vec<u8>,
     len_bytes_max: usize,
     full: bool,
+    /// The key group of the last entry.
+    group: u16,
     stop: &'a AtomicBool,
     /// Which of the two counts is added to.
     counted: usize,
@@ -57,6 +60,7 @@ impl EntrySink for PieceSink<'_> {
         }
         if self.out.len() + pending > self.len_bytes_max {
             self.full = true;
+            self.group = place(entry.key).map_or(0, |(_, group)| group.0);
             return Err(Error::new(ErrorKind::Invalid, "the piece is full"));
         }
         if pending >= TAKE_LEN_BYTES && self.stop.load(Ordering::Relaxed) {
@@ -66,7 +70,18 @@ impl EntrySink for PieceSink<'_> {
     }
 }
 
-/// The run of the key groups in `range`; none if it would have more than `len_bytes_max` bytes.
+/// What came of encoding a piece.
+pub(super) enum Done {
+    /// Its run.
+    Run(Box<Encoded>),
+    /// It has more bytes than it may have: about as many as that lie in so many of its key groups.
+    Full { groups: u32 },
+}
+
+/// The run of the key groups in `range`, unless it would have more than `len_bytes_max` bytes.
+///
+/// A piece of key groups in full alone has no filter: most keys that are asked for are there, so
+/// that it would spare few reads (as `optimize_filters_for_hits` of RocksDB).
 ///
 /// # Errors
 /// Those of captures and, in a fold, of the store.
@@ -74,29 +89,45 @@ pub(super) fn encode(
     content: &Content,
     range: KeyGroupRange,
     len_bytes_max: Option<usize>,
-    options: RunOptions,
+    mut options: RunOptions,
     stop: &AtomicBool,
-) -> Result<Option<Encoded>> {
+) -> Result<Done> {
+    if let Content::Captures { base, .. } = content
+        && base.within(range).count() == range.count()
+    {
+        options.filter_bits_per_key = 0;
+    }
     let capacity = len_bytes_max.unwrap_or_default();
     let mut sink = PieceSink {
         writer: RunWriter::new(options),
         out: Vec::with_capacity(capacity),
         len_bytes_max: len_bytes_max.unwrap_or(usize::MAX),
         full: false,
+        group: 0,
         stop,
         counted: 0,
         raw_len_bytes: [0; 2],
         entries: [0; 2],
     };
     if let Err(error) = write(content, range, &mut sink) {
-        return if sink.full { Ok(None) } else { Err(error) };
+        if !sink.full {
+            return Err(error);
+        }
+        // Captures come one after the other: only of a single one the last key group says how far
+        // its entries went.
+        let groups = match content {
+            Content::Captures { captures, .. } if captures.len() > 1 => range.count() / 4,
+            _ => u32::from(sink.group.saturating_sub(range.first())),
+        };
+        return Ok(Done::Full { groups });
     }
     let (rest, summary) = sink.writer.finish()?;
     sink.out.extend_from_slice(&rest);
     sink.out.shrink_to_fit();
     let bytes = Bytes::from(sink.out);
     let (raw_len_bytes, entries) = (sink.raw_len_bytes, sink.entries);
-    Ok(Some(Encoded { bytes, summary, raw_len_bytes, entries }))
+    let run = Encoded { bytes, summary, raw_len_bytes, entries };
+    Ok(Done::Run(Box::new(run)))
 }
 
 fn write(content: &Content, range: KeyGroupRange, sink: &mut PieceSink<'_>) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use super::groups::Groups;
 use super::plan::counting;
-use super::source::{Source, Span, place};
+use super::source::{SPAN_LEN_BYTES, Source, Span, place};
 use crate::{Error, ErrorKind, Result, Store, block_on};
 use bytes::Bytes;
 use esker_format::composite::CompositeKey;
@@ -136,7 +136,10 @@ impl ChainReader {
         state: Option<u32>,
         f: &mut dyn FnMut(Entry<'_>) -> Result<()>,
     ) -> Result<()> {
-        let spans = |source: &Source| source.spans(range, |id| state.is_none_or(|s| s == id));
+        let spans = |source: &Source| {
+            let wanted = |id| state.is_none_or(|s| s == id);
+            source.spans(range, wanted, SPAN_LEN_BYTES)
+        };
         self.merge_spans(range, state, spans, f)
     }
 

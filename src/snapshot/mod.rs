@@ -18,6 +18,7 @@ mod queue;
 mod restore;
 mod settings;
 mod source;
+mod sweep;
 mod writer;
 
 pub use crate::backend::operator::OperatorCapture;

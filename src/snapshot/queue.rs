@@ -1,6 +1,6 @@
 //! The work of one part, in pieces: threads take the next one, encode it, and hand it over.
 
-use super::encode::{Content, Encoded, encode};
+use super::encode::{Content, Done, Encoded, encode};
 use super::groups::Groups;
 use super::plan::first_piece;
 use crate::{Error, ErrorKind, Result};
@@ -8,7 +8,7 @@ use esker_format::KeyGroupRange;
 use esker_format::run::RunOptions;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 /// Pieces are planned to a part of their limit, as estimates are off.
@@ -41,17 +41,11 @@ pub(super) struct Piece {
     pub(super) run: Encoded,
 }
 
-struct Work {
-    items: VecDeque<(usize, KeyGroupRange)>,
-    /// What was learned of each layer's key groups, in stored bytes: in full, and of changes.
-    group_len_bytes: Vec<(f64, f64)>,
-}
-
 /// The work of one part.
 pub(super) struct Queue {
     layers: Vec<Layer>,
-    bases: Vec<Groups>,
-    work: Mutex<Work>,
+    /// What no thread has taken yet: a layer's number, and key groups of it.
+    work: Mutex<VecDeque<(usize, KeyGroupRange)>>,
     stop: AtomicBool,
     options: RunOptions,
     piece_len_bytes: usize,
@@ -67,13 +61,24 @@ impl Drop for StopOnDrop {
 }
 
 impl Queue {
-    /// A queue of `layers`, in pieces of at most about `piece_len_bytes`.
+    /// A queue of `layers`, in pieces of at most about `piece_len_bytes`. Where it is cut follows from
+    /// what is given alone, not from which thread is first: the same input gives the same runs.
     pub(super) fn new(layers: Vec<Layer>, options: RunOptions, piece_len_bytes: usize) -> Self {
-        let items = layers.iter().enumerate().map(|(number, layer)| (number, layer.range));
-        let group_len_bytes = layers.iter().map(|layer| layer.group_len_bytes).collect();
-        let work = Mutex::new(Work { items: items.collect(), group_len_bytes });
-        let bases = layers.iter().map(Layer::base).collect();
-        Self { layers, bases, work, stop: AtomicBool::new(false), options, piece_len_bytes }
+        let planned = piece_len_bytes as f64 * FILL;
+        let mut work = VecDeque::new();
+        for (number, layer) in layers.iter().enumerate() {
+            let (base, mut left) = (layer.base(), Some(layer.range));
+            while let Some(range) = left {
+                let piece = match layer.whole {
+                    true => range,
+                    false => first_piece(range, &base, layer.group_len_bytes, planned),
+                };
+                work.push_back((number, piece));
+                left = behind(range, piece);
+            }
+        }
+        let (work, stop) = (Mutex::new(work), AtomicBool::new(false));
+        Self { layers, work, stop, options, piece_len_bytes }
     }
 
     /// Starts `threads` threads; their pieces come out of what is returned, in no order, and after
@@ -98,87 +103,64 @@ impl Queue {
         Ok(receiver)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn work(&self, sender: &mpsc::Sender<Result<Option<Piece>>>) {
-        while !self.stop.load(Ordering::Relaxed) {
-            let sent = match self.next_piece() {
-                Ok(Some(piece)) => sender.blocking_send(Ok(Some(piece))),
-                Ok(None) => {
-                    // That this thread came to its end and did not die on the way.
-                    let _ = sender.blocking_send(Ok(None));
-                    return;
-                }
-                Err(error) => {
-                    self.stop.store(true, Ordering::Relaxed);
-                    let _ = sender.blocking_send(Err(error));
-                    return;
-                }
+        let mut sent = Ok(());
+        while sent.is_ok() && !self.stop.load(Ordering::Relaxed) {
+            let taken = self.work.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some((number, range)) = taken else {
+                // That this thread came to its end and did not die on the way.
+                let _ = sender.blocking_send(Ok(None));
+                return;
             };
-            if sent.is_err() {
+            let written = self.write(number, range, &mut |piece| {
+                sent = sender.blocking_send(Ok(Some(piece)));
+                sent.is_ok()
+            });
+            if let Err(error) = written {
+                self.stop.store(true, Ordering::Relaxed);
+                let _ = sender.blocking_send(Err(error));
                 return;
             }
         }
     }
 
-    fn next_piece(&self) -> Result<Option<Piece>> {
-        loop {
-            let Some((number, range)) = self.take() else { return Ok(None) };
-            let Some(layer) = self.layers.get(number) else { continue };
-            let cut = !layer.whole && range.count() > 1;
+    /// Encodes `range` of a layer, in several pieces if it does not fit into one, and hands them to
+    /// `send` until that says no.
+    fn write(
+        &self,
+        number: usize,
+        range: KeyGroupRange,
+        send: &mut impl FnMut(Piece) -> bool,
+    ) -> Result<()> {
+        let Some(layer) = self.layers.get(number) else { return Ok(()) };
+        // How many key groups are tried at once, from the last one that did not fit on.
+        let (mut left, mut at_once) = (Some(range), range.count());
+        while let Some(rest) = left {
+            let last = u32::from(rest.first()) + at_once.clamp(1, rest.count()) - 1;
+            let piece = super::groups::span(rest.first(), last as u16);
+            let cut = !layer.whole && piece.count() > 1;
             let limit = cut.then_some(self.piece_len_bytes);
-            let encoded = encode(&layer.content, range, limit, self.options, &self.stop)?;
-            self.learn(number, range, encoded.as_ref());
-            if let Some(run) = encoded {
-                return Ok(Some(Piece { layer: number, range, run }));
+            match encode(&layer.content, piece, limit, self.options, &self.stop)? {
+                Done::Run(run) => {
+                    if !send(Piece { layer: number, range: piece, run: *run }) {
+                        return Ok(());
+                    }
+                    left = behind(rest, piece);
+                }
+                // What came before the end of the piece says how much fits.
+                Done::Full { groups } => {
+                    let fits = f64::from(groups.min(piece.count())) * FILL;
+                    at_once = (fits as u32).clamp(1, piece.count() / 2);
+                }
             }
         }
+        Ok(())
     }
+}
 
-    /// Takes the next piece; what is left of its layer stays.
-    fn take(&self) -> Option<(usize, KeyGroupRange)> {
-        let mut work = self.lock();
-        let (number, range) = work.items.pop_front()?;
-        let (layer, base) = (self.layers.get(number)?, self.bases.get(number)?);
-        if layer.whole {
-            return Some((number, range));
-        }
-        let group_len_bytes = work.group_len_bytes.get(number).copied().unwrap_or_default();
-        let planned = self.piece_len_bytes as f64 * FILL;
-        let piece = first_piece(range, base, group_len_bytes, planned);
-        if piece.last() < range.last() {
-            work.items.push_front((number, super::groups::span(piece.last() + 1, range.last())));
-        }
-        Some((number, piece))
-    }
-
-    /// Learns from a piece, which was too large if there is no run of it: it then goes back.
-    fn learn(&self, number: usize, range: KeyGroupRange, run: Option<&Encoded>) {
-        let mut work = self.lock();
-        if run.is_none() {
-            work.items.push_front((number, range));
-        }
-        let (Some(base), Some((full, delta))) =
-            (self.bases.get(number), work.group_len_bytes.get_mut(number))
-        else {
-            return;
-        };
-        let groups = base.within(range).count();
-        let counts = [groups, range.count() - groups];
-        for (which, known) in [full, delta].into_iter().enumerate().filter(|at| counts[at.0] > 0) {
-            *known = match run {
-                Some(run) => {
-                    let measured = run.len_bytes_of(which) / f64::from(counts[which]);
-                    (*known + measured) / 2.0
-                }
-                // It has more than that; a quarter of the range is surely less.
-                None => (2.0 * *known)
-                    .max(4.0 * self.piece_len_bytes as f64 * FILL / f64::from(range.count())),
-            };
-        }
-    }
+/// What of `range` comes behind `piece`, which it begins with.
+fn behind(range: KeyGroupRange, piece: KeyGroupRange) -> Option<KeyGroupRange> {
+    (piece.last() < range.last()).then(|| super::groups::span(piece.last() + 1, range.last()))
 }
 
 impl Encoded {

@@ -1,9 +1,8 @@
 //! Restoring a subtask: from the parts of however many subtasks there were, the key groups that it
 //! owns now.
 //!
-//! Runs are applied in the order of their age, not merged: what a state is given twice costs it one
-//! more write, less than comparing every key. Spans of blocks are fetched ahead on the caller's
-//! executor and verified and unpacked on threads of their own; the caller applies them in order.
+//! Spans of blocks are fetched ahead on the caller's executor and verified and unpacked on threads of
+//! their own; the caller applies them (`sweep`).
 
 use super::SnapshotSettings;
 use super::chain::{Chain, sum_stats};
@@ -11,14 +10,15 @@ use super::groups::Groups;
 use super::manifest::read_parts;
 use super::plan::{Estimates, counting, pruned};
 use super::pool::Pool;
-use super::source::{Source, place};
+use super::source::{SPAN_LEN_BYTES as FETCH_LEN_BYTES, Source};
+use super::sweep::Sweep;
 use crate::backend::heap::KeyedState;
 use crate::{Error, ErrorKind, Result, Store};
+use esker_format::KeyGroupRange;
 use esker_format::composite::CompositeKey;
 use esker_format::manifest::{Manifest, Operator, SnapshotKind, StateInfo};
 use esker_format::part::{Part, PartState, RunRef};
-use esker_format::run::{Block, BlockCursor, Op, StateStats};
-use esker_format::{KeyGroup, KeyGroupRange};
+use esker_format::run::{BlockCursor, Op, StateStats};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 
 /// How many indexes are fetched at once.
 const OPEN_AT_ONCE: usize = 8;
+/// About how many stored bytes are fetched in one. Of each run over the same key groups one span is
+/// unpacked at a time.
+const SPAN_LEN_BYTES: u64 = 256 << 10;
 
 /// A state to restore, and what the manifest says of it.
 pub struct Target<'a> {
@@ -170,67 +173,33 @@ async fn apply(
     settings: &SnapshotSettings,
 ) -> Result<(u64, u64)> {
     let pool = &Pool::new(settings.threads)?;
-    // Collected: an iterator of borrowing closures would not let the future be sent.
+    let wanted = |id| by_id.contains_key(&id);
     let mut spans = Vec::new();
-    for source in sources {
-        let found = source.spans(range, |id| by_id.contains_key(&id));
-        spans.extend(found.into_iter().map(|span| (Arc::clone(source), span)));
+    for (age, source) in sources.iter().enumerate() {
+        let of_source = source.spans(range, wanted, SPAN_LEN_BYTES);
+        spans.extend(of_source.into_iter().map(|span| (source.first_place(&span), age, span)));
     }
+    spans.sort_by_key(|(first, age, _)| (*first, *age));
     let mut unpacked = stream::iter(spans)
-        .map(|(source, span)| async move {
+        .map(|(first, age, span)| async move {
+            let Some(source) = sources.get(age) else { return Ok((first, age, 0, Vec::new())) };
             let bytes = source.fetch(&span).await?;
             let len_bytes = bytes.len() as u64;
-            let from = Arc::clone(&source);
+            let from = Arc::clone(source);
             let unpack = move || {
                 let blocks = span.blocks.clone();
                 blocks.map(|number| from.block(number, &span, &bytes)).collect::<Result<Vec<_>>>()
             };
-            Ok::<_, Error>((source, len_bytes, pool.run(unpack).await?))
+            Ok::<_, Error>((first, age, len_bytes, pool.run(unpack).await?))
         })
         .buffered(settings.threads + settings.transfers_max);
-    let (mut entries, mut read_len_bytes) = (0, 0);
-    while let Some((source, len_bytes, blocks)) = unpacked.try_next().await? {
+    let mut sweep = Sweep::new(sources, range, by_id);
+    let mut read_len_bytes = 0;
+    while let Some((first, age, len_bytes, blocks)) = unpacked.try_next().await? {
         read_len_bytes += len_bytes;
-        for block in blocks {
-            entries += apply_block(&source, block, range, targets, by_id)
-                .map_err(|error| error.at_path(source.run().file.as_str()))?;
-        }
+        sweep.add(first, age, blocks, targets)?;
     }
-    Ok((entries, read_len_bytes))
-}
-
-fn apply_block(
-    source: &Source,
-    block: Block,
-    range: KeyGroupRange,
-    targets: &mut [Target<'_>],
-    by_id: &HashMap<u32, usize>,
-) -> Result<u64> {
-    let mut entries = 0;
-    // Entries of one state and key group follow each other: what becomes of them is looked up once.
-    let mut last: Option<((u32, KeyGroup), Option<usize>)> = None;
-    let mut cursor = BlockCursor::new(block);
-    while cursor.advance()? {
-        let entry = cursor.entry();
-        let at = place(entry.key)
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a key of a run is too short"))?;
-        let target = match last {
-            Some((place, target)) if place == at => target,
-            _ => {
-                let (state, group) = at;
-                let counts = range.contains(group) && source.counts().contains(group);
-                let target = by_id.get(&state).copied().filter(|_| counts);
-                last = Some((at, target));
-                target
-            }
-        };
-        if let Some(target) = target.and_then(|target| targets.get_mut(target)) {
-            let name = &target.stored.name;
-            target.state.apply(entry).map_err(|error| error.of(format_args!("state={name}")))?;
-            entries += 1;
-        }
-    }
-    Ok(entries)
+    Ok((sweep.finish(targets)?, read_len_bytes))
 }
 
 /// The chain of `part`, whose runs are `sources`, with what is known of their sizes.
@@ -276,7 +245,7 @@ pub async fn read_operator_state(
     for (subtask, part) in parts.iter().enumerate() {
         let Some(run) = &part.operator_run else { continue };
         let source = Source::open(store, run, KeyGroupRange::ALL.into()).await?;
-        for span in source.spans(KeyGroupRange::ALL, |_| true) {
+        for span in source.spans(KeyGroupRange::ALL, |_| true, FETCH_LEN_BYTES) {
             let bytes = source.fetch(&span).await?;
             for number in span.blocks.clone() {
                 let mut cursor = BlockCursor::new(source.block(number, &span, &bytes)?);

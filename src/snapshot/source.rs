@@ -11,6 +11,9 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Where an entry stands in a run, but for its key: state and key group.
+pub(super) type Place = (u32, KeyGroup);
+
 /// About how many stored bytes are fetched in one.
 pub(super) const SPAN_LEN_BYTES: u64 = 1 << 20;
 
@@ -70,8 +73,13 @@ impl Source {
     }
 
     /// The spans that can hold entries of the states that are `wanted` in those key groups of `range`
-    /// that the run counts for, in file order.
-    pub(super) fn spans(&self, range: KeyGroupRange, wanted: impl Fn(u32) -> bool) -> Vec<Span> {
+    /// that the run counts for, in file order, each of about `len_bytes_max` stored bytes at most.
+    pub(super) fn spans(
+        &self,
+        range: KeyGroupRange,
+        wanted: impl Fn(u32) -> bool,
+        len_bytes_max: u64,
+    ) -> Vec<Span> {
         let index = self.reader.index();
         let mut numbers = BTreeSet::new();
         for state in self.states().filter(|id| wanted(*id)) {
@@ -81,7 +89,7 @@ impl Source {
                 numbers.extend(index.blocks_between(&from, &to));
             }
         }
-        self.spans_between(numbers)
+        self.spans_between(numbers, len_bytes_max)
     }
 
     /// The spans that can hold entries whose composite keys begin with `prefix`.
@@ -91,11 +99,22 @@ impl Source {
         if let Some(last) = above.last_mut() {
             *last = 1;
         }
-        self.spans_between(self.reader.index().blocks_between(prefix, &above))
+        let blocks = self.reader.index().blocks_between(prefix, &above);
+        self.spans_between(blocks, SPAN_LEN_BYTES)
+    }
+
+    /// The place of a span's first entry.
+    pub(super) fn first_place(&self, span: &Span) -> Place {
+        let first = self.reader.index().blocks.get(span.blocks.start);
+        first.and_then(|block| place(&block.first_key)).unwrap_or((0, KeyGroup(0)))
     }
 
     /// Spans of blocks, given their numbers, ascending.
-    fn spans_between(&self, numbers: impl IntoIterator<Item = usize>) -> Vec<Span> {
+    fn spans_between(
+        &self,
+        numbers: impl IntoIterator<Item = usize>,
+        len_bytes_max: u64,
+    ) -> Vec<Span> {
         let index = self.reader.index();
         let mut spans: Vec<Span> = Vec::new();
         for number in numbers {
@@ -103,7 +122,7 @@ impl Source {
             let end = block.offset.saturating_add(block.len_bytes);
             match spans.last_mut() {
                 Some(span)
-                    if span.blocks.end == number && end - span.bytes.start <= SPAN_LEN_BYTES =>
+                    if span.blocks.end == number && end - span.bytes.start <= len_bytes_max =>
                 {
                     (span.blocks.end, span.bytes.end) = (number + 1, end);
                 }
@@ -187,7 +206,7 @@ pub(super) fn prefix(state: u32, group: u32) -> Vec<u8> {
 
 /// The state and key group of a composite key; none if it is too short to be one.
 #[inline]
-pub(super) fn place(key: &[u8]) -> Option<(u32, KeyGroup)> {
+pub(super) fn place(key: &[u8]) -> Option<Place> {
     let (state, rest) = key.split_first_chunk::<4>()?;
     let (group, _) = rest.split_first_chunk::<2>()?;
     Some((u32::from_be_bytes(*state), KeyGroup(u16::from_be_bytes(*group))))

@@ -132,5 +132,6 @@ pub(crate) fn restored(
     let settings = SnapshotSettings::default();
     let mut targets = [Target { stored: stored()?, state: &mut state }];
     let restored = block_on(restore(store, manifest, UID, range, &mut targets, &settings));
-    Ok((restored.map_err(text)?.time.as_secs_f64(), state))
+    let restored = restored.map_err(text)?;
+    Ok((restored.time.as_secs_f64(), state))
 }

@@ -11,6 +11,9 @@ use esker_format::{FormatError, Key, KeyGroup, KeyGroupRange};
 /// A capture is encoded and sorted in pieces of about this many entries, which bounds its memory.
 pub(super) const PIECE_ENTRIES: usize = 32_768;
 
+/// Length of the state's id, which composite keys begin with.
+const STATE_LEN_BYTES: usize = 4;
+
 /// Calls `f` with the pieces of `owned` within `range`, in order, each of about as many entries as
 /// bounds memory, if `entries` are spread evenly over `owned`.
 pub(super) fn for_pieces(
@@ -63,6 +66,8 @@ pub(super) struct Rows {
     bytes: Vec<u8>,
     parts: (Vec<u8>, Vec<u8>),
     rows: Vec<Row>,
+    /// What tells most rows apart, and the row's number: sorted in the rows' stead.
+    order: Vec<(u64, usize)>,
     failed: Option<FormatError>,
 }
 
@@ -76,7 +81,8 @@ impl Rows {
     /// No entries of `state`.
     pub(super) fn new(state: u32) -> Self {
         let parts = (Vec::new(), Vec::new());
-        Self { state, bytes: Vec::new(), parts, rows: Vec::new(), failed: None }
+        let (rows, order) = (Vec::new(), Vec::new());
+        Self { state, bytes: Vec::new(), parts, rows, order, failed: None }
     }
 
     /// Adds an entry without a user key; `value` appends its value to the bytes it is given.
@@ -124,17 +130,38 @@ impl Rows {
         if let Some(error) = self.failed.take() {
             return Err(error.into());
         }
-        let bytes = &self.bytes;
-        self.rows.sort_unstable_by(|a, b| {
-            // A clear comes before what stands behind it under the same key.
-            bytes[a.key.clone()].cmp(&bytes[b.key.clone()]).then(a.op.cmp(&b.op))
+        let (bytes, rows) = (&self.bytes, &self.rows);
+        self.order.clear();
+        self.order
+            .extend(rows.iter().enumerate().map(|(at, row)| (head(&bytes[row.key.clone()]), at)));
+        self.order.sort_unstable_by(|(a_head, a), (b_head, b)| {
+            a_head.cmp(b_head).then_with(|| {
+                let (a, b) = (&rows[*a], &rows[*b]);
+                // A clear comes before what stands behind it under the same key.
+                bytes[a.key.clone()].cmp(&bytes[b.key.clone()]).then(a.op.cmp(&b.op))
+            })
         });
-        for row in &self.rows {
+        for (_, at) in &self.order {
+            let row = &rows[*at];
             let value = &bytes[row.key.end..row.value_end];
             sink.add(Entry { key: &bytes[row.key.clone()], op: row.op, value })?;
         }
         self.bytes.clear();
         self.rows.clear();
         Ok(())
+    }
+}
+
+/// Key group and the first bytes of the key, which all rows of one state are ordered by first.
+#[inline]
+fn head(composite: &[u8]) -> u64 {
+    let rest = composite.get(STATE_LEN_BYTES..).unwrap_or_default();
+    match rest.first_chunk() {
+        Some(head) => u64::from_be_bytes(*head),
+        None => {
+            let mut head = [0; 8];
+            head[..rest.len()].copy_from_slice(rest);
+            u64::from_be_bytes(head)
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::world::*;
 use crate::block_on;
 use crate::snapshot::*;
+use esker_format::run::RunReader;
 use esker_format::{KeyGroupRange, RelativeName};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ fn epochs() -> impl Strategy<Value = Vec<Epoch>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(soak(160)))]
 
     /// I8: aborted checkpoints, slices and folds included, at other parallelisms, and going on
     /// from there.
@@ -61,7 +62,9 @@ proptest! {
 
 #[test]
 fn a_hundred_incremental_checkpoints_equal_a_full_one_in_bounded_runs_and_bytes() {
-    for (merge_factor, runs_max) in [(2.5, 48), (0.0, 8), (0.2, 12)] {
+    let kinds = [(2.5, 48), (0.0, 8), (0.2, 12)];
+    // The first one alone, unless there is time.
+    for (merge_factor, runs_max) in kinds.into_iter().take(soak(60) as usize) {
         let settings = SnapshotSettings { merge_factor, runs_max, ..small() };
         let mut job = Job::new(2, settings);
         (0..KEYS).for_each(|key| job.set(key, Some(key)));
@@ -83,6 +86,37 @@ fn a_hundred_incremental_checkpoints_equal_a_full_one_in_bounded_runs_and_bytes(
         );
         assert!(merge_factor == 0.0 || held < 4 * full, "held={held} full={full}");
         assert!((written as f64) < 6.0 * changed as f64, "written={written} changed={changed}");
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_runs() {
+    let runs = || {
+        let mut job = Job::new(2, small());
+        (0..KEYS).for_each(|key| job.set(key, Some(key)));
+        for round in 0..8 {
+            job.checkpoint(true);
+            (0..KEYS / 25).for_each(|i| job.set((round * 7919 + i * 31) % KEYS, Some(round)));
+        }
+        let runs = job.lineages.iter().flat_map(|lineage| lineage.chain().part.runs.clone());
+        runs.map(|run| (run.digest, run.range)).collect::<Vec<_>>()
+    };
+    let first = runs();
+    assert!(first.len() > 20, "{}", first.len());
+    (0..3).for_each(|_| assert_eq!(runs(), first));
+}
+
+#[test]
+fn runs_of_changes_have_a_filter_and_those_in_full_have_none() {
+    let mut job = Job::new(1, SnapshotSettings { merge_factor: 0.0, ..small() });
+    (0..KEYS).for_each(|key| job.set(key, Some(key)));
+    job.checkpoint(true);
+    job.set(5, Some(6));
+    job.checkpoint(true);
+    for run in &job.lineages[0].chain().part.runs {
+        let file = block_on(job.store.get(&run.file)).unwrap().unwrap();
+        let filter = RunReader::open_file(&file).unwrap().index().filter;
+        assert_eq!(filter.is_some(), run.base.is_empty(), "{run:?}");
     }
 }
 

@@ -78,7 +78,8 @@ fn a_salvaging_reader_passes_over_damage_and_says_what_it_was() {
     let lost = damage[0].lost[0];
     assert_eq!((damage[0].lost.len(), lost.state), (1, Some(1)));
     assert!(lost.range.count() < 65_536 / 10, "one block of many: {lost:?}");
-    // What is not there is denied by the filter, so that no damage is met; what is, is read or named.
+    // What is there is read or named. A run of key groups in full has no filter: what is not there can
+    // meet the damage too.
     let prefix = |key: u64| {
         let mut prefix = Vec::new();
         key.with_encoded(|key| {
@@ -102,7 +103,7 @@ fn a_salvaging_reader_passes_over_damage_and_says_what_it_was() {
     // Of the key behind the block, a clear could stand at its end.
     let lost = damage[0].entries.unwrap();
     assert!((lost..=lost + 1).contains(&met), "{met} of {lost}");
-    assert!(met_in_vain < met / 5, "{met_in_vain} of {met}");
+    assert!(met_in_vain > 0, "{met_in_vain} of {met}");
     assert!(strict.get(b"no key", &mut |_| Ok(())).is_err());
     block_on(job.store.delete(name)).unwrap();
     let reader = block_on(ChainReader::open_salvaging(&job.store, &runs)).unwrap();

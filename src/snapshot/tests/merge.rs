@@ -140,7 +140,7 @@ fn apply(full: &mut BTreeMap<Vec<u8>, Vec<u8>>, changes: Vec<Change>) -> Entries
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(120))]
+    #![proptest_config(ProptestConfig::with_cases(soak(800)))]
 
     #[test]
     fn the_merger_resolves_puts_appends_deletes_and_clears(

@@ -130,7 +130,15 @@ fn check(name: &str, offset: u64, stored: &[u8], digest: Digest, out: &mut Out) 
 fn block(walk: &mut Walk<'_, '_>) -> Result<()> {
     walk.u32("entries")?;
     for column in ["meta", "keys", "values"] {
-        let coding = |code: &u8| format!("{code} {}", if *code == 0 { "stored" } else { "zstd" });
+        let coding = |code: &u8| {
+            let name = match *code {
+                0 => "stored",
+                1 => "zstd",
+                2 => "zstd of planes",
+                _ => "unknown",
+            };
+            format!("{code} {name}")
+        };
         walk.read(&format!("{column}: coding"), Cursor::u8, coding)?;
         walk.varint(&format!("{column}: length"))?;
         let stored = walk.varint(&format!("{column}: stored length"))?;

@@ -1,18 +1,12 @@
 //! A block: some tens of kilobytes of entries in three columns, each compressed on its own.
 //!
-//! Columns keep like with like: operation and lengths repeat and all but vanish, key suffixes
-//! compress among themselves, and incompressible values are stored as they are.
+//! Columns keep like with like: operations and lengths repeat and all but vanish, keys compress among
+//! themselves, and incompressible values are stored as they are.
 
-use super::{BLOCK_LEN_BYTES_MAX, Op};
+use super::columns::{CODING_PLANES, Packer, take_column};
+use super::{BLOCK_LEN_BYTES_MAX, Op, planes};
 use crate::bytes::{Cursor, put_varint};
 use crate::{FormatError, Result};
-
-/// How the bytes of a column are stored: as they are, or as one zstd frame.
-const CODING_RAW: u8 = 0;
-const CODING_ZSTD: u8 = 1;
-/// No zstd frame unpacks to more than this many times its length: its blocks hold 128 KiB at most
-/// and take 4 bytes at least.
-const ZSTD_RATIO_MAX: usize = 1 << 15;
 
 /// One entry of a run, borrowed from its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,98 +22,92 @@ pub struct Entry<'a> {
 /// Collects entries until they are worth a block.
 #[derive(Default)]
 pub(super) struct BlockBuilder {
-    meta: Vec<u8>,
-    keys: Vec<u8>,
-    values: Vec<u8>,
-    last_key: Vec<u8>,
+    ops: Vec<u8>,
+    /// Varints, as they are stored.
+    shared: Vec<u8>,
+    key_lens: Vec<u8>,
+    value_lens: Vec<u8>,
+    keys: Items,
+    values: Items,
     pub(super) entries: u32,
+    packer: Packer,
+}
+
+/// Bytes of items one behind the other, and their lengths.
+#[derive(Default)]
+struct Items {
+    bytes: Vec<u8>,
+    lens: Vec<u32>,
+}
+
+impl Items {
+    fn push(&mut self, item: &[u8]) {
+        self.bytes.extend_from_slice(item);
+        // An entry takes less than 2^28 bytes.
+        self.lens.push(item.len() as u32);
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.lens.clear();
+    }
 }
 
 impl BlockBuilder {
     pub(super) fn len_bytes(&self) -> usize {
-        self.meta.len() + self.keys.len() + self.values.len()
+        let lists = self.ops.len() + self.shared.len() + self.key_lens.len();
+        lists + self.value_lens.len() + self.keys.bytes.len() + self.values.bytes.len()
     }
 
-    pub(super) fn add(&mut self, entry: Entry<'_>) {
-        let shared = self.last_key.iter().zip(entry.key).take_while(|(a, b)| a == b).count();
-        let suffix = &entry.key[shared..];
-        self.meta.push(entry.op.code());
-        put_varint(&mut self.meta, shared as u64);
-        put_varint(&mut self.meta, suffix.len() as u64);
-        put_varint(&mut self.meta, entry.value.len() as u64);
-        self.keys.extend_from_slice(suffix);
-        self.values.extend_from_slice(entry.value);
-        self.last_key.truncate(shared);
-        self.last_key.extend_from_slice(suffix);
+    /// Adds an entry whose key has the first `shared` bytes of the one before it, if there is one.
+    pub(super) fn add(&mut self, entry: Entry<'_>, shared: usize) {
+        let shared = if self.entries == 0 { 0 } else { shared };
+        self.ops.push(entry.op.code());
+        put_varint(&mut self.shared, shared as u64);
+        put_varint(&mut self.key_lens, entry.key.len() as u64);
+        put_varint(&mut self.value_lens, entry.value.len() as u64);
+        self.keys.push(&entry.key[shared..]);
+        self.values.push(entry.value);
         self.entries += 1;
     }
 
     /// Appends the stored block to `out` and empties the builder.
     pub(super) fn finish_into(&mut self, level: i32, out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(&self.entries.to_le_bytes());
-        for column in [&self.meta, &self.keys, &self.values] {
-            put_column(column, level, out)?;
+        for list in [&self.shared, &self.key_lens, &self.value_lens] {
+            self.ops.extend_from_slice(list);
         }
-        self.meta.clear();
+        self.packer.put(level, &self.ops, out)?;
+        self.packer.put_items(level, 0, &self.keys.bytes, &self.keys.lens, out)?;
+        self.packer.put_items(level, 1, &self.values.bytes, &self.values.lens, out)?;
+        for list in [&mut self.ops, &mut self.shared, &mut self.key_lens, &mut self.value_lens] {
+            list.clear();
+        }
         self.keys.clear();
         self.values.clear();
-        self.last_key.clear();
         self.entries = 0;
         Ok(())
     }
 }
 
-fn put_column(column: &[u8], level: i32, out: &mut Vec<u8>) -> Result<()> {
-    let packed = zstd::bulk::compress(column, level)
-        .map_err(|error| FormatError::invalid("run block", format!("zstd: {error}")))?;
-    let (coding, stored) = if packed.len() < column.len() {
-        (CODING_ZSTD, packed.as_slice())
-    } else {
-        (CODING_RAW, column)
-    };
-    out.push(coding);
-    put_varint(out, column.len() as u64);
-    put_varint(out, stored.len() as u64);
-    out.extend_from_slice(stored);
-    Ok(())
-}
-
-fn take_column(cursor: &mut Cursor<'_>) -> Result<Vec<u8>> {
-    let coding = cursor.u8()?;
-    let len = cursor.length(BLOCK_LEN_BYTES_MAX)?;
-    let stored_len = cursor.length(cursor.remaining())?;
-    let stored = cursor.take(stored_len)?;
-    match coding {
-        CODING_RAW if len == stored.len() => Ok(stored.to_vec()),
-        CODING_ZSTD => {
-            // The frame's own idea of its size must agree before memory is set aside for it.
-            if len > stored.len().saturating_mul(ZSTD_RATIO_MAX) {
-                return Err(cursor.corrupt("column is longer than its zstd frame can unpack to"));
-            }
-            let declared = zstd::zstd_safe::get_frame_content_size(stored).ok().flatten();
-            if declared != Some(len as u64) {
-                return Err(cursor.corrupt("column length differs from its zstd frame's"));
-            }
-            let column = zstd::bulk::decompress(stored, len)
-                .map_err(|error| cursor.corrupt(format!("zstd: {error}")))?;
-            if column.len() == len {
-                Ok(column)
-            } else {
-                Err(cursor.corrupt("column is shorter than it says"))
-            }
-        }
-        CODING_RAW => Err(cursor.corrupt("raw column lengths differ")),
-        _ => Err(cursor.corrupt(format!("unknown column coding {coding}"))),
-    }
+/// What *meta* says of an entry.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub(super) op: Op,
+    /// How many bytes of its key are those of the key before.
+    pub(super) shared: u32,
+    /// How many bytes of its key stand in *keys*.
+    pub(super) suffix_len: u32,
+    pub(super) value_len: u32,
 }
 
 /// A decoded block.
 #[derive(Debug, Clone)]
 pub struct Block {
-    pub(super) meta: Vec<u8>,
+    pub(super) rows: Vec<Row>,
+    /// Suffixes of keys, and values, one behind the other; as long as the rows say.
     pub(super) keys: Vec<u8>,
     pub(super) values: Vec<u8>,
-    pub(super) entries: u32,
 }
 
 impl Block {
@@ -131,57 +119,116 @@ impl Block {
     pub fn decode(stored: &[u8]) -> Result<Self> {
         let mut cursor = Cursor::new("run block", stored);
         let entries = cursor.u32()?;
-        let meta = take_column(&mut cursor)?;
-        let keys = take_column(&mut cursor)?;
-        let values = take_column(&mut cursor)?;
+        let (coding, meta) = take_column(&mut cursor)?;
+        if coding == CODING_PLANES {
+            return Err(cursor.corrupt("meta has planes"));
+        }
+        let rows = decode_meta(&meta, entries)?;
+        let keys = items(&mut cursor, "keys", rows.iter().map(|row| row.suffix_len))?;
+        let values = items(&mut cursor, "values", rows.iter().map(|row| row.value_len))?;
         if !cursor.is_empty() {
             return Err(cursor.corrupt("bytes behind the last column"));
         }
-        Ok(Self { meta, keys, values, entries })
+        Ok(Self { rows, keys, values })
     }
 
-    /// How many entries the block says it holds.
+    /// How many entries the block holds.
     pub fn entries(&self) -> u32 {
-        self.entries
+        self.rows.len() as u32
     }
 
     /// Calls `f` with every entry, in order; the key is rebuilt in one buffer, not per entry.
     ///
     /// # Errors
-    /// `Corrupt` if the columns do not fit together or keys do not ascend; what `f` returns.
+    /// `Corrupt` if keys do not ascend; what `f` returns.
     pub fn for_each(&self, mut f: impl FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
-        let mut meta = Cursor::new("run block", &self.meta);
-        let mut keys = Cursor::new("run block", &self.keys);
-        let mut values = Cursor::new("run block", &self.values);
+        let mut keys = self.keys.as_slice();
+        let mut values = self.values.as_slice();
         let mut key = Vec::new();
-        let mut last: Option<(Vec<u8>, Op)> = None;
-        for _ in 0..self.entries {
-            let op = Op::from_code(meta.u8()?)?;
-            let shared = meta.length(key.len())?;
-            let suffix_len = meta.length(keys.remaining())?;
-            let value_len = meta.length(values.remaining())?;
-            key.truncate(shared);
-            key.extend_from_slice(keys.take(suffix_len)?);
-            if let Some((last_key, last_op)) = &mut last {
-                if !ascends(last_key, *last_op, &key, op) {
-                    return Err(meta.corrupt("keys do not ascend"));
-                }
-                last_key.clone_from(&key);
-                *last_op = op;
-            } else {
-                last = Some((key.clone(), op));
+        let mut last_op = None;
+        for row in &self.rows {
+            // Lengths were added up when the block was decoded.
+            let (suffix, rest) = keys.split_at(row.suffix_len as usize);
+            let (value, values_left) = values.split_at(row.value_len as usize);
+            (keys, values) = (rest, values_left);
+            let shared = row.shared as usize;
+            if last_op.is_some_and(|op| !ascends(&key[shared..], op, suffix, row.op)) {
+                return Err(FormatError::corrupt("run block", "keys do not ascend"));
             }
-            f(Entry { key: &key, op, value: values.take(value_len)? })?;
+            key.truncate(shared);
+            key.extend_from_slice(suffix);
+            last_op = Some(row.op);
+            f(Entry { key: &key, op: row.op, value })?;
         }
-        if meta.is_empty() && keys.is_empty() && values.is_empty() {
-            Ok(())
-        } else {
-            Err(meta.corrupt("columns hold more than the entries"))
-        }
+        Ok(())
     }
+}
+
+fn decode_meta(meta: &[u8], entries: u32) -> Result<Vec<Row>> {
+    let mut meta = Cursor::new("run block", meta);
+    // Each entry takes at least a byte in each of the four lists.
+    if meta.remaining() / 4 < entries as usize {
+        return Err(meta.corrupt("fewer entries in meta than the block says"));
+    }
+    let mut rows = Vec::with_capacity(entries as usize);
+    for _ in 0..entries {
+        let op = Op::from_code(meta.u8()?)?;
+        rows.push(Row { op, shared: 0, suffix_len: 0, value_len: 0 });
+    }
+    for row in &mut rows {
+        row.shared = meta.length(BLOCK_LEN_BYTES_MAX)? as u32;
+    }
+    let mut key_len = 0;
+    for row in &mut rows {
+        if row.shared > key_len {
+            return Err(meta.corrupt("a key shares more bytes than the one before has"));
+        }
+        key_len = meta.length(BLOCK_LEN_BYTES_MAX)? as u32;
+        let suffix_len = key_len.checked_sub(row.shared);
+        let suffix_len = suffix_len.ok_or_else(|| meta.corrupt("a key shares more than it has"));
+        row.suffix_len = suffix_len?;
+    }
+    for row in &mut rows {
+        row.value_len = meta.length(BLOCK_LEN_BYTES_MAX)? as u32;
+    }
+    if meta.is_empty() { Ok(rows) } else { Err(meta.corrupt("meta holds more than the entries")) }
+}
+
+/// The items of the next column, one behind the other.
+fn items(
+    cursor: &mut Cursor<'_>,
+    name: &str,
+    lens: impl Iterator<Item = u32> + Clone,
+) -> Result<Vec<u8>> {
+    let (coding, bytes) = take_column(cursor)?;
+    let sum: u64 = lens.clone().map(u64::from).sum();
+    if sum != bytes.len() as u64 {
+        return Err(cursor.corrupt(format!("{name} are not as long as meta says")));
+    }
+    if coding != CODING_PLANES {
+        return Ok(bytes);
+    }
+    let joined = planes::join(&bytes, lens);
+    joined.ok_or_else(|| cursor.corrupt(format!("{name}: an item too long for planes")))
 }
 
 /// Keys ascend strictly, but that a `Clear` may stand before another entry of its own key.
 pub(super) fn ascends(last: &[u8], last_op: Op, key: &[u8], op: Op) -> bool {
     last < key || (last == key && last_op == Op::Clear && op != Op::Clear)
+}
+
+/// How many bytes two keys begin with in common.
+#[inline]
+pub(super) fn shared_len(a: &[u8], b: &[u8]) -> usize {
+    let (a_words, b_words) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    let mut shared = 0;
+    for (x, y) in a_words.iter().zip(b_words) {
+        let differ = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+        if differ != 0 {
+            return shared + differ.trailing_zeros() as usize / 8;
+        }
+        shared += 8;
+    }
+    let rest = a[shared..].iter().zip(&b[shared..]);
+    shared + rest.take_while(|(x, y)| x == y).count()
 }

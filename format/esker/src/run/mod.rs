@@ -6,9 +6,11 @@
 //! columns inside a block follow PAX.
 
 mod block;
+mod columns;
 mod cursor;
 mod filter;
 mod index;
+mod planes;
 mod reader;
 mod stats;
 mod writer;
@@ -23,7 +25,7 @@ pub use stats::{
 };
 pub use writer::{RunOptions, RunSummary, RunWriter};
 
-use crate::composite::CompositeKey;
+use crate::composite::{prefix_of, user_key_at};
 use crate::{FormatError, Result};
 
 /// The first eight bytes of a run, and the last eight.
@@ -76,16 +78,17 @@ impl Op {
 /// What holds for an entry by itself, whoever writes or reads it. Returns its state, and what stands
 /// before the user key.
 fn check_entry<'a>(what: &'static str, entry: Entry<'a>) -> Result<(u32, &'a [u8])> {
-    let key = CompositeKey::decode(entry.key)?;
+    let at = user_key_at(entry.key)?;
+    let (prefix, user_key) = entry.key.split_at(at);
     let empty = matches!(entry.op, Op::Delete | Op::Clear);
     if empty && !entry.value.is_empty() {
         return Err(FormatError::corrupt(what, "a delete or clear has a value"));
     }
-    if entry.op == Op::Clear && !key.user_key.is_empty() {
+    if entry.op == Op::Clear && !user_key.is_empty() {
         return Err(FormatError::corrupt(what, "a clear has a user key"));
     }
-    let prefix_len = entry.key.len() - key.user_key.len();
-    Ok((key.state, &entry.key[..prefix_len]))
+    let (state, _) = prefix_of(prefix).unwrap_or((0, crate::KeyGroup(0)));
+    Ok((state, prefix))
 }
 
 fn check_version(what: &'static str, version: u32) -> Result<()> {

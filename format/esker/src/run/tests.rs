@@ -229,6 +229,52 @@ fn a_column_longer_than_its_frame_can_unpack_to_is_refused() {
     assert!(file.len() < 64 << 10 && read(&file).unwrap() == content);
 }
 
+/// A block of columns that are stored as they are but for their coding.
+fn block_of(entries: u8, columns: [(u8, &[u8]); 3]) -> Vec<u8> {
+    let mut stored = vec![entries, 0, 0, 0];
+    for (coding, bytes) in columns {
+        let packed =
+            if coding == 0 { bytes.to_vec() } else { zstd::bulk::compress(bytes, 1).unwrap() };
+        stored.extend([coding, bytes.len() as u8, packed.len() as u8]);
+        stored.extend(packed);
+    }
+    stored
+}
+
+#[test]
+fn lists_and_planes_that_do_not_fit_are_refused() {
+    // Two puts: of `abc`, and of `ad`, which shares a byte with it; values `1` and `2`.
+    let meta: &[u8] = &[2, 2, 0, 1, 3, 2, 1, 1];
+    let good = block_of(2, [(0, meta), (2, b"cdba"), (2, b"12")]);
+    let mut seen = Vec::new();
+    let note = |entry: Entry<'_>| {
+        seen.push((entry.key.to_vec(), entry.value.to_vec()));
+        Ok(())
+    };
+    Block::decode(&good).unwrap().for_each(note).unwrap();
+    let expected = [(b"abc".to_vec(), b"1".to_vec()), (b"ad".to_vec(), b"2".to_vec())];
+    assert_eq!(seen, expected);
+
+    let long = [2, 0, 65, 0];
+    let huge = [7; 65];
+    for (block, why) in [
+        (block_of(2, [(2, meta), (2, b"cdba"), (2, b"12")]), "meta has planes"),
+        (block_of(3, [(0, meta), (0, b"abcd"), (0, b"12")]), "fewer entries in meta"),
+        (block_of(1, [(0, &[2, 0, 3, 1, 9]), (0, b"abc"), (0, b"1")]), "meta holds more"),
+        (block_of(2, [(0, meta), (0, b"abcde"), (0, b"12")]), "keys are not as long"),
+        (block_of(2, [(0, meta), (0, b"abcd"), (0, b"1")]), "values are not as long"),
+        (block_of(1, [(0, &long), (2, &huge), (0, b"")]), "too long for planes"),
+        (
+            block_of(2, [(0, &[2, 2, 0, 4, 3, 5, 1, 1]), (0, b"abcd"), (0, b"12")]),
+            "than the one before",
+        ),
+        (block_of(2, [(0, &[2, 2, 0, 3, 3, 2, 1, 1]), (0, b"abcd"), (0, b"12")]), "than it has"),
+    ] {
+        let error = Block::decode(&block).unwrap_err();
+        assert!(error.message.contains(why), "{error}, not {why}");
+    }
+}
+
 #[test]
 fn blocks_tell_what_states_and_key_groups_they_can_hold() {
     let content = sample();

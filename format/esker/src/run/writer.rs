@@ -1,10 +1,11 @@
 //! Writing a run: entries in, bytes out in pieces, a summary for the part at the end.
 
-use super::block::{BlockBuilder, Entry, ascends};
+use super::block::{BlockBuilder, Entry, shared_len};
 use super::filter::{self, RunFilter};
 use super::index::{BlockHandle, FilterLocation, RunIndex};
 use super::{BLOCK_LEN_BYTES_MAX, HEADER_LEN_BYTES, MAGIC, Op, VERSION, check_entry};
 use crate::{Digest, FormatError, FormatErrorKind, Result};
+use std::cmp::Ordering;
 
 /// How a run is written. None of it is needed to read the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,12 +92,20 @@ impl RunWriter {
             let len = entry.key.len() + entry.value.len();
             return invalid(format!("entry of {len} bytes, the limit is {BLOCK_LEN_BYTES_MAX}"));
         }
+        let mut shared = 0;
         if let Some((key, op)) = &mut self.last {
-            if !ascends(key, *op, entry.key, entry.op) {
+            shared = shared_len(key, entry.key);
+            // The first bytes that are not shared differ, or there are none.
+            let ascends = match entry.key.get(shared).cmp(&key.get(shared)) {
+                Ordering::Greater => true,
+                Ordering::Equal => *op == Op::Clear && entry.op != Op::Clear,
+                Ordering::Less => false,
+            };
+            if !ascends {
                 return invalid(format!("key {:02x?} is not above {key:02x?}", entry.key));
             }
-            key.clear();
-            key.extend_from_slice(entry.key);
+            key.truncate(shared);
+            key.extend_from_slice(&entry.key[shared..]);
             *op = entry.op;
         } else {
             self.last = Some((entry.key.to_vec(), entry.op));
@@ -109,7 +118,7 @@ impl RunWriter {
             self.first_key.clear();
             self.first_key.extend_from_slice(entry.key);
         }
-        self.block.add(entry);
+        self.block.add(entry, shared);
         if self.options.filter_bits_per_key > 0 {
             // Entries that differ in their user key alone follow each other.
             let hash = filter::hash_of(prefix);

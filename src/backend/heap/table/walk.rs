@@ -26,6 +26,8 @@ pub struct Iter<'a, K, V> {
     /// If not all key groups are wanted: which.
     filter: Option<KeyGroupRange>,
     page: Option<Page<K, V>>,
+    /// Whether the page can hold entries of other key groups.
+    mixed: bool,
     group: usize,
     mask: Mask,
     borrowed: PhantomData<&'a (K, V)>,
@@ -57,6 +59,7 @@ impl<'a, K: TableKey, V> Iter<'a, K, V> {
             changed_only,
             filter: (!shape.is_all(range)).then_some(range),
             page: None,
+            mixed: false,
             group: 0,
             mask: Mask(0),
             borrowed: PhantomData,
@@ -87,6 +90,7 @@ impl<'a, K: TableKey, V> Iter<'a, K, V> {
             if child.is_node() {
                 self.path.push(Step { node: child, next: 0, base: depth, prefix: first });
             } else {
+                self.mixed = first < self.bounds.0 || last > self.bounds.1;
                 return Some(child.page());
             }
         }
@@ -109,7 +113,9 @@ impl<'a, K: TableKey, V> Iterator for Iter<'a, K, V> {
                 let log2_groups = page.log2_groups();
                 if let Some(i) = self.mask.next() {
                     let entry = &*page.entry((self.group - 1) * 16 + i);
-                    if self.filter.is_none_or(|range| contains(range, entry.key.key_group())) {
+                    // Only a page at the border is asked for the key group of each entry, a hash.
+                    let wanted = |range| contains(range, entry.key.key_group());
+                    if !self.mixed || self.filter.is_none_or(wanted) {
                         return Some((&entry.key, &entry.value));
                     }
                 } else if self.group >> log2_groups != 0 {
