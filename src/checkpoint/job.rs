@@ -116,6 +116,15 @@ impl Job {
         self.in_flight.end(checkpoint);
     }
 
+    /// Ends what an error or a dropped future left in doubt: the state shows then whether a publish
+    /// took effect.
+    ///
+    /// # Errors
+    /// `Fenced`, and those of [`super::read_log`].
+    pub async fn settle(&mut self) -> Result<()> {
+        self.appender.settle().await
+    }
+
     /// Publishes a checkpoint whose manifest reaches `names`.
     ///
     /// It looks up those files of it that are new (I1), so that this costs a small call each.
