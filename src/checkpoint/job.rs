@@ -65,8 +65,10 @@ impl Job {
     /// [`Job::sweep`] should follow.
     ///
     /// # Errors
-    /// `Fenced` if another claims it at this moment, and those of [`super::read_log`].
+    /// `Fenced` if another claims it at this moment, those of [`super::read_log`], and `Corrupt` if
+    /// files of a job are there without its log.
     pub async fn claim(store: Store, source: Arc<dyn ReferenceSource>) -> Result<Self> {
+        check_log_exists(&store).await?;
         let appender = Appender::claim(store.clone()).await?;
         let generation = appender.state().generation();
         let (references, in_flight, deleted) = Default::default();
@@ -116,6 +118,15 @@ impl Job {
         self.in_flight.end(checkpoint);
     }
 
+    /// Ends what an error or a dropped future left in doubt: the state shows then whether a publish
+    /// took effect.
+    ///
+    /// # Errors
+    /// `Fenced`, and those of [`super::read_log`].
+    pub async fn settle(&mut self) -> Result<()> {
+        self.appender.settle().await
+    }
+
     /// Publishes a checkpoint whose manifest reaches `names`.
     ///
     /// It looks up those files of it that are new (I1), so that this costs a small call each.
@@ -161,8 +172,8 @@ impl Job {
     /// That `published` may name what it names, and that its new files are there.
     async fn check(&mut self, published: &Published, names: &BTreeSet<RelativeName>) -> Result<()> {
         self.learn_references().await?;
-        let reachable = retention::reachable(self.state(), &self.references)
-            .map_err(|refusal| refused(refusal, &self.store))?;
+        // Of one that cannot be read nothing can be named.
+        let reachable = retention::known_reachable(self.state(), &self.references);
         let all = || names.iter().chain([&published.manifest_path]);
         let (generation, checkpoint) = (self.generation, published.checkpoint);
         if let Some(name) = retention::not_its_own(all(), &reachable, generation, checkpoint) {
@@ -183,19 +194,22 @@ impl Job {
         looked_up.buffer_unordered(CALLS_IN_FLIGHT).try_collect().await
     }
 
-    /// Retires what `policy` gives up, and deletes every file that is condemned.
+    /// Retires what `policy` gives up, and deletes every file that is condemned. While an older
+    /// checkpoint cannot be read, nothing is retired: it may reach any file.
     ///
     /// # Errors
     /// As for [`Job::publish`]. What is condemned and not yet deleted is deleted by a later call.
     pub async fn retain(&mut self, policy: &Retention) -> Result<()> {
-        self.retire_with(|state, in_flight| policy.given_up(state, in_flight)).await
+        self.retire_with(true, |state, in_flight| policy.given_up(state, in_flight)).await
     }
 
     /// Retires `checkpoints`, those of them that are retained, and deletes every file that is
     /// condemned.
     ///
     /// # Errors
-    /// As for [`Job::retain`]; `Conflict` if one is held, `Invalid` if none would remain.
+    /// As for [`Job::retain`]; `Conflict` if one is held, `Invalid` if none would remain; `Corrupt`
+    /// if one that remains cannot be read. Of one that is retired unread its manifest alone is
+    /// condemned; the next [`Job::sweep`] finds the rest.
     pub async fn retire(&mut self, checkpoints: &BTreeSet<u64>) -> Result<()> {
         let based_on =
             checkpoints.iter().find(|checkpoint| self.in_flight.is_based_on(**checkpoint));
@@ -203,7 +217,7 @@ impl Job {
             let message = format!("checkpoint={checkpoint} is the basis of one in flight");
             return Err(self.error(ErrorKind::Conflict, message));
         }
-        self.retire_with(|state, _| {
+        self.retire_with(false, |state, _| {
             let is_retained = |checkpoint: &&u64| state.retained().contains_key(*checkpoint);
             checkpoints.iter().filter(is_retained).copied().collect()
         })
@@ -212,6 +226,7 @@ impl Job {
 
     async fn retire_with(
         &mut self,
+        is_by_policy: bool,
         decide: impl Fn(&LogState, &InFlight) -> BTreeSet<u64>,
     ) -> Result<()> {
         self.appender.settle().await?;
@@ -220,7 +235,18 @@ impl Job {
             if checkpoints.is_empty() {
                 break;
             }
-            self.learn_references().await?;
+            let unreadable = self.learn_references().await?;
+            if is_by_policy && !unreadable.is_empty() {
+                tracing::warn!(?unreadable, "nothing is condemned: retire those or restore them");
+                break;
+            }
+            if !unreadable.is_subset(&checkpoints) {
+                let message = format!(
+                    "checkpoints={unreadable:?} cannot be read, and may need any file: retire \
+                     them too, or restore them"
+                );
+                return Err(self.error(ErrorKind::Corrupt, message));
+            }
             let retire = retention::retire(self.state(), &self.references, &checkpoints)
                 .map_err(|refusal| refused(refusal, &self.store))?;
             let references = self.references.clone();
@@ -279,5 +305,31 @@ impl Job {
             true => self.base().await,
             false => Ok(()),
         }
+    }
+}
+
+/// That files of a job have their log beside them: a new log would give out their names again.
+async fn check_log_exists(store: &Store) -> Result<()> {
+    let folder = log_folder()?;
+    let has_log = || async {
+        let listed = retried(|| store.list(Some(&folder))).await?;
+        Ok::<_, Error>(listed.iter().any(|(name, _)| Place::of(name).is_some()))
+    };
+    if has_log().await? {
+        return Ok(());
+    }
+    let listed = retried(|| store.list(None)).await?;
+    let is_data = |name: &RelativeName| matches!(Place::of(name), Some(Place::Data { .. }));
+    let data = listed.into_iter().map(|(name, _)| name).find(is_data);
+    match data {
+        // Unless the first owner came in between.
+        Some(name) if !has_log().await? => {
+            let message = format!(
+                "the log is missing: no record is in {folder}, but files of checkpoints are there \
+                 ({name}): restore it or choose another root"
+            );
+            Err(Error::new(ErrorKind::Corrupt, message).at_path(store.to_string()))
+        }
+        _ => Ok(()),
     }
 }

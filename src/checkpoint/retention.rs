@@ -70,10 +70,11 @@ impl InFlight {
 }
 
 /// The record that gives up `checkpoints` and condemns exactly the names that no other retained
-/// checkpoint reaches, their manifests among them.
+/// checkpoint reaches, their manifests among them. Of one given up that `references` lacks, as it
+/// cannot be read, the manifest alone is condemned.
 ///
 /// # Errors
-/// `ReferencesUnknown` if `references` lacks a retained checkpoint.
+/// `ReferencesUnknown` if `references` lacks a checkpoint that remains.
 pub fn retire(
     state: &LogState,
     references: &References,
@@ -81,8 +82,12 @@ pub fn retire(
 ) -> Result<Retire, Refusal> {
     let (mut condemned, mut kept) = (BTreeSet::new(), BTreeSet::new());
     for published in state.retained().values() {
-        let names = reached(published, references)?;
         let is_given_up = checkpoints.contains(&published.checkpoint);
+        if is_given_up && !references.contains_key(&published.checkpoint) {
+            condemned.insert(published.manifest_path.clone());
+            continue;
+        }
+        let names = reached(published, references)?;
         let set = if is_given_up { &mut condemned } else { &mut kept };
         set.extend(names.cloned());
     }
@@ -103,6 +108,14 @@ pub fn reachable(
         names.extend(reached(published, references)?.cloned());
     }
     Ok(names)
+}
+
+/// Every name that a retained checkpoint reaches, as far as `references` tells: enough to say what
+/// may be named, never what may be deleted.
+pub fn known_reachable(state: &LogState, references: &References) -> BTreeSet<RelativeName> {
+    let retained = state.retained().values();
+    let names = retained.filter_map(|published| reached(published, references).ok());
+    names.flatten().cloned().collect()
 }
 
 fn reached<'a>(

@@ -4,9 +4,10 @@ use super::driver::{refused, retried};
 use super::job::{CALLS_IN_FLIGHT, Job};
 use super::place::Place;
 use super::retention;
-use crate::Result;
 use crate::format::RelativeName;
+use crate::{ErrorKind, Result};
 use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::BTreeSet;
 
 /// What a sweep removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,17 +23,21 @@ pub struct Swept {
 
 impl Job {
     /// Removes every file of the job that no retained checkpoint reaches, as far as nothing in
-    /// flight may need it. It costs a list of the job, and the manifests that were not read before.
+    /// flight may need it; while an older checkpoint cannot be read, only what is condemned. It costs a list of the job, and the manifests that were not read before.
     ///
     /// # Errors
-    /// `Corrupt` if a retained manifest cannot be read (nothing unnamed is removed then), `Fenced`,
+    /// `Corrupt` if the newest manifest cannot be read (nothing unnamed is removed then), `Fenced`,
     /// and those of [`super::read_log`].
     #[tracing::instrument(skip_all, fields(generation = self.generation()))]
     pub async fn sweep(&mut self) -> Result<Swept> {
         // An append that is in doubt may publish what looks unreferenced.
         self.appender.settle().await?;
         self.delete_condemned().await?;
-        self.learn_references().await?;
+        let unreadable = self.learn_references().await?;
+        if !unreadable.is_empty() {
+            tracing::warn!(?unreadable, "nothing is swept: retire those or restore them");
+            return Ok(Swept::default());
+        }
         let reachable = retention::reachable(self.state(), &self.references)
             .map_err(|refusal| refused(refusal, &self.store))?;
         let (generation, mut swept, mut unneeded) = (self.generation(), Swept::default(), vec![]);
@@ -74,17 +79,35 @@ impl Job {
         deletes.buffer_unordered(CALLS_IN_FLIGHT).try_collect().await
     }
 
-    /// Makes the references of every retained checkpoint known, and forgets the others.
-    pub(super) async fn learn_references(&mut self) -> Result<()> {
+    /// Makes the references of every retained checkpoint known, and forgets the others. Returns
+    /// those that cannot be read.
+    ///
+    /// # Errors
+    /// `Corrupt` if the newest cannot be read, or one that a checkpoint in flight is based on.
+    pub(super) async fn learn_references(&mut self) -> Result<BTreeSet<u64>> {
         let retained = self.appender.state().retained();
+        let newest = retained.keys().next_back();
+        let is_needed = |checkpoint: &u64| {
+            Some(checkpoint) == newest || self.in_flight.is_based_on(*checkpoint)
+        };
         self.references.retain(|checkpoint, _| retained.contains_key(checkpoint));
+        let mut unreadable = BTreeSet::new();
         for (checkpoint, published) in retained {
-            if !self.references.contains_key(checkpoint) {
-                let names = retried(|| self.source.references(&self.store, published)).await?;
-                self.references.insert(*checkpoint, names);
+            if self.references.contains_key(checkpoint) {
+                continue;
+            }
+            match retried(|| self.source.references(&self.store, published)).await {
+                Ok(names) => {
+                    self.references.insert(*checkpoint, names);
+                }
+                Err(error) if error.kind() == ErrorKind::Corrupt && !is_needed(checkpoint) => {
+                    tracing::warn!(checkpoint, %error, "a retained checkpoint cannot be read");
+                    unreadable.insert(*checkpoint);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(unreadable)
     }
 
     /// Those of fenced generations and of ended checkpoints: nobody writes to them any more, so that

@@ -1,6 +1,7 @@
 //! A job's owner against stores that fail, pause and die.
 
 mod cycle;
+mod damage;
 mod race;
 
 use super::log::Refusal;

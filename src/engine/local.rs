@@ -1,16 +1,39 @@
 //! A job whose subtasks all live in this process, and stop together for a checkpoint.
 
+mod operators;
+mod publish;
+
 use crate::backend::heap::HeapBackend;
 use crate::checkpoint::{Job, Retention};
-use crate::format::KeyGroupRange;
-use crate::format::manifest::{Manifest, Operator, PartRef, SnapshotKind};
+use crate::format::manifest::{Manifest, Operator, SnapshotKind};
+use crate::format::{KeyGroupRange, RelativeName};
 use crate::snapshot::{
-    Captures, Lineage, ManifestReferences, NewOperator, PartId, PartInput, SnapshotSettings,
-    WrittenPart, find_operator, read_manifest, write_manifest, write_part,
+    Captures, Chain, Lineage, MANIFEST_NAME, ManifestReferences, NewOperator, PartId, PartInput,
+    SnapshotSettings, WrittenManifest, WrittenPart, find_operator, read_manifest, write_manifest,
+    write_part,
 };
 use crate::{Error, ErrorKind, Result, Settings, Store};
-use std::collections::BTreeMap;
+use operators::{check_holds, not_restored, operators};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// An operator's uid, and the first key group of a subtask.
+type Place = (String, u16);
+
+/// A subtask, and the backend it had last.
+#[derive(Default)]
+struct Subtask {
+    lineage: Lineage,
+    /// How many captures the backend had taken when its last one came to the lineage.
+    captures_taken: u64,
+}
+
+/// A checkpoint that was begun and has not ended.
+struct Unfinished {
+    checkpoint: u64,
+    /// All of it, once it is to be published.
+    written: Option<(WrittenManifest, Vec<(Place, WrittenPart)>)>,
+}
 
 /// A job whose subtasks all live in this process, and stop together for a checkpoint: the simplest
 /// engine there is, and a start for others. `examples/embed.rs` is a page with it.
@@ -24,8 +47,13 @@ pub struct LocalJob {
     settings: SnapshotSettings,
     last: Option<(u64, Manifest)>,
     begun: u64,
-    /// What each subtask's next checkpoint builds on, by uid and first key group.
-    lineages: BTreeMap<(String, u16), Lineage>,
+    /// What each subtask's next checkpoint builds on.
+    subtasks: BTreeMap<Place, Subtask>,
+    /// Operators of the last checkpoint that the next one is not to hold.
+    dropped: BTreeSet<String>,
+    unfinished: Option<Unfinished>,
+    /// Whether a checkpoint was given up since the last sweep.
+    unswept: bool,
 }
 
 impl LocalJob {
@@ -46,8 +74,18 @@ impl LocalJob {
         };
         let Settings { snapshot: settings, retention } = Settings::default();
         let retention = retention.into();
-        let (name, lineages) = (name.into(), BTreeMap::new());
-        Ok(Self { name, job, retention, settings, last, begun: 0, lineages })
+        Ok(Self {
+            name: name.into(),
+            job,
+            retention,
+            settings,
+            last,
+            begun: 0,
+            subtasks: BTreeMap::new(),
+            dropped: BTreeSet::new(),
+            unfinished: None,
+            unswept: false,
+        })
     }
 
     /// Writes and retains checkpoints as `settings` say.
@@ -78,16 +116,35 @@ impl LocalJob {
 
     fn stored(&self, uid: &str) -> Option<&Operator> {
         let (_, manifest) = self.last.as_ref()?;
-        find_operator(manifest, uid).ok()
+        find_operator(manifest, uid).ok().filter(|_| !self.dropped.contains(uid))
+    }
+
+    /// Leaves operator `uid` and its state out of the next checkpoint, unless backends of it are
+    /// passed then, which begin anew.
+    ///
+    /// # Errors
+    /// `Invalid` if the last checkpoint has no such operator.
+    pub fn drop_operator(&mut self, uid: &str) -> Result<()> {
+        if self.stored(uid).is_none() {
+            let message = format!("operator={uid} is not in the last checkpoint");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        self.dropped.insert(uid.to_owned());
+        self.subtasks.retain(|(of, _), _| of != uid);
+        Ok(())
     }
 
     /// Restores a backend from the last completed checkpoint, whatever the parallelism was then.
     /// Without a checkpoint, or where the operator is new, there is nothing to do.
     ///
     /// # Errors
-    /// Those of [`HeapBackend::restore`].
+    /// Those of [`HeapBackend::restore`]; `Conflict` if a checkpoint that had failed turns out to be
+    /// complete: make the backend again.
     pub async fn restore(&mut self, backend: &mut HeapBackend) -> Result<()> {
-        let place = (backend.uid().to_owned(), backend.range().first());
+        if self.settle().await?.is_some() {
+            let message = "a checkpoint that was in doubt is complete: make the backend again";
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
         let lineage = match &self.last {
             Some((_, manifest)) if self.stored(backend.uid()).is_some() => {
                 let store = self.job.store().clone();
@@ -95,132 +152,144 @@ impl LocalJob {
             }
             _ => Lineage::default(),
         };
-        self.lineages.insert(place, lineage);
+        let captures_taken = backend.captures_taken();
+        self.subtasks.insert(place(backend), Subtask { lineage, captures_taken });
         Ok(())
     }
 
     /// Captures all backends, writes what changed, and publishes it; returns the checkpoint's number.
-    /// The backends are those of all subtasks: of each operator they own all key groups (I5).
+    /// The backends are those of all subtasks: of each operator they own all key groups (I5), and
+    /// every operator of the last checkpoint is among them, but those that were
+    /// [dropped](Self::drop_operator).
+    ///
+    /// Files that nothing needs any more are deleted after that; what fails of it, but for `Fenced`,
+    /// is traced as a warning and done after the next checkpoint.
     ///
     /// # Errors
-    /// `Invalid` if key groups are missing; `Fenced` if the job has another owner by now; the
-    /// store's. After an error the next checkpoint holds these changes too.
+    /// `Invalid` if key groups or operators are missing, a backend was not restored, or the subtasks
+    /// of an operator have different states; `Poisoned` if a backend is; `Fenced` if the job has
+    /// another owner by now; the store's. After an error the next checkpoint holds these changes too.
     pub async fn checkpoint(&mut self, backends: &mut [HeapBackend]) -> Result<u64> {
-        let operators = operators(backends)?;
-        let checkpoint = self.job.state().checkpoint_last().max(self.begun) + 1;
+        self.settle().await?;
+        let operators = self.check(backends)?;
+        let checkpoint = self.next();
         self.job.begin(checkpoint, self.last().map(|(last, _)| last))?;
         self.begun = checkpoint;
-        let captures: Vec<Captures> =
-            backends.iter_mut().map(HeapBackend::capture).collect::<Result<_>>()?;
-        match self.write(checkpoint, &operators, backends, captures).await {
-            Ok(()) => {
-                self.job.retain(&self.retention).await?;
-                Ok(checkpoint)
-            }
-            Err(error) => {
-                self.job.abandon(checkpoint);
-                Err(error)
+        self.unfinished = Some(Unfinished { checkpoint, written: None });
+        let done = match self.capture(backends) {
+            Ok(captures) => self.write(checkpoint, &operators, backends, captures).await,
+            Err(error) => Err(error),
+        };
+        // What is published is complete, whatever was answered.
+        let settled = self.settle().await;
+        match (done, settled) {
+            (_, Ok(Some(_))) => {}
+            (Err(error), _) | (Ok(()), Err(error)) => return Err(error),
+            (Ok(()), Ok(None)) => {
+                return Err(Error::new(ErrorKind::Retry, "the checkpoint was not published"));
             }
         }
+        self.clean_up().await?;
+        Ok(checkpoint)
     }
 
-    async fn write(
-        &mut self,
-        checkpoint: u64,
-        operators: &[(Operator, Vec<usize>)],
-        backends: &[HeapBackend],
-        mut captures: Vec<Captures>,
-    ) -> Result<()> {
-        let (store, generation) = (self.job.store().clone(), self.job.generation());
-        let kind = SnapshotKind::Checkpoint;
-        // All of them begin before any is written, so that an error loses no changes of the others.
-        let mut inputs = Vec::new();
-        for (operator, (_, subtasks)) in (0..).zip(operators) {
-            for (subtask, at) in (0..).zip(subtasks) {
-                let (Some(backend), Some(captures)) = (backends.get(*at), captures.get_mut(*at))
-                else {
-                    continue;
-                };
-                let (range, place) = (backend.range(), place(backend));
-                let lineage = self.lineages.entry(place.clone()).or_default();
-                let captures = std::mem::take(captures);
-                let (captures, chain) = lineage.begin(captures, self.settings.pending_max);
-                let id = PartId { kind, checkpoint, generation, operator, subtask };
-                inputs.push((place, PartInput { id, range, captures, operator: None, chain }));
+    /// Writes a savepoint of all backends at the root of `store`: complete in itself, and of no
+    /// consequence for the job's checkpoints. Returns its number, which no checkpoint will have.
+    ///
+    /// # Errors
+    /// As for [`checkpoint`](Self::checkpoint); `Invalid` if a savepoint is there already.
+    pub async fn savepoint(&mut self, backends: &mut [HeapBackend], store: &Store) -> Result<u64> {
+        self.settle().await?;
+        let operators = self.check(backends)?;
+        let manifest_path = RelativeName::new(MANIFEST_NAME)?;
+        if store.head(&manifest_path).await?.is_some() {
+            let message = "a savepoint is there already: choose another folder";
+            return Err(Error::new(ErrorKind::Invalid, message).at_path(store.to_string()));
+        }
+        let checkpoint = self.next();
+        self.begun = checkpoint;
+        let captures = self.capture(backends)?;
+        for (backend, captures) in backends.iter().zip(&captures) {
+            let lineage = &mut self.subtasks.entry(place(backend)).or_default().lineage;
+            lineage.set_aside(captures.clone());
+            if lineage.pending() > self.settings.pending_max {
+                lineage.fall_back();
             }
         }
-        let mut written = Vec::new();
-        for (place, input) in inputs {
-            written.push((place, write_part(&store, input, &self.settings).await?));
+        let (kind, generation) = (SnapshotKind::Savepoint, self.job.generation());
+        let mut new = Vec::new();
+        for (number, (operator, subtasks)) in (0..).zip(operators) {
+            let mut parts = Vec::new();
+            for (subtask, at) in (0..).zip(subtasks) {
+                let (Some(backend), Some(captures)) = (backends.get(at), captures.get(at)) else {
+                    continue;
+                };
+                let id = PartId { kind, checkpoint, generation, operator: number, subtask };
+                let (range, captures) = (backend.range(), vec![captures.clone()]);
+                let chain = Chain::default();
+                let input = PartInput { id, range, captures, operator: None, chain };
+                parts.push((write_part(store, input, &self.settings).await?.chain.part, None));
+            }
+            new.push(NewOperator { operator, parts });
         }
+        write_manifest(store, self.manifest(kind, checkpoint), new).await?;
+        Ok(checkpoint)
+    }
 
-        let mut parts = written.iter().map(|(_, part): &(_, WrittenPart)| part.chain.part.clone());
-        let new = operators.iter().map(|(operator, subtasks)| {
-            let before = self.parts_before(&operator.uid, subtasks.len());
-            let parts = parts.by_ref().take(subtasks.len()).enumerate();
-            let parts = parts.map(|(subtask, part)| (part, before.get(subtask).cloned()));
-            NewOperator { operator: operator.clone(), parts: parts.collect() }
-        });
-        let new = new.collect();
-        let manifest = Manifest {
+    fn next(&self) -> u64 {
+        self.job.state().checkpoint_last().max(self.begun) + 1
+    }
+
+    fn manifest(&self, kind: SnapshotKind, checkpoint: u64) -> Manifest {
+        Manifest {
             job: self.name.clone(),
             kind,
             checkpoint,
-            generation,
+            generation: self.job.generation(),
             operators: Vec::new(),
             extra: Default::default(),
-        };
-        let manifest = write_manifest(&store, manifest, new).await?;
-        self.job.publish(manifest.published, manifest.references).await?;
-        self.last = Some((checkpoint, manifest.manifest));
-        for (place, part) in written {
-            self.lineages.entry(place).or_default().completed(part.chain);
         }
-        Ok(())
     }
 
-    /// The parts that the last checkpoint has of an operator, if they can be named again.
-    fn parts_before(&self, uid: &str, parallelism: usize) -> &[PartRef] {
-        let parts = self.stored(uid).map(|stored| stored.parts.as_slice());
-        parts.filter(|parts| parts.len() == parallelism).unwrap_or_default()
-    }
-}
-
-fn place(backend: &HeapBackend) -> (String, u16) {
-    (backend.uid().to_owned(), backend.range().first())
-}
-
-/// The operators of `backends`, without parts, and where the backend of each subtask is.
-fn operators(backends: &[HeapBackend]) -> Result<Vec<(Operator, Vec<usize>)>> {
-    let mut by_uid: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (at, backend) in backends.iter().enumerate() {
-        by_uid.entry(backend.uid()).or_default().push(at);
-    }
-    let mut operators = Vec::new();
-    for (uid, mut subtasks) in by_uid {
-        let of = |at: &usize| backends.get(*at);
-        subtasks.sort_by_key(|at| of(at).map(|backend| backend.range().first()));
-        let parallelism = subtasks.len() as u32;
-        for (subtask, backend) in (0..).zip(subtasks.iter().filter_map(of)) {
-            let (owned, due) = (backend.range(), KeyGroupRange::of_subtask(subtask, parallelism)?);
-            if owned != due {
-                let message = format!(
-                    "operator={uid}: subtask {subtask} of {parallelism} owns the key groups {} to \
-                     {}, not {} to {}: make ranges by KeyGroupRange::of_subtask",
-                    owned.first(),
-                    owned.last(),
-                    due.first(),
-                    due.last()
-                );
-                return Err(Error::new(ErrorKind::Invalid, message));
+    /// The operators of `backends`, if these can be captured and nothing stored would be lost.
+    fn check(&self, backends: &[HeapBackend]) -> Result<Vec<(Operator, Vec<usize>)>> {
+        let operators = operators(backends)?;
+        let stored = self.last.iter().flat_map(|(_, manifest)| &manifest.operators);
+        for stored in stored.filter(|stored| !self.dropped.contains(&stored.uid)) {
+            check_holds(&operators, stored)?;
+        }
+        for backend in backends {
+            backend.check()?;
+            let is_restored = match self.subtasks.get(&place(backend)) {
+                // One with fewer captures is another backend.
+                Some(subtask) => subtask.captures_taken <= backend.captures_taken(),
+                None => self.stored(backend.uid()).is_none(),
+            };
+            if backend.awaits_restore() || !is_restored {
+                return Err(not_restored(backend));
             }
         }
-        let Some(first) = subtasks.first().and_then(of) else { continue };
-        let (key, states) = (first.key().cloned(), first.infos());
-        let (uid, parts, extra) = (uid.to_owned(), Vec::new(), Default::default());
-        operators.push((Operator { uid, key, states, parts, extra }, subtasks));
+        Ok(operators)
     }
-    Ok(operators)
+
+    /// Captures all backends. Where someone else took a capture since the last one here, what
+    /// changed before it is known no more, and the next checkpoint is a full one.
+    fn capture(&mut self, backends: &mut [HeapBackend]) -> Result<Vec<Captures>> {
+        let mut captures = Vec::new();
+        for backend in backends {
+            let subtask = self.subtasks.entry(place(backend)).or_default();
+            if subtask.captures_taken != backend.captures_taken() {
+                subtask.lineage.fall_back();
+            }
+            captures.push(backend.capture()?);
+            subtask.captures_taken = backend.captures_taken();
+        }
+        Ok(captures)
+    }
+}
+
+fn place(backend: &HeapBackend) -> Place {
+    (backend.uid().to_owned(), backend.range().first())
 }
 
 #[cfg(test)]

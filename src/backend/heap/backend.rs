@@ -71,13 +71,25 @@ pub struct HeapBackend {
     /// What the snapshot says that is being restored.
     stored: Option<Operator>,
     poisoned: Option<String>,
+    captures_taken: u64,
+    /// The time that was set last, for states that are opened later.
+    now_ms: Option<i64>,
 }
 
 impl HeapBackend {
     /// The backend of the subtask of operator `uid` that owns the key groups in `range`.
     pub fn new(uid: impl Into<String>, range: KeyGroupRange) -> Self {
-        let (ids, slots) = (StateIds::default(), Vec::new());
-        Self { uid: uid.into(), range, key: None, ids, slots, stored: None, poisoned: None }
+        Self {
+            uid: uid.into(),
+            range,
+            key: None,
+            ids: StateIds::default(),
+            slots: Vec::new(),
+            stored: None,
+            poisoned: None,
+            captures_taken: 0,
+            now_ms: None,
+        }
     }
 
     /// The same, to be restored from what a snapshot holds of the operator: states opened from here
@@ -135,7 +147,10 @@ impl HeapBackend {
         if let Some(stored) = self.stored_state(&name) {
             check_stored(&info, stored)?;
         }
-        let state = Box::new(descriptor.build(info.id, self.range)?);
+        let mut state = Box::new(descriptor.build(info.id, self.range)?);
+        if let Some(now_ms) = self.now_ms {
+            state.set_time_ms(now_ms);
+        }
         self.key = Some(key);
         self.slots.push(Slot { info, state });
         Ok(Handle { index: self.slots.len() - 1, state: PhantomData })
@@ -152,9 +167,7 @@ impl HeapBackend {
     /// another backend.
     #[inline]
     pub fn state<S: KeyedState>(&mut self, handle: Handle<S>) -> Result<&mut S> {
-        if let Some(why) = &self.poisoned {
-            return Err(Error::new(ErrorKind::Poisoned, why.as_str()));
-        }
+        self.check()?;
         let slot = self.slots.get_mut(handle.index);
         let state = slot.and_then(|slot| {
             let any: &mut dyn Any = &mut *slot.state;
@@ -169,17 +182,35 @@ impl HeapBackend {
     /// # Errors
     /// `Poisoned` after an I/O error, until the backend is restored.
     pub fn capture(&mut self) -> Result<Vec<Arc<dyn StateCapture>>> {
-        if let Some(why) = &self.poisoned {
-            return Err(Error::new(ErrorKind::Poisoned, why.as_str()));
-        }
+        self.check()?;
+        self.captures_taken += 1;
         let mut captures: Vec<_> =
             self.slots.iter_mut().map(|slot| slot.state.capture_state()).collect();
         captures.sort_unstable_by_key(|capture| capture.id());
         Ok(captures)
     }
 
-    /// The current time for states with TTL, in milliseconds.
+    /// How many captures were taken. Whoever writes changes must have every one: where the number
+    /// grew in between, another capture holds what changed before it.
+    pub fn captures_taken(&self) -> u64 {
+        self.captures_taken
+    }
+
+    /// That the backend can be used.
+    ///
+    /// # Errors
+    /// `Poisoned` after an I/O error, until the backend is restored.
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        match &self.poisoned {
+            Some(why) => Err(Error::new(ErrorKind::Poisoned, why.as_str())),
+            None => Ok(()),
+        }
+    }
+
+    /// The current time for states with TTL, in milliseconds; for those opened later too.
     pub fn set_time_ms(&mut self, now_ms: i64) {
+        self.now_ms = Some(now_ms);
         for slot in &mut self.slots {
             slot.state.set_time_ms(now_ms);
         }
@@ -213,6 +244,11 @@ impl HeapBackend {
             Some((stored.clone(), slot.info.clone(), &mut *slot.state))
         });
         Ok(pairs.collect())
+    }
+
+    /// Whether it was made for a snapshot that is not restored yet.
+    pub(crate) fn awaits_restore(&self) -> bool {
+        self.stored.is_some()
     }
 
     /// The snapshot is restored: the backend can be used.

@@ -2,14 +2,46 @@ use super::*;
 use crate::backend::heap::{Handle, ValueState};
 use crate::block_on;
 use crate::format::{Key, KeyGroup};
+use crate::snapshot::open_snapshot;
 use crate::state::ValueDescriptor;
-use crate::store::fault::{FaultStore, When};
-use std::sync::OnceLock;
+use crate::store::fault::{FaultStore, Operation, When};
+use futures::FutureExt;
 
 type Counts = Handle<ValueState<u64, (), u64>>;
 
 fn memory() -> Store {
     Store::open("memory://").unwrap()
+}
+
+fn faulty() -> (FaultStore, Store) {
+    let mut faults = None;
+    let store = memory().map_object_store(|objects| {
+        let store = FaultStore::new(objects);
+        faults = Some(store.clone());
+        Arc::new(store)
+    });
+    (faults.unwrap(), store)
+}
+
+fn put(backends: &mut [HeapBackend], counts: &[Counts], keys: std::ops::Range<u64>, value: u64) {
+    for key in keys {
+        state(backends, counts, key).update(&key, &(), value).unwrap();
+    }
+}
+
+/// That the last checkpoint holds `value(key)` of every key in `0..count`.
+fn check_stored(store: &Store, count: u64, value: impl Fn(u64) -> u64) {
+    let (_, mut backends, counts) = open(store, 1);
+    for key in 0..count {
+        let found = state(&mut backends, &counts, key).get(&key, &()).unwrap();
+        assert_eq!(found, Some(value(key)), "key={key}");
+    }
+}
+
+fn invalid<T: std::fmt::Debug>(result: Result<T>, names: &str) {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains(names), "{error}");
 }
 
 /// A job, and its subtasks as they were at the last checkpoint.
@@ -62,12 +94,7 @@ fn a_job_goes_on_from_its_last_checkpoint_at_any_parallelism() {
 
 #[test]
 fn a_failed_checkpoint_loses_no_change() {
-    static FAULTS: OnceLock<FaultStore> = OnceLock::new();
-    let store = memory().map_object_store(|objects| {
-        let faults = FAULTS.get_or_init(|| FaultStore::new(objects)).clone();
-        Arc::new(faults)
-    });
-    let faults = FAULTS.get().unwrap();
+    let (faults, store) = faulty();
     let (mut job, mut backends, counts) = open(&store, 2);
     let write = |backends: &mut [HeapBackend], from: u64, value: u64| {
         for key in from..from + 10 {
@@ -99,4 +126,178 @@ fn an_older_owner_is_fenced_and_missing_key_groups_are_refused() {
     let (_newer, ..) = open(&store, 2);
     let fenced = block_on(older.checkpoint(&mut backends)).unwrap_err();
     assert_eq!(fenced.kind(), ErrorKind::Fenced);
+}
+
+#[test]
+fn no_operator_is_lost_unless_it_is_dropped() {
+    let store = memory();
+    let (mut job, mut backends, counts) = open(&store, 2);
+    put(&mut backends, &counts, 0..10, 1);
+    let mut other = job.backend("other", KeyGroupRange::ALL);
+    other.open(ValueDescriptor::<u64, u64>::new("sums")).unwrap();
+    backends.push(other);
+    block_on(job.checkpoint(&mut backends)).unwrap();
+    let other = backends.pop().unwrap();
+    invalid(block_on(job.checkpoint(&mut [])), "operator=op");
+    invalid(block_on(job.checkpoint(&mut backends)), "operator=other");
+
+    // Never restored: made by the job, or not even that.
+    backends.push(job.backend("other", KeyGroupRange::ALL));
+    invalid(block_on(job.checkpoint(&mut backends)), "operator=other");
+    backends.pop();
+    let mut unknown = HeapBackend::new("other", KeyGroupRange::ALL);
+    unknown.open(ValueDescriptor::<u64, u64>::new("sums")).unwrap();
+    backends.push(unknown);
+    invalid(block_on(job.checkpoint(&mut backends)), "operator=other");
+    backends.pop();
+    drop(other);
+
+    job.drop_operator("other").unwrap();
+    block_on(job.checkpoint(&mut backends)).unwrap();
+    assert_eq!(job.last().unwrap().1.operators.len(), 1);
+    invalid(job.drop_operator("other"), "operator=other");
+    check_stored(&store, 10, |_| 1);
+}
+
+#[test]
+fn a_poisoned_backend_loses_no_change_of_others() {
+    let store = memory();
+    let (mut job, mut backends, counts) = open(&store, 1);
+    put(&mut backends, &counts, 0..10, 1);
+    block_on(job.checkpoint(&mut backends)).unwrap();
+    put(&mut backends, &counts, 0..5, 2);
+    let mut poisoned = HeapBackend::new("poisoned", KeyGroupRange::ALL);
+    poisoned.poison("a disk failed");
+    backends.push(poisoned);
+    let failed = block_on(job.checkpoint(&mut backends)).unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Poisoned);
+    backends.pop();
+    block_on(job.checkpoint(&mut backends)).unwrap();
+    check_stored(&store, 10, |key| if key < 5 { 2 } else { 1 });
+}
+
+#[test]
+fn a_capture_or_savepoint_in_between_loses_no_change() {
+    let (store, aside) = (memory(), memory());
+    let (mut job, mut backends, counts) = open(&store, 2);
+    put(&mut backends, &counts, 0..30, 1);
+    block_on(job.checkpoint(&mut backends)).unwrap();
+    put(&mut backends, &counts, 0..10, 2);
+    backends[0].capture().unwrap();
+    block_on(job.checkpoint(&mut backends)).unwrap();
+    check_stored(&store, 30, |key| if key < 10 { 2 } else { 1 });
+
+    let (mut job, mut backends, counts) = open(&store, 2);
+    put(&mut backends, &counts, 10..20, 3);
+    let number = block_on(job.savepoint(&mut backends, &aside)).unwrap();
+    put(&mut backends, &counts, 20..30, 4);
+    assert!(block_on(job.checkpoint(&mut backends)).unwrap() > number);
+    check_stored(&store, 30, |key| 2 + key / 10);
+
+    invalid(block_on(job.savepoint(&mut backends, &aside)), "savepoint");
+    let name = RelativeName::new(MANIFEST_NAME).unwrap();
+    let saved = block_on(open_snapshot(&aside, &name)).unwrap();
+    assert!(saved.damage.is_empty() && block_on(saved.missing_runs()).unwrap().is_empty());
+    let operator = find_operator(&saved.manifest, "op").unwrap();
+    let mut backend = HeapBackend::restoring(operator, KeyGroupRange::ALL);
+    let sums = backend.open(ValueDescriptor::<u64, u64>::new("counts")).unwrap();
+    let settings = SnapshotSettings::default();
+    block_on(backend.restore(&aside, &saved.manifest, &settings)).unwrap();
+    for key in 0..30 {
+        let expected = [2, 3, 1][key as usize / 10];
+        assert_eq!(backend.state(sums).unwrap().get(&key, &()).unwrap(), Some(expected));
+    }
+}
+
+#[test]
+fn subtasks_with_different_states_are_refused() {
+    let store = memory();
+    let (mut job, mut backends, _) = open(&store, 2);
+    backends[1].open(ValueDescriptor::<u64, u64>::new("sums")).unwrap();
+    invalid(block_on(job.checkpoint(&mut backends)), "state=sums");
+    backends[0].open(ValueDescriptor::<u64, u64>::new("sums")).unwrap();
+    block_on(job.checkpoint(&mut backends)).unwrap();
+}
+
+#[test]
+fn a_dropped_checkpoint_leaves_no_files_and_loses_no_change() {
+    let (faults, store) = faulty();
+    let (mut job, mut backends, counts) = open(&store, 1);
+    put(&mut backends, &counts, 0..10, 1);
+    block_on(job.checkpoint(&mut backends)).unwrap();
+    put(&mut backends, &counts, 0..5, 2);
+    let is_done = faults.call_count();
+    // A future that is dropped after some polls: the writing threads answer in between.
+    for polls in 1..40 {
+        let mut dropped = Box::pin(job.checkpoint(&mut backends));
+        let done = block_on(async {
+            for _ in 0..polls {
+                if dropped.as_mut().now_or_never().is_some() {
+                    return Ok(true);
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            Ok(false)
+        });
+        if done.unwrap() {
+            break;
+        }
+    }
+    assert!(faults.call_count() > is_done);
+    let last = block_on(job.checkpoint(&mut backends)).unwrap();
+    check_stored(&store, 10, |key| if key < 5 { 2 } else { 1 });
+    let swept = block_on(job.job().sweep()).unwrap();
+    assert_eq!(swept.file_count, 0, "checkpoint={last}");
+}
+
+#[test]
+fn a_failed_checkpoint_is_swept_and_a_failing_clean_up_fails_nothing() {
+    let (faults, store) = faulty();
+    let (mut job, mut backends, counts) = open(&store, 1);
+    put(&mut backends, &counts, 0..10, 1);
+    // Its run is there; nothing can be put after it.
+    let failing = faults.clone();
+    faults.on_call(move |call| failing.fail_always(call.path.contains("shared/")));
+    block_on(job.checkpoint(&mut backends)).unwrap_err();
+    faults.on_call(|_| {});
+    faults.fail_always(false);
+    assert!(job.unswept);
+
+    // Nothing works after the list that ends the publish: the checkpoint is complete.
+    let failing = faults.clone();
+    faults.on_call(move |call| {
+        if call.operation == Operation::List {
+            failing.fail_always(true);
+        }
+    });
+    assert_eq!(block_on(job.checkpoint(&mut backends)).unwrap(), 2);
+    assert!(job.unswept);
+    faults.on_call(|_| {});
+    faults.fail_always(false);
+    assert_eq!(block_on(job.checkpoint(&mut backends)).unwrap(), 3);
+    assert_eq!(block_on(job.job().sweep()).unwrap().file_count, 0);
+    check_stored(&store, 10, |_| 1);
+}
+
+#[test]
+fn a_publish_that_took_effect_is_complete_whatever_was_answered() {
+    let (faults, store) = faulty();
+    let (mut job, mut backends, counts) = open(&store, 1);
+    put(&mut backends, &counts, 0..10, 1);
+    block_on(job.checkpoint(&mut backends)).unwrap();
+    put(&mut backends, &counts, 0..5, 2);
+    // The record is created, and nothing answers from then on.
+    let failing = faults.clone();
+    faults.on_done(move |call| {
+        if call.operation == Operation::Create && call.path.contains("log/") {
+            failing.fail_always(true);
+        }
+    });
+    block_on(job.checkpoint(&mut backends)).unwrap_err();
+    faults.on_done(|_| {});
+    faults.fail_always(false);
+    put(&mut backends, &counts, 5..10, 3);
+    assert_eq!(block_on(job.checkpoint(&mut backends)).unwrap(), 3);
+    assert!(job.job().state().retained().keys().eq([&1, &2, &3]));
+    check_stored(&store, 10, |key| if key < 5 { 2 } else { 3 });
 }

@@ -232,3 +232,16 @@ fn bytes_are_pinned() {
     assert_eq!(ValueCodec::<Timed<u16>>::decode(&TimedCodec(Ordered), &out[1..]).unwrap(), timed);
     assert!(ValueCodec::<Timed<u16>>::decode(&TimedCodec(Ordered), &out[1..8]).is_err());
 }
+
+#[test]
+fn a_state_opened_later_has_the_time_of_its_backend() {
+    use crate::backend::heap::HeapBackend;
+    use crate::state::ValueDescriptor;
+    let mut backend = HeapBackend::new("op", KeyGroupRange::ALL);
+    backend.set_time_ms(1000);
+    let descriptor = ValueDescriptor::<u64, u64>::new("state");
+    let handle = backend.open(descriptor.with_ttl(TtlConfig::new(DURATION_MS))).unwrap();
+    backend.state(handle).unwrap().update(&1, &(), 7).unwrap();
+    backend.set_time_ms(1005);
+    assert_eq!(backend.state(handle).unwrap().get(&1, &()).unwrap(), Some(7));
+}

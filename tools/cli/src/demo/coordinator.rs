@@ -76,6 +76,8 @@ pub(super) struct Coordinator {
     pub(super) open: Option<Open>,
     /// The last number that was begun.
     pub(super) begun: u64,
+    /// Whether a checkpoint was given up since the last sweep.
+    pub(super) unswept: bool,
 }
 
 impl Coordinator {
@@ -176,6 +178,7 @@ impl Coordinator {
 
     fn give_up(&mut self, checkpoint: u64, error: &Error) {
         self.owner.abandon(checkpoint);
+        self.unswept = true;
         Event::Aborted { checkpoint, why: error.to_string() }.tell();
     }
 
@@ -220,11 +223,21 @@ impl Coordinator {
                 return Ok(());
             }
         }
-        match block_on(self.owner.retain(&Retention::last(RETAINED))) {
+        match self.clean_up() {
             Err(error) if error.kind() != ErrorKind::Retry => Err(error),
             // What could not be deleted is deleted after the next one.
             _ => Ok(()),
         }
+    }
+
+    /// Retires what is no longer to be retained, and removes what given-up checkpoints left behind.
+    fn clean_up(&mut self) -> Result<()> {
+        block_on(self.owner.retain(&Retention::last(RETAINED)))?;
+        if self.unswept {
+            block_on(self.owner.sweep())?;
+            self.unswept = false;
+        }
+        Ok(())
     }
 
     /// Publishes the checkpoint; returns the bytes of its manifest and parts.

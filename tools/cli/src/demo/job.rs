@@ -122,6 +122,7 @@ fn start(job: &Job, flights: Flights) -> Result<()> {
         progress,
         open: None,
         begun: 0,
+        unswept: false,
     };
     coordinator.run(&heard)
 }

@@ -1,0 +1,116 @@
+//! How a checkpoint is written, published, and ended if an error or a dropped future did not.
+
+use super::{LocalJob, Unfinished, place};
+use crate::backend::heap::HeapBackend;
+use crate::format::manifest::{Operator, PartRef, SnapshotKind};
+use crate::snapshot::{
+    Captures, NewOperator, PartId, PartInput, WrittenPart, write_manifest, write_part,
+};
+use crate::{ErrorKind, Result};
+use std::collections::BTreeSet;
+
+impl LocalJob {
+    pub(super) async fn write(
+        &mut self,
+        checkpoint: u64,
+        operators: &[(Operator, Vec<usize>)],
+        backends: &[HeapBackend],
+        mut captures: Vec<Captures>,
+    ) -> Result<()> {
+        let (store, generation) = (self.job.store().clone(), self.job.generation());
+        let kind = SnapshotKind::Checkpoint;
+        // All of them begin before any is written, so that an error loses no changes of the others.
+        let mut inputs = Vec::new();
+        for (operator, (_, subtasks)) in (0..).zip(operators) {
+            for (subtask, at) in (0..).zip(subtasks) {
+                let (Some(backend), Some(captures)) = (backends.get(*at), captures.get_mut(*at))
+                else {
+                    continue;
+                };
+                let (range, place) = (backend.range(), place(backend));
+                let lineage = &mut self.subtasks.entry(place.clone()).or_default().lineage;
+                let captures = std::mem::take(captures);
+                let (captures, chain) = lineage.begin(captures, self.settings.pending_max);
+                let id = PartId { kind, checkpoint, generation, operator, subtask };
+                inputs.push((place, PartInput { id, range, captures, operator: None, chain }));
+            }
+        }
+        let mut written = Vec::new();
+        for (place, input) in inputs {
+            written.push((place, write_part(&store, input, &self.settings).await?));
+        }
+
+        let mut parts = written.iter().map(|(_, part): &(_, WrittenPart)| part.chain.part.clone());
+        let new = operators.iter().map(|(operator, subtasks)| {
+            let before = self.parts_before(&operator.uid, subtasks.len());
+            let parts = parts.by_ref().take(subtasks.len()).enumerate();
+            let parts = parts.map(|(subtask, part)| (part, before.get(subtask).cloned()));
+            NewOperator { operator: operator.clone(), parts: parts.collect() }
+        });
+        let new = new.collect();
+        let manifest = write_manifest(&store, self.manifest(kind, checkpoint), new).await?;
+        let (published, references) = (manifest.published.clone(), manifest.references.clone());
+        self.unfinished = Some(Unfinished { checkpoint, written: Some((manifest, written)) });
+        self.job.publish(published, references).await
+    }
+
+    /// Ends the checkpoint that an error, or a dropped future, left unfinished: its number if its
+    /// record is written after all, so that it is complete; otherwise it is given up.
+    ///
+    /// # Errors
+    /// Those of [`Job::settle`]: it is in doubt as before.
+    pub(super) async fn settle(&mut self) -> Result<Option<u64>> {
+        let Some(unfinished) = &self.unfinished else { return Ok(None) };
+        let checkpoint = unfinished.checkpoint;
+        if let Some((manifest, _)) = &unfinished.written {
+            self.job.settle().await?;
+            let published = manifest.published.clone();
+            if self.job.state().retained().get(&checkpoint) == Some(&published) {
+                // Nothing is written again.
+                self.job.publish(published, manifest.references.clone()).await?;
+                self.completed();
+                return Ok(Some(checkpoint));
+            }
+        }
+        self.job.abandon(checkpoint);
+        (self.unfinished, self.unswept) = (None, true);
+        Ok(None)
+    }
+
+    fn completed(&mut self) {
+        let unfinished = self.unfinished.take();
+        let Some((manifest, parts)) = unfinished.and_then(|unfinished| unfinished.written) else {
+            return;
+        };
+        let places: BTreeSet<_> = parts.iter().map(|(place, _)| place.clone()).collect();
+        self.subtasks.retain(|place, _| places.contains(place));
+        for (place, part) in parts {
+            self.subtasks.entry(place).or_default().lineage.completed(part.chain);
+        }
+        self.last = Some((manifest.manifest.checkpoint, manifest.manifest));
+        self.dropped.clear();
+    }
+
+    /// Retires what is no longer to be retained, and removes what given-up checkpoints left behind.
+    pub(super) async fn clean_up(&mut self) -> Result<()> {
+        let mut done = self.job.retain(&self.retention).await;
+        if self.unswept && done.is_ok() {
+            done = self.job.sweep().await.map(|_| ());
+            self.unswept = done.is_err();
+        }
+        match done {
+            Err(error) if error.kind() == ErrorKind::Fenced => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "files are left for the clean-up after the next checkpoint");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// The parts that the last checkpoint has of an operator, if they can be named again.
+    fn parts_before(&self, uid: &str, parallelism: usize) -> &[PartRef] {
+        let parts = self.stored(uid).map(|stored| stored.parts.as_slice());
+        parts.filter(|parts| parts.len() == parallelism).unwrap_or_default()
+    }
+}
