@@ -81,13 +81,12 @@ pub async fn restore(
     let started = Instant::now();
     settings.check()?;
     let operator = find_operator(manifest, uid)?;
-    let (parts, part) = merged_part(store, operator, range).await?;
+    let (times, part) = merged_part(store, operator, range).await?;
     let sources = open_sources(store, &part.runs).await?;
 
     for target in &mut *targets {
-        let times = parts.iter().flat_map(|part| &part.states);
-        let times = times.filter(|state| state.id == target.stored.id);
-        if let Some(time) = times.filter_map(|state| state.ttl_time_ms).max() {
+        let newest = part.states.iter().find(|state| state.id == target.stored.id);
+        if let Some(time) = newest.and_then(|state| state.ttl_time_ms) {
             target.state.captured_at(time);
         }
         let name = &target.stored.name;
@@ -96,7 +95,8 @@ pub async fn restore(
     }
     let by_id: HashMap<u32, usize> =
         targets.iter().enumerate().map(|(at, target)| (target.stored.id, at)).collect();
-    let (entries, read_len_bytes) = apply(&sources, range, targets, &by_id, settings).await?;
+    let (entries, read_len_bytes) =
+        apply(&sources, range, targets, &by_id, &times, settings).await?;
     for target in &mut *targets {
         target.state.end_restore();
     }
@@ -109,13 +109,16 @@ pub async fn restore(
     Ok(Restored { chain, entries, read_len_bytes, time: started.elapsed() })
 }
 
-/// The old parts that hold key groups of `range`, and one part of their runs as far as they count
-/// there.
+/// Times of capture of states with TTL by their ids, for the key groups of each old part, ascending.
+type CaptureTimes = Vec<(KeyGroupRange, HashMap<u32, i64>)>;
+
+/// When the old parts that hold key groups of `range` were captured, and one part of their runs as
+/// far as they count there.
 async fn merged_part(
     store: &Store,
     operator: &Operator,
     range: KeyGroupRange,
-) -> Result<(Vec<Part>, Part)> {
+) -> Result<(CaptureTimes, Part)> {
     let (mut refs, mut shares) = (Vec::new(), Vec::new());
     for (subtask, part) in operator.parts.iter().enumerate() {
         let owned = operator.range(subtask)?;
@@ -148,9 +151,14 @@ async fn merged_part(
             sum.ttl_time_ms = sum.ttl_time_ms.max(state.ttl_time_ms);
         }
     }
+    let times = parts.iter().zip(&shares).map(|(part, (share, _))| {
+        let of_state = |state: &PartState| Some((state.id, state.ttl_time_ms?));
+        (*share, part.states.iter().filter_map(of_state).collect())
+    });
+    let times = times.collect();
     let states = states.into_values().collect();
     let part = Part { runs: pruned(runs), operator_run: None, states, extra: Default::default() };
-    Ok((parts, part))
+    Ok((times, part))
 }
 
 async fn open_sources(store: &Store, runs: &[RunRef]) -> Result<Vec<Arc<Source>>> {
@@ -167,6 +175,7 @@ async fn apply(
     range: KeyGroupRange,
     targets: &mut [Target<'_>],
     by_id: &HashMap<u32, usize>,
+    times: &CaptureTimes,
     settings: &SnapshotSettings,
 ) -> Result<(u64, u64)> {
     let pool = &Pool::new(settings.threads)?;
@@ -192,7 +201,7 @@ async fn apply(
     while let Some((source, len_bytes, blocks)) = unpacked.try_next().await? {
         read_len_bytes += len_bytes;
         for block in blocks {
-            entries += apply_block(&source, block, range, targets, by_id)
+            entries += apply_block(&source, block, range, targets, by_id, times)
                 .map_err(|error| error.at_path(source.run().file.as_str()))?;
         }
     }
@@ -205,6 +214,7 @@ fn apply_block(
     range: KeyGroupRange,
     targets: &mut [Target<'_>],
     by_id: &HashMap<u32, usize>,
+    times: &CaptureTimes,
 ) -> Result<u64> {
     let mut entries = 0;
     // Entries of one state and key group follow each other: what becomes of them is looked up once.
@@ -221,6 +231,14 @@ fn apply_block(
                 let counts = range.contains(group) && source.counts().contains(group);
                 let target = by_id.get(&state).copied().filter(|_| counts);
                 last = Some((at, target));
+                // What had expired is decided by the part that had the key group, as in a dump.
+                let part = times.partition_point(|(share, _)| share.last() < group.0);
+                let time = times.get(part).map(|(_, times)| times.get(&state).copied());
+                if let (Some(target), Some(time)) =
+                    (target.and_then(|at| targets.get_mut(at)), time)
+                {
+                    target.state.captured_at(time.unwrap_or(i64::MIN));
+                }
                 target
             }
         };
