@@ -3,6 +3,7 @@
 //! Columns keep like with like: operation and lengths repeat and all but vanish, key suffixes
 //! compress among themselves, and incompressible values are stored as they are.
 
+use super::limit::{KeyLimit, keys_len_bytes_max};
 use super::{BLOCK_LEN_BYTES_MAX, Op};
 use crate::bytes::{Cursor, put_varint};
 use crate::{FormatError, Result};
@@ -32,12 +33,20 @@ pub(super) struct BlockBuilder {
     keys: Vec<u8>,
     values: Vec<u8>,
     last_key: Vec<u8>,
+    /// Of all keys in full.
+    keys_len_bytes: usize,
     pub(super) entries: u32,
 }
 
 impl BlockBuilder {
     pub(super) fn len_bytes(&self) -> usize {
         self.meta.len() + self.keys.len() + self.values.len()
+    }
+
+    /// Whether another key of `key_len_bytes` is more than a reader would rebuild.
+    pub(super) fn is_full_of_keys(&self, key_len_bytes: usize) -> bool {
+        let max = keys_len_bytes_max(self.meta.len() + self.keys.len());
+        self.keys_len_bytes + key_len_bytes > max
     }
 
     pub(super) fn add(&mut self, entry: Entry<'_>) {
@@ -51,6 +60,7 @@ impl BlockBuilder {
         self.values.extend_from_slice(entry.value);
         self.last_key.truncate(shared);
         self.last_key.extend_from_slice(suffix);
+        self.keys_len_bytes += entry.key.len();
         self.entries += 1;
     }
 
@@ -64,6 +74,7 @@ impl BlockBuilder {
         self.keys.clear();
         self.values.clear();
         self.last_key.clear();
+        self.keys_len_bytes = 0;
         self.entries = 0;
         Ok(())
     }
@@ -153,6 +164,7 @@ impl Block {
         let mut meta = Cursor::new("run block", &self.meta);
         let mut keys = Cursor::new("run block", &self.keys);
         let mut values = Cursor::new("run block", &self.values);
+        let mut limit = KeyLimit::of(self.meta.len() + self.keys.len());
         let mut key = Vec::new();
         let mut last: Option<(Vec<u8>, Op)> = None;
         for _ in 0..self.entries {
@@ -160,6 +172,7 @@ impl Block {
             let shared = meta.length(key.len())?;
             let suffix_len = meta.length(keys.remaining())?;
             let value_len = meta.length(values.remaining())?;
+            limit.count(shared + suffix_len)?;
             key.truncate(shared);
             key.extend_from_slice(keys.take(suffix_len)?);
             if let Some((last_key, last_op)) = &mut last {

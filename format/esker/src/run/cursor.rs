@@ -2,6 +2,7 @@
 
 use super::Op;
 use super::block::{Block, Entry};
+use super::limit::KeyLimit;
 use crate::bytes::Cursor;
 use crate::{FormatError, Result};
 use std::cmp::Ordering;
@@ -15,6 +16,7 @@ pub struct BlockCursor {
     meta_at: usize,
     keys_at: usize,
     key: Vec<u8>,
+    limit: KeyLimit,
     op: Op,
     value: Range<usize>,
 }
@@ -23,7 +25,9 @@ impl BlockCursor {
     /// A cursor before the first entry of `block`.
     pub fn new(block: Block) -> Self {
         let left = block.entries;
-        Self { block, left, meta_at: 0, keys_at: 0, key: Vec::new(), op: Op::Clear, value: 0..0 }
+        let limit = KeyLimit::of(block.meta.len() + block.keys.len());
+        let (key, op, value) = (Vec::new(), Op::Clear, 0..0);
+        Self { block, left, meta_at: 0, keys_at: 0, key, limit, op, value }
     }
 
     /// Goes to the next entry; false at the end.
@@ -57,6 +61,7 @@ impl BlockCursor {
         if !ascends && self.left != *entries {
             return corrupt("keys do not ascend");
         }
+        self.limit.count(shared + suffix_len)?;
         self.key.truncate(shared);
         self.key.extend_from_slice(suffix);
         self.keys_at += suffix_len;

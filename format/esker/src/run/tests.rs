@@ -254,3 +254,52 @@ fn blocks_tell_what_states_and_key_groups_they_can_hold() {
     assert!((1..=2).contains(&between_states));
     assert_eq!(reader.index().block_holds(blocks.len()), []);
 }
+
+/// A block of a long key and `entries` more that share all of it and add one byte each.
+fn sharing(key_len_bytes: usize, entries: u32) -> Block {
+    use crate::bytes::put_varint;
+    let mut block = Block { meta: vec![], keys: vec![7; key_len_bytes], values: vec![], entries };
+    for number in 0..entries {
+        let (shared, suffix_len) =
+            if number == 0 { (0, key_len_bytes) } else { (key_len_bytes, 2) };
+        block.meta.push(2);
+        [shared, suffix_len, 0].map(|len| put_varint(&mut block.meta, len as u64));
+        if number > 0 {
+            block.keys.extend_from_slice(&(number as u16).to_be_bytes());
+        }
+    }
+    block
+}
+
+#[test]
+fn keys_are_no_longer_than_their_columns_justify() {
+    let walk = |block: &Block| {
+        let each = block.for_each(|_| Ok(()));
+        let mut cursor = BlockCursor::new(block.clone());
+        let all = loop {
+            match cursor.advance() {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        assert_eq!(each, all);
+        each
+    };
+    walk(&sharing(1000, 4000)).unwrap();
+    walk(&sharing(KEY_LEN_BYTES_MAX - 2, 15)).unwrap();
+    for block in [sharing(KEY_LEN_BYTES_MAX - 2, 60), sharing(KEY_LEN_BYTES_MAX + 1, 1)] {
+        let error = walk(&block).unwrap_err();
+        assert_eq!(error.kind, FormatErrorKind::Corrupt);
+        assert!(error.message.contains("key"), "{error}");
+    }
+
+    // What a writer makes is within that, however long a block may be.
+    let long = |number: u16| key(1, 2, &[&[7; 100_000][..], &number.to_be_bytes()].concat());
+    let content: Content = (1..400).map(|number| (long(number), (Op::Put, vec![]))).collect();
+    let (file, summary) = write(&content, RunOptions { block_len_bytes: 1 << 28, ..SMALL });
+    assert!(summary.index.blocks.len() > 1 && read(&file).unwrap() == content);
+    let mut writer = RunWriter::new(SMALL);
+    let entry = Entry { key: &key(1, 2, &[7; KEY_LEN_BYTES_MAX]), op: Op::Put, value: b"" };
+    assert_eq!(writer.add(entry).unwrap_err().kind, FormatErrorKind::Invalid);
+}
