@@ -60,7 +60,7 @@ pub fn manifest_folder(manifest: &Manifest) -> Result<Option<RelativeName>> {
 
 /// Writes the parts of `operators` and then the manifest, which is `manifest` with them as its
 /// operators. All runs are durable already; when it returns so is everything (I1). A part that is
-/// byte-equal to the one before is not written again.
+/// byte-equal to the one before is not written again, but in a savepoint, which holds all it names.
 ///
 /// # Errors
 /// The store's, and `Invalid` if a part or the manifest cannot be written.
@@ -77,6 +77,7 @@ pub async fn write_manifest(
     };
     let mut files: BTreeMap<RelativeName, Bytes> = BTreeMap::new();
     let mut references = BTreeSet::new();
+    let reuses = manifest.kind == SnapshotKind::Checkpoint;
     for NewOperator { mut operator, parts } in operators {
         operator.parts.clear();
         for (part, before) in parts {
@@ -84,7 +85,7 @@ pub async fn write_manifest(
             references.extend(runs.map(|run| run.file.clone()));
             let bytes = part.encode()?;
             let digest = Digest::of(&bytes);
-            let name = match before.filter(|before| before.digest == digest) {
+            let name = match before.filter(|before| reuses && before.digest == digest) {
                 Some(before) => before,
                 None => {
                     let name = PartRef { dir: dir.clone(), digest };

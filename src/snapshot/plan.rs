@@ -19,7 +19,7 @@ const ENTRY_LEN_BYTES: f64 = 12.0;
 /// A round then has no more slices than that, and runs without one are cheap to fold.
 const SLICES_MAX: f64 = 24.0;
 /// How many levels are folded into one, at least and at most.
-const FOLD_LEVELS: (usize, usize) = (4, 16);
+pub(super) const FOLD_LEVELS: (usize, usize) = (4, 16);
 
 /// What a chain's sizes are thought to be, in stored bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -84,13 +84,12 @@ pub async fn restore(
     let started = Instant::now();
     settings.check()?;
     let operator = find_operator(manifest, uid)?;
-    let (parts, part) = merged_part(store, operator, range).await?;
+    let (times, part) = merged_part(store, operator, range).await?;
     let sources = open_sources(store, &part.runs).await?;
 
     for target in &mut *targets {
-        let times = parts.iter().flat_map(|part| &part.states);
-        let times = times.filter(|state| state.id == target.stored.id);
-        if let Some(time) = times.filter_map(|state| state.ttl_time_ms).max() {
+        let newest = part.states.iter().find(|state| state.id == target.stored.id);
+        if let Some(time) = newest.and_then(|state| state.ttl_time_ms) {
             target.state.captured_at(time);
         }
         let name = &target.stored.name;
@@ -99,7 +98,8 @@ pub async fn restore(
     }
     let by_id: HashMap<u32, usize> =
         targets.iter().enumerate().map(|(at, target)| (target.stored.id, at)).collect();
-    let (entries, read_len_bytes) = apply(&sources, range, targets, &by_id, settings).await?;
+    let (entries, read_len_bytes) =
+        apply(&sources, range, targets, &by_id, &times, settings).await?;
     for target in &mut *targets {
         target.state.end_restore();
     }
@@ -112,13 +112,16 @@ pub async fn restore(
     Ok(Restored { chain, entries, read_len_bytes, time: started.elapsed() })
 }
 
-/// The old parts that hold key groups of `range`, and one part of their runs as far as they count
-/// there.
+/// Times of capture of states with TTL by their ids, for the key groups of each old part, ascending.
+pub(super) type CaptureTimes = Vec<(KeyGroupRange, HashMap<u32, i64>)>;
+
+/// When the old parts that hold key groups of `range` were captured, and one part of their runs as
+/// far as they count there.
 async fn merged_part(
     store: &Store,
     operator: &Operator,
     range: KeyGroupRange,
-) -> Result<(Vec<Part>, Part)> {
+) -> Result<(CaptureTimes, Part)> {
     let (mut refs, mut shares) = (Vec::new(), Vec::new());
     for (subtask, part) in operator.parts.iter().enumerate() {
         let owned = operator.range(subtask)?;
@@ -151,9 +154,14 @@ async fn merged_part(
             sum.ttl_time_ms = sum.ttl_time_ms.max(state.ttl_time_ms);
         }
     }
+    let times = parts.iter().zip(&shares).map(|(part, (share, _))| {
+        let of_state = |state: &PartState| Some((state.id, state.ttl_time_ms?));
+        (*share, part.states.iter().filter_map(of_state).collect())
+    });
+    let times = times.collect();
     let states = states.into_values().collect();
     let part = Part { runs: pruned(runs), operator_run: None, states, extra: Default::default() };
-    Ok((parts, part))
+    Ok((times, part))
 }
 
 async fn open_sources(store: &Store, runs: &[RunRef]) -> Result<Vec<Arc<Source>>> {
@@ -170,6 +178,7 @@ async fn apply(
     range: KeyGroupRange,
     targets: &mut [Target<'_>],
     by_id: &HashMap<u32, usize>,
+    times: &CaptureTimes,
     settings: &SnapshotSettings,
 ) -> Result<(u64, u64)> {
     let pool = &Pool::new(settings.threads)?;
@@ -193,7 +202,7 @@ async fn apply(
             Ok::<_, Error>((first, age, len_bytes, pool.run(unpack).await?))
         })
         .buffered(settings.threads + settings.transfers_max);
-    let mut sweep = Sweep::new(sources, range, by_id);
+    let mut sweep = Sweep::new(sources, range, by_id, times);
     let mut read_len_bytes = 0;
     while let Some((first, age, len_bytes, blocks)) = unpacked.try_next().await? {
         read_len_bytes += len_bytes;

@@ -1,5 +1,6 @@
 //! How snapshots are written and read. None of it is needed to read what was written.
 
+use super::plan::FOLD_LEVELS;
 use crate::{Error, ErrorKind, Result};
 use esker_format::run::{BLOCK_LEN_BYTES_MAX, RunOptions};
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,8 @@ pub struct SnapshotSettings {
     /// How many bytes of full key groups an incremental checkpoint rewrites for each byte that
     /// changed; 0 for none.
     pub merge_factor: f64,
-    /// Above this many runs over one key group, small ones are folded into one.
+    /// Above this many runs over one key group, small ones are folded into one; at least 4, the
+    /// fewest that are worth it.
     pub runs_max: usize,
     /// After this many checkpoints that did not complete, the next one is full.
     pub pending_max: usize,
@@ -26,7 +28,6 @@ pub struct SnapshotSettings {
     pub block_len_bytes: usize,
     /// The zstd level of runs.
     pub zstd_level: i32,
-    /// Bits of a run's filter per key and namespace; 0 for no filter.
     /// Bits of a run's filter for each key and namespace; 0 for none.
     pub filter_bits_per_key: u8,
 }
@@ -70,8 +71,8 @@ impl SnapshotSettings {
         if !(0.0..=100.0).contains(&self.merge_factor) {
             return refuse("merge_factor", "0 to 100");
         }
-        if self.runs_max < 2 {
-            return refuse("runs_max", "at least 2");
+        if self.runs_max < FOLD_LEVELS.0 {
+            return refuse("runs_max", "at least 4");
         }
         if self.block_len_bytes == 0 || self.block_len_bytes > BLOCK_LEN_BYTES_MAX {
             return refuse("block_len_bytes", "1 byte to 256 MiB");

@@ -8,7 +8,7 @@
 //! Memory: of each run that reaches into the key groups at hand, one span, unpacked.
 
 use super::groups::Groups;
-use super::restore::Target;
+use super::restore::{CaptureTimes, Target};
 use super::source::{Place, Source, place};
 use crate::{Error, ErrorKind, Result};
 use esker_format::KeyGroupRange;
@@ -37,6 +37,8 @@ pub(super) struct Sweep<'a> {
     range: KeyGroupRange,
     /// Which target is for a state.
     by_id: &'a HashMap<u32, usize>,
+    /// When each of the old parts was captured.
+    times: &'a CaptureTimes,
     /// By age, oldest first.
     lanes: BTreeMap<usize, Lane>,
     waiting: u64,
@@ -49,8 +51,9 @@ impl<'a> Sweep<'a> {
         sources: &'a [Arc<Source>],
         range: KeyGroupRange,
         by_id: &'a HashMap<u32, usize>,
+        times: &'a CaptureTimes,
     ) -> Self {
-        Self { sources, range, by_id, lanes: BTreeMap::new(), waiting: 0, entries: 0 }
+        Self { sources, range, by_id, times, lanes: BTreeMap::new(), waiting: 0, entries: 0 }
     }
 
     /// Takes the next span of the run that is the `age`th oldest. Spans come in order of their
@@ -93,10 +96,10 @@ impl<'a> Sweep<'a> {
 
     /// Applies everything before the place `end`.
     fn apply(&mut self, end: Option<Place>, targets: &mut [Target<'_>]) -> Result<()> {
-        let (by_id, entries) = (self.by_id, &mut self.entries);
+        let (by_id, times, entries) = (self.by_id, self.times, &mut self.entries);
         for lane in self.lanes.values_mut() {
             *entries += lane
-                .apply(end, by_id, targets)
+                .apply(end, by_id, times, targets)
                 .map_err(|error| error.at_path(lane.source.run().file.as_str()))?;
         }
         self.lanes.retain(|_, lane| lane.cursor.is_some());
@@ -109,6 +112,7 @@ impl Lane {
         &mut self,
         end: Option<Place>,
         by_id: &HashMap<u32, usize>,
+        times: &CaptureTimes,
         targets: &mut [Target<'_>],
     ) -> Result<u64> {
         let mut entries = 0;
@@ -139,6 +143,15 @@ impl Lane {
                     let groups = self.counts.ranges().iter().find(|groups| groups.contains(group));
                     let target = by_id.get(&state).copied();
                     known = groups.map(|groups| (state, *groups, target));
+                    // What had expired is decided by the part that had the key groups, as in a
+                    // dump; a run counts for those of one part.
+                    let part = times.partition_point(|(share, _)| share.last() < group.0);
+                    let time = times.get(part).map(|(_, times)| times.get(&state).copied());
+                    if let (Some(target), Some(time)) =
+                        (target.and_then(|at| targets.get_mut(at)), time)
+                    {
+                        target.state.captured_at(time.unwrap_or(i64::MIN));
+                    }
                     target.filter(|_| groups.is_some())
                 }
             };

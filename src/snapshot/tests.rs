@@ -2,4 +2,5 @@ mod chain;
 mod faults;
 mod merge;
 mod plan;
+mod ttl;
 mod world;

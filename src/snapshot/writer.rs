@@ -139,8 +139,13 @@ pub async fn write_part(
             Layer { content, range, group_len_bytes: per_group, whole: false }
         })
         .collect();
+    let mut empty_bases = Vec::new();
     let fold = match plan.fold.clone() {
         Some(fold) => {
+            // Nothing is older than the first run.
+            if let (1.., Some(folded)) = (fold.start, chain.part.runs.get(fold.clone())) {
+                empty_bases.push((layers.len(), folded_base(folded.iter())));
+            }
             layers.push(fold_layer(store, &chain.part.runs, fold).await?);
             Some(layers.len() - 1)
         }
@@ -157,9 +162,10 @@ pub async fn write_part(
     let queue = Arc::new(Queue::new(layers, settings.run_options(), piece_len_bytes));
     let _stop = StopOnDrop(Arc::clone(&queue));
     // Where a base holds nothing, an empty run says so, if there is anything older to hide.
-    let empty_base = if plan.base == range.into() { Groups::default() } else { plan.base.clone() };
-    let (store, empty_base) = (store.clone(), (changes - 1, empty_base));
-    let files = Files { store, id: id.clone(), empty_base };
+    if plan.base != range.into() {
+        empty_bases.push((changes - 1, plan.base.clone()));
+    }
+    let files = Files { store: store.clone(), id: id.clone(), empty_bases };
     let pieces = files.write(&queue, settings).await?;
 
     let merge_factor = settings.merge_factor;
@@ -228,8 +234,8 @@ async fn fold_layer(store: &Store, runs: &[RunRef], window: Range<usize>) -> Res
 struct Files {
     store: Store,
     id: PartId,
-    /// A layer, and key groups in which it is a base though it may hold nothing there.
-    empty_base: (usize, Groups),
+    /// Layers, and key groups in which each is a base though it may hold nothing there.
+    empty_bases: Vec<(usize, Groups)>,
 }
 
 impl Files {
@@ -255,7 +261,8 @@ impl Files {
             .try_collect::<Vec<_>>()
             .await?;
         if ended != settings.threads {
-            return Err(Error::new(ErrorKind::Poisoned, "a thread that encodes state died"));
+            // It had a capture alone: the backend is as it was.
+            return Err(Error::new(ErrorKind::Retry, "a thread that encodes state died"));
         }
         Ok(written)
     }
@@ -272,7 +279,8 @@ impl Files {
         let entries = piece.run.entries.iter().sum();
         let bytes = std::mem::replace(&mut piece.run.bytes, Bytes::new());
         let range = piece.range;
-        let hides = piece.layer == self.empty_base.0 && !self.empty_base.1.within(range).is_empty();
+        let mut bases = self.empty_bases.iter().filter(|(layer, _)| *layer == piece.layer);
+        let hides = bases.any(|(_, base)| !base.within(range).is_empty());
         let run = (entries > 0 || hides).then(|| RunRef {
             file: file.clone(),
             len_bytes,

@@ -3,8 +3,10 @@
 use super::world::*;
 use crate::block_on;
 use crate::snapshot::*;
-use esker_format::run::RunReader;
-use esker_format::{KeyGroupRange, RelativeName};
+use esker_format::manifest::SnapshotKind;
+use esker_format::part::RunRef;
+use esker_format::run::{IndexLocation, RunOptions, RunReader, RunWriter};
+use esker_format::{Key, KeyGroup, KeyGroupRange, RelativeName};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -228,4 +230,55 @@ fn a_savepoint_is_complete_and_can_be_moved() {
     (0..100).for_each(|key| job.set(key, Some(77)));
     job.checkpoint(true);
     assert_eq!(job.restored(2).unwrap().model, job.model);
+}
+
+#[test]
+fn a_savepoint_names_no_part_of_a_checkpoint() {
+    // Two parts without a run are byte-equal.
+    let mut job = Job::new(1, small());
+    job.checkpoint(true);
+    let before = job.written.as_ref().unwrap().manifest.operators[0].parts[0].clone();
+    let part = job.lineages[0].chain().part.clone();
+    let savepoint = job.manifest(SnapshotKind::Savepoint, vec![(part, Some(before))]);
+    let names: Vec<_> = savepoint.references.iter().map(RelativeName::as_str).collect();
+    assert!(names.len() == 1 && names[0].starts_with("parts/"), "{names:?}");
+    assert!(savepoint.names.is_superset(&savepoint.references));
+}
+
+#[test]
+fn runs_that_fold_into_nothing_go_on_hiding_what_is_older() {
+    let settings =
+        SnapshotSettings { merge_factor: 0.0, runs_max: 5, file_len_bytes: 1 << 20, ..small() };
+    let mut job = Job::new(1, settings);
+    (0..KEYS).for_each(|key| job.set(key, Some(key)));
+    job.checkpoint(true);
+
+    // A slice in the midst of the run before, in which nothing is left.
+    let slice = KeyGroupRange::new(20_000, 30_000).unwrap();
+    let is_in = |key: &u64| slice.contains(key.with_encoded(KeyGroup::of));
+    let keys: Vec<u64> = (0..KEYS).filter(is_in).collect();
+    keys.iter().for_each(|key| job.set(*key, None));
+    let (bytes, summary) = RunWriter::new(RunOptions::default()).finish().unwrap();
+    let file = RelativeName::new("shared/1/empty.run").unwrap();
+    block_on(job.store.put(&file, bytes.into())).unwrap();
+    let index = IndexLocation {
+        offset: summary.index_offset,
+        len_bytes: summary.index_len_bytes,
+        digest: summary.index_digest,
+    };
+    let (len_bytes, digest) = (summary.len_bytes, summary.digest);
+    let (range, base, entries) = (slice, vec![slice], 0);
+    let mut chain = job.lineages[0].chain().clone();
+    chain.part.runs.push(RunRef { file, len_bytes, digest, index, range, base, entries });
+    job.lineages[0] = Lineage::new(chain);
+
+    // Removals, then a value that comes and goes.
+    for round in 0..4 {
+        job.checkpoint(true);
+        assert_eq!(job.restored(2).unwrap().model, job.model, "round {round}");
+        job.set(keys[0], Some(1).filter(|_| round % 2 == 0));
+    }
+    assert!(job.stats[0].folded_entries == 0 && job.depth() <= 3, "depth {}", job.depth());
+    let runs = &job.lineages[0].chain().part.runs;
+    assert!(runs.iter().any(|run| run.entries == 0 && run.base == [slice]), "{runs:?}");
 }

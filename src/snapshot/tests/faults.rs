@@ -189,7 +189,7 @@ fn wrong_settings_are_refused_by_field() {
         ("threads", SnapshotSettings { threads: 0, ..good.clone() }),
         ("file_len_bytes", SnapshotSettings { file_len_bytes: 0, ..good.clone() }),
         ("merge_factor", SnapshotSettings { merge_factor: f64::NAN, ..good.clone() }),
-        ("runs_max", SnapshotSettings { runs_max: 1, ..good.clone() }),
+        ("runs_max", SnapshotSettings { runs_max: 3, ..good.clone() }),
     ];
     for (field, settings) in bad {
         assert!(settings.check().unwrap_err().to_string().contains(field));
@@ -198,4 +198,42 @@ fn wrong_settings_are_refused_by_field() {
     let store = crate::Store::open("memory://").unwrap();
     let error = block_on(read_manifest(&store, &name, None)).unwrap_err();
     assert_eq!(error.path(), Some("chk-1-1/_metadata"));
+}
+
+/// A capture that cannot be written.
+struct Panics;
+
+impl crate::backend::StateCapture for Panics {
+    fn id(&self) -> u32 {
+        1
+    }
+
+    fn entries(&self) -> u64 {
+        1
+    }
+
+    fn write_full(
+        &self,
+        _: KeyGroupRange,
+        _: &mut dyn crate::backend::EntrySink,
+    ) -> crate::Result<()> {
+        panic!("an encoder's own")
+    }
+
+    fn write_changes(
+        &self,
+        range: KeyGroupRange,
+        sink: &mut dyn crate::backend::EntrySink,
+    ) -> crate::Result<()> {
+        self.write_full(range, sink)
+    }
+}
+
+#[test]
+fn a_thread_that_dies_is_a_checkpoint_that_failed() {
+    let mut job = full_job();
+    let captures: Vec<Captures> = vec![vec![std::sync::Arc::new(Panics)]];
+    let input = PartInput { captures, ..input(&mut job) };
+    let error = block_on(write_part(&job.store, input, &job.settings)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
 }

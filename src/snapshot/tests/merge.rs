@@ -145,7 +145,7 @@ proptest! {
     #[test]
     fn the_merger_resolves_puts_appends_deletes_and_clears(
         epochs in proptest::collection::vec(changes(), 1..16),
-        runs_max in 2..12_usize,
+        runs_max in 4..12_usize,
         merge_factor in prop_oneof![Just(0.0), Just(0.3)],
     ) {
         let store = Store::open("memory://").unwrap();

@@ -4,6 +4,7 @@
 //! themselves, and incompressible values are stored as they are.
 
 use super::columns::{CODING_PLANES, Packer, take_column};
+use super::limit::{KeyLimit, keys_len_bytes_max};
 use super::{BLOCK_LEN_BYTES_MAX, Op, planes};
 use crate::bytes::{Cursor, put_varint};
 use crate::{FormatError, Result};
@@ -29,6 +30,8 @@ pub(super) struct BlockBuilder {
     value_lens: Vec<u8>,
     keys: Items,
     values: Items,
+    /// Of all keys in full.
+    keys_len_bytes: usize,
     pub(super) entries: u32,
     packer: Packer,
 }
@@ -59,6 +62,12 @@ impl BlockBuilder {
         lists + self.value_lens.len() + self.keys.bytes.len() + self.values.bytes.len()
     }
 
+    /// Whether another key of `key_len_bytes` is more than a reader would rebuild.
+    pub(super) fn is_full_of_keys(&self, key_len_bytes: usize) -> bool {
+        let max = keys_len_bytes_max(self.len_bytes() - self.values.bytes.len());
+        self.keys_len_bytes + key_len_bytes > max
+    }
+
     /// Adds an entry whose key has the first `shared` bytes of the one before it, if there is one.
     pub(super) fn add(&mut self, entry: Entry<'_>, shared: usize) {
         let shared = if self.entries == 0 { 0 } else { shared };
@@ -68,6 +77,7 @@ impl BlockBuilder {
         put_varint(&mut self.value_lens, entry.value.len() as u64);
         self.keys.push(&entry.key[shared..]);
         self.values.push(entry.value);
+        self.keys_len_bytes += entry.key.len();
         self.entries += 1;
     }
 
@@ -85,6 +95,7 @@ impl BlockBuilder {
         }
         self.keys.clear();
         self.values.clear();
+        self.keys_len_bytes = 0;
         self.entries = 0;
         Ok(())
     }
@@ -128,6 +139,10 @@ impl Block {
         let values = items(&mut cursor, "values", rows.iter().map(|row| row.value_len))?;
         if !cursor.is_empty() {
             return Err(cursor.corrupt("bytes behind the last column"));
+        }
+        let mut limit = KeyLimit::of(meta.len() + keys.len());
+        for row in &rows {
+            limit.count(row.shared as usize + row.suffix_len as usize)?;
         }
         Ok(Self { rows, keys, values })
     }

@@ -10,6 +10,7 @@ mod columns;
 mod cursor;
 mod filter;
 mod index;
+mod limit;
 mod planes;
 mod reader;
 mod stats;
@@ -40,6 +41,9 @@ pub const HEADER_LEN_BYTES: usize = 16;
 pub const FOOTER_LEN_BYTES: usize = 64;
 /// No column of a block unpacks to more than this; one that claims to is refused unread.
 pub const BLOCK_LEN_BYTES_MAX: usize = 1 << 28;
+
+/// No composite key is longer than this.
+pub const KEY_LEN_BYTES_MAX: usize = 1 << 20;
 
 /// What an entry does to what older runs hold under its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

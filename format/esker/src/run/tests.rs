@@ -300,3 +300,49 @@ fn blocks_tell_what_states_and_key_groups_they_can_hold() {
     assert!((1..=2).contains(&between_states));
     assert_eq!(reader.index().block_holds(blocks.len()), []);
 }
+
+/// A stored block of a long key and others that share all of it and add two bytes each.
+fn sharing(key_len_bytes: usize, entries: u32) -> Vec<u8> {
+    use crate::bytes::put_varint;
+    let mut lists: [Vec<u8>; 4] = Default::default();
+    let mut keys = vec![7; key_len_bytes];
+    for number in 0..entries {
+        let (shared, len) = if number == 0 { (0, 0) } else { (key_len_bytes, 2) };
+        lists[0].push(2);
+        put_varint(&mut lists[1], shared as u64);
+        put_varint(&mut lists[2], (key_len_bytes + len) as u64);
+        put_varint(&mut lists[3], 0);
+        if number > 0 {
+            keys.extend_from_slice(&(number as u16).to_be_bytes());
+        }
+    }
+    let mut stored = entries.to_le_bytes().to_vec();
+    for column in [lists.concat(), keys, Vec::new()] {
+        stored.push(0);
+        put_varint(&mut stored, column.len() as u64);
+        put_varint(&mut stored, column.len() as u64);
+        stored.extend_from_slice(&column);
+    }
+    stored
+}
+
+#[test]
+fn keys_are_no_longer_than_their_columns_justify() {
+    let decoded = |stored: Vec<u8>| Block::decode(&stored).map(|block| block.entries());
+    assert_eq!(decoded(sharing(1000, 4000)), Ok(4000));
+    assert_eq!(decoded(sharing(KEY_LEN_BYTES_MAX - 2, 15)), Ok(15));
+    for stored in [sharing(KEY_LEN_BYTES_MAX - 2, 60), sharing(KEY_LEN_BYTES_MAX + 1, 1)] {
+        let error = decoded(stored).unwrap_err();
+        assert_eq!(error.kind, FormatErrorKind::Corrupt);
+        assert!(error.message.contains("key"), "{error}");
+    }
+
+    // What a writer makes is within that, however long a block may be.
+    let long = |number: u16| key(1, 2, &[&[7; 100_000][..], &number.to_be_bytes()].concat());
+    let content: Content = (1..400).map(|number| (long(number), (Op::Put, vec![]))).collect();
+    let (file, summary) = write(&content, RunOptions { block_len_bytes: 1 << 28, ..SMALL });
+    assert!(summary.index.blocks.len() > 1 && read(&file).unwrap() == content);
+    let mut writer = RunWriter::new(SMALL);
+    let entry = Entry { key: &key(1, 2, &[7; KEY_LEN_BYTES_MAX]), op: Op::Put, value: b"" };
+    assert_eq!(writer.add(entry).unwrap_err().kind, FormatErrorKind::Invalid);
+}

@@ -3,7 +3,9 @@
 use super::block::{BlockBuilder, Entry, shared_len};
 use super::filter::{self, RunFilter};
 use super::index::{BlockHandle, FilterLocation, RunIndex};
-use super::{BLOCK_LEN_BYTES_MAX, HEADER_LEN_BYTES, MAGIC, Op, VERSION, check_entry};
+use super::{
+    BLOCK_LEN_BYTES_MAX, HEADER_LEN_BYTES, KEY_LEN_BYTES_MAX, MAGIC, Op, VERSION, check_entry,
+};
 use crate::{Digest, FormatError, FormatErrorKind, Result};
 use std::cmp::Ordering;
 
@@ -83,11 +85,16 @@ impl RunWriter {
     /// # Errors
     /// `Invalid` if its key is not above that of the entry before (but that a `Clear` may stand
     /// before another entry of its key), its key is no composite key, a `Delete` or `Clear` has a
-    /// value, a `Clear` has a user key, or the entry does not fit into a block.
+    /// value, a `Clear` has a user key, its key is longer than [`KEY_LEN_BYTES_MAX`], or the entry does not
+    /// fit into a block.
     pub fn add(&mut self, entry: Entry<'_>) -> Result<()> {
         let invalid = |message: String| Err(FormatError::invalid("run", message));
         let (state, prefix) = check_entry("run entry", entry)
             .map_err(|error| FormatError { kind: FormatErrorKind::Invalid, ..error })?;
+        if entry.key.len() > KEY_LEN_BYTES_MAX {
+            let len = entry.key.len();
+            return invalid(format!("key of {len} bytes, the limit is {KEY_LEN_BYTES_MAX}"));
+        }
         if entry.key.len() + entry.value.len() + 64 > BLOCK_LEN_BYTES_MAX {
             let len = entry.key.len() + entry.value.len();
             return invalid(format!("entry of {len} bytes, the limit is {BLOCK_LEN_BYTES_MAX}"));
@@ -111,7 +118,9 @@ impl RunWriter {
             self.last = Some((entry.key.to_vec(), entry.op));
         }
         let would_be = self.block.len_bytes() + entry.key.len() + entry.value.len();
-        if self.block.entries > 0 && would_be > self.options.block_len_bytes {
+        let is_full =
+            would_be > self.options.block_len_bytes || self.block.is_full_of_keys(entry.key.len());
+        if self.block.entries > 0 && is_full {
             self.close_block()?;
         }
         if self.block.entries == 0 {
