@@ -263,7 +263,9 @@ fn sharing(key_len_bytes: usize, entries: u32) -> Block {
         let (shared, suffix_len) =
             if number == 0 { (0, key_len_bytes) } else { (key_len_bytes, 2) };
         block.meta.push(2);
-        [shared, suffix_len, 0].map(|len| put_varint(&mut block.meta, len as u64));
+        for len in [shared, suffix_len, 0] {
+            put_varint(&mut block.meta, len as u64);
+        }
         if number > 0 {
             block.keys.extend_from_slice(&(number as u16).to_be_bytes());
         }
