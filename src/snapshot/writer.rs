@@ -13,7 +13,7 @@ use crate::backend::operator::OperatorCapture;
 use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
 use esker_format::manifest::SnapshotKind;
-use esker_format::part::{PartState, RunRef};
+use esker_format::part::{PartState, RUNS_MAX, RunRef};
 use esker_format::run::{IndexLocation, StateStats};
 use esker_format::{Digest, KeyGroupRange, RelativeName};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -26,6 +26,12 @@ use std::time::{Duration, Instant};
 const PIECES_MIN: f64 = 48.0;
 /// No run is planned to be smaller than this for the sake of memory.
 const PIECE_LEN_BYTES_MIN: f64 = (1 << 20) as f64;
+
+/// Above this many runs, as many small parts leave them to one, the next checkpoint is full: a part
+/// has room for twice as many.
+const CHAIN_RUNS_MAX: usize = RUNS_MAX / 2;
+/// Of a state that is known to be large, no run is planned to be smaller than this part of it.
+const PIECES_MAX: f64 = 1024.0;
 
 /// The keyed states of a subtask at one moment, ids ascending.
 pub type Captures = Vec<Arc<dyn StateCapture>>;
@@ -115,7 +121,8 @@ pub async fn write_part(
     check(&input)?;
     let PartInput { id, range, mut captures, operator, chain } = input;
     let last = captures.pop().unwrap_or_default();
-    let full = chain.part.runs.is_empty() || captures.len() >= settings.pending_max.max(1);
+    let runs = chain.part.runs.len();
+    let full = runs == 0 || runs > CHAIN_RUNS_MAX || captures.len() >= settings.pending_max.max(1);
     let live: u64 = last.iter().map(|capture| capture.entries()).sum();
     let estimates = chain.estimates.at(live);
     let plan = match full {
@@ -158,7 +165,8 @@ pub async fn write_part(
     });
 
     let piece_len_bytes = (estimates.full_len_bytes / PIECES_MIN).max(PIECE_LEN_BYTES_MIN);
-    let piece_len_bytes = piece_len_bytes.min(settings.file_len_bytes as f64) as usize;
+    let piece_len_bytes = piece_len_bytes.min(settings.file_len_bytes as f64);
+    let piece_len_bytes = piece_len_bytes.max(estimates.full_len_bytes / PIECES_MAX) as usize;
     let queue = Arc::new(Queue::new(layers, settings.run_options(), piece_len_bytes));
     let _stop = StopOnDrop(Arc::clone(&queue));
     // Where a base holds nothing, an empty run says so, if there is anything older to hide.

@@ -9,6 +9,8 @@ pub(crate) mod tests;
 mod v1;
 mod v1_stats;
 
+pub use check::{BASE_RANGES_MAX, RUNS_MAX};
+
 use crate::record::Extra;
 use crate::run::{IndexLocation, StateStats};
 use crate::{Digest, FormatError, FormatErrorKind, KeyGroupRange, RelativeName, Result, frame};

@@ -341,6 +341,31 @@ fn verify_says_what_is_damaged_as_text_and_as_json() {
 }
 
 #[test]
+fn verify_takes_urls_of_files_and_tells_of_checkpoints_newer_than_the_log() {
+    let (folder, _world) = made();
+    let run = files(&folder.path().join("job/shared")).remove(0);
+    let url = format!("file://{}", run.to_str().unwrap());
+    for command in ["verify", "inspect"] {
+        let (code, out, err) = esker(folder.path(), &[command, &url]);
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    }
+    let (_, before, _) = esker(folder.path(), &["verify", "job"]);
+    assert!(!before.contains("unpublished"), "{before}");
+    // The record of the second checkpoint, and whatever came after it.
+    let is_of_second = |path: &Path| std::fs::read_to_string(path).unwrap().contains("chk-2-1");
+    let mut log = files(&folder.path().join("job/log"));
+    log.sort();
+    let at = log.iter().position(|path| is_of_second(path)).unwrap();
+    log[at..].iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let (code, out, err) = esker(folder.path(), &["verify", "job"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("unpublished job/chk-2-1: "), "{out}");
+    let (code, out, _) = esker(folder.path(), &["verify", "--json", "job"]);
+    let reports = json_lines(&out);
+    assert!(code == 0 && reports.iter().any(|report| report["kind"] == "unpublished"), "{out}");
+}
+
+#[test]
 fn help_of_every_command_has_examples_and_json() {
     for command in ["ls", "inspect", "du", "get", "dump", "verify"] {
         let (code, out, _) = esker(Path::new("."), &[command, "--help"]);

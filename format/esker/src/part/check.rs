@@ -6,9 +6,21 @@ use crate::{FormatError, FormatErrorKind, KeyGroupRange, Result};
 
 const ALL: KeyGroupRange = KeyGroupRange::ALL;
 pub(super) const WHAT: &str = "part";
+/// No part names more runs of keyed state; whoever finds out where each counts compares them all.
+pub const RUNS_MAX: usize = 4096;
+/// No part has more ranges in the bases of all its runs.
+pub const BASE_RANGES_MAX: usize = 1 << 16;
 
 pub(super) fn check(part: &Part, kind: FormatErrorKind) -> Result<()> {
     let refuse = |message: String| Err(FormatError::new(kind, WHAT, message));
+    if part.runs.len() > RUNS_MAX {
+        let runs = part.runs.len();
+        return refuse(format!("{runs} runs, the limit is {RUNS_MAX}: larger files are fewer"));
+    }
+    let base_ranges: usize = part.runs.iter().map(|run| run.base.len()).sum();
+    if base_ranges > BASE_RANGES_MAX {
+        return refuse(format!("{base_ranges} ranges of bases, the limit is {BASE_RANGES_MAX}"));
+    }
     for run in part.runs.iter().chain(&part.operator_run) {
         check_run(run).or_else(|message| refuse(format!("{message}: file={}", run.file)))?;
     }

@@ -233,3 +233,25 @@ proptest! {
         let _ = decode_json(&format!("{}{}", &good[..at], &good[(at + 1).min(good.len())..]));
     }
 }
+
+#[test]
+fn more_runs_or_bases_than_can_be_compared_are_refused() {
+    let all = range(0, u16::MAX);
+    let bases = |count: u16| (0..count).map(|at| range(at * 2, at * 2)).collect::<Vec<_>>();
+    let of = |runs: Vec<RunRef>| Part { runs, ..sample() };
+    let many = |count: u32| of((0..count).map(|number| run(number, all, vec![])).collect());
+    let full = |last| of(vec![run(1, all, bases(1 << 15)), run(2, all, bases(last))]);
+    for (good, bad) in [
+        (many(4096), many(4097)),
+        (full(1 << 15), {
+            let mut part = full(1 << 15);
+            part.runs.push(run(3, all, bases(1)));
+            part
+        }),
+    ] {
+        let kind = |part: &Part, kind| check::check(part, kind).unwrap_err().kind;
+        assert!(good.encode().is_ok());
+        assert_eq!(bad.encode().unwrap_err().kind, FormatErrorKind::Invalid);
+        assert_eq!(kind(&bad, FormatErrorKind::Corrupt), FormatErrorKind::Corrupt);
+    }
+}

@@ -3,7 +3,7 @@
 use super::{inspect_snapshot, write_json_line};
 use crate::file::{self, Content, Run, Sealed};
 use crate::outcome::{Outcome, Problem, Status, say};
-use crate::snapshot::is_snapshot;
+use crate::snapshot::{is_snapshot, local};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
             worst = worst.max(inspect_snapshot::run(name, args.json, out)?);
             continue;
         }
-        let content = file::open(Path::new(name));
+        let content = file::open(local(name).unwrap_or(Path::new(name)));
         let status = content.as_ref().err().map_or(Status::Ok, |problem| problem.status);
         worst = worst.max(status.outcome());
         if args.json {

@@ -3,7 +3,7 @@
 use super::{progress, write_json_line};
 use crate::file;
 use crate::outcome::{Outcome, Problem, Status, say};
-use crate::snapshot::{Checked, Checker, Found, Harm, SnapshotAt, find, is_snapshot};
+use crate::snapshot::{Checked, Checker, Found, Harm, SnapshotAt, find, is_snapshot, local};
 use esker::format::manifest::SnapshotKind;
 use esker::{Error, ErrorKind, block_on};
 use indicatif::ProgressBar;
@@ -16,6 +16,11 @@ use std::path::Path;
 /// Of a snapshot everything is checked that its manifest reaches, of a job its log and every
 /// checkpoint that it retains. What is damaged is named: the file, and the states and key groups that
 /// it takes with it. A `_metadata` that is given as a file is checked by itself.
+///
+/// A log whose newest records are gone looks like one that ended there. Checkpoints that are newer
+/// than the log are therefore listed as `unpublished`: one that is being written looks the same, so it
+/// is no failure. With `--json` they are a report of their own, of the status `ok` and the kind
+/// `unpublished`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -67,7 +72,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
 }
 
 fn run_file(name: &str, json: bool, out: &mut impl Write) -> io::Result<Outcome> {
-    let (kind, problem) = match file::open(Path::new(name)) {
+    let (kind, problem) = match file::open(local(name).unwrap_or(Path::new(name))) {
         Ok(content) => (Some(content.kind()), None),
         Err(problem) => (None, Some(problem)),
     };
@@ -113,6 +118,12 @@ fn run_snapshot(name: &str, json: bool, out: &mut impl Write) -> io::Result<Outc
         // Without the log there is no saying which are complete: all that are there are looked at.
         Err(_) => block_on(SnapshotAt::listed(&store)),
     };
+    if let Ok(log) = &log {
+        match block_on(SnapshotAt::unpublished(&store, log)) {
+            Ok(found) => found.iter().try_for_each(|at| note(name, at, json, out))?,
+            Err(error) => worst = worst.max(fail(&error, None, out)?),
+        }
+    }
     let mut checker = Checker::default();
     match snapshots {
         Ok(snapshots) => {
@@ -125,6 +136,18 @@ fn run_snapshot(name: &str, json: bool, out: &mut impl Write) -> io::Result<Outc
         Err(error) => worst = worst.max(fail(&error, None, out)?),
     }
     Ok(worst)
+}
+
+/// Tells of a checkpoint that no record has published.
+fn note(name: &str, at: &SnapshotAt, json: bool, out: &mut impl Write) -> io::Result<()> {
+    let folder = at.manifest.as_str().split('/').next().unwrap_or_default();
+    let file = &format!("{}/{folder}", name.trim_end_matches('/'));
+    if json {
+        let (status, kind) = (Status::Ok, Some("unpublished"));
+        let report = Report { file, status, kind, error: None, snapshot: None, damage: &[] };
+        return write_json_line(out, &report);
+    }
+    writeln!(out, "unpublished {file}: newer than the log; being written, or its record is gone")
 }
 
 fn run_one(

@@ -46,6 +46,21 @@ impl SnapshotAt {
         Ok(manifests.map(at).collect())
     }
 
+    /// The checkpoints in a job's root that are newer than all that its log tells of.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn unpublished(store: &Store, log: &LogState) -> Result<Vec<Self>, Error> {
+        let mut listed = Self::listed(store).await?;
+        listed.retain(|at| match Place::of(&at.manifest) {
+            Some(Place::Data { generation, checkpoint }) => {
+                generation > log.generation() || checkpoint > Some(log.checkpoint_last())
+            }
+            _ => false,
+        });
+        Ok(listed)
+    }
+
     /// Bytes of all runs that it names, as far as that can be told.
     pub(crate) fn run_len_bytes(&self) -> u64 {
         let opened = block_on(open_snapshot(&self.store, &self.manifest));
@@ -55,7 +70,19 @@ impl SnapshotAt {
 
 /// Whether `argument` is one of a snapshot or job, and not of a single file.
 pub(crate) fn is_snapshot(argument: &str) -> bool {
-    argument.contains("://") || Path::new(argument).is_dir()
+    match local(argument) {
+        Some(path) => path.is_dir(),
+        None => true,
+    }
+}
+
+/// The path of an argument that is one, or a URL of one.
+pub(crate) fn local(argument: &str) -> Option<&Path> {
+    match argument.split_once("://") {
+        Some(("file", path)) => Some(Path::new(path)),
+        Some(_) => None,
+        None => Some(Path::new(argument)),
+    }
 }
 
 /// What an argument names.

@@ -9,7 +9,7 @@ mod sizes;
 mod sort;
 
 pub(crate) use check::{Checked, Checker};
-pub(crate) use find::{Found, SnapshotAt, find, find_snapshot, is_snapshot};
+pub(crate) use find::{Found, SnapshotAt, find, find_snapshot, is_snapshot, local};
 pub(crate) use harm::Harm;
 pub(crate) use lines::{Filter, each_line, part_harms};
 pub(crate) use sizes::{OperatorSizes, StateSizes, Type, sizes};
