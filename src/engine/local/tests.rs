@@ -226,24 +226,21 @@ fn a_dropped_checkpoint_leaves_no_files_and_loses_no_change() {
     put(&mut backends, &counts, 0..10, 1);
     block_on(job.checkpoint(&mut backends)).unwrap();
     put(&mut backends, &counts, 0..5, 2);
-    let is_done = faults.call_count();
-    // A future that is dropped after some polls: the writing threads answer in between.
-    for polls in 1..40 {
-        let mut dropped = Box::pin(job.checkpoint(&mut backends));
-        let done = block_on(async {
-            for _ in 0..polls {
-                if dropped.as_mut().now_or_never().is_some() {
-                    return Ok(true);
-                }
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-            Ok(false)
-        });
-        if done.unwrap() {
-            break;
+    // The run is written, and the future dropped while it writes the part.
+    let pausing = faults.clone();
+    faults.on_call(move |call| {
+        if call.path.contains("chk-") {
+            pausing.pause_puts();
         }
+    });
+    let mut dropped = Box::pin(job.checkpoint(&mut backends));
+    for _ in 0..50 {
+        assert!(block_on(async { Ok(dropped.as_mut().now_or_never().is_none()) }).unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    assert!(faults.call_count() > is_done);
+    drop(dropped);
+    faults.on_call(|_| {});
+    faults.release_puts();
     let last = block_on(job.checkpoint(&mut backends)).unwrap();
     check_stored(&store, 10, |key| if key < 5 { 2 } else { 1 });
     let swept = block_on(job.job().sweep()).unwrap();
@@ -296,6 +293,10 @@ fn a_publish_that_took_effect_is_complete_whatever_was_answered() {
     block_on(job.checkpoint(&mut backends)).unwrap_err();
     faults.on_done(|_| {});
     faults.fail_always(false);
+    let mut late = job.backend("op", KeyGroupRange::ALL);
+    let conflict = block_on(job.restore(&mut late)).unwrap_err();
+    assert_eq!(conflict.kind(), ErrorKind::Conflict, "it was made for the checkpoint before");
+    assert_eq!(job.last().map(|(last, _)| last), Some(2));
     put(&mut backends, &counts, 5..10, 3);
     assert_eq!(block_on(job.checkpoint(&mut backends)).unwrap(), 3);
     assert!(job.job().state().retained().keys().eq([&1, &2, &3]));
