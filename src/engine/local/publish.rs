@@ -58,7 +58,7 @@ impl LocalJob {
     /// record is written after all, so that it is complete; otherwise it is given up.
     ///
     /// # Errors
-    /// Those of [`Job::settle`]: it is in doubt as before.
+    /// Those of [`Job::settle`](crate::checkpoint::Job::settle): it is in doubt as before.
     pub(super) async fn settle(&mut self) -> Result<Option<u64>> {
         let Some(unfinished) = &self.unfinished else { return Ok(None) };
         let checkpoint = unfinished.checkpoint;
