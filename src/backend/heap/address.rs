@@ -3,6 +3,7 @@
 use super::table::TableKey;
 use crate::{Error, ErrorKind, Result};
 use esker_format::composite::CompositeKey;
+use esker_format::run::Entry;
 use esker_format::{Key, KeyGroup, KeyGroupRange};
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
@@ -22,8 +23,26 @@ impl<K: Key, N: Key> Address<K, N> {
         self.key == *key && self.namespace == *namespace
     }
 
+    /// The composite key of an entry, and its address, if it is one of `state` in a key group of
+    /// `range`.
+    ///
+    /// # Errors
+    /// `Corrupt` if the key cannot be read, or lies in another key group than its own.
+    pub(super) fn of_entry<'a>(
+        entry: Entry<'a>,
+        state: u32,
+        range: KeyGroupRange,
+    ) -> Result<Option<(CompositeKey<'a>, Self)>> {
+        let parts = CompositeKey::decode(entry.key)?;
+        if parts.state != state || !range.contains(parts.group) {
+            return Ok(None);
+        }
+        let address = Self::decode(&parts)?;
+        Ok(Some((parts, address)))
+    }
+
     /// The address in a composite key.
-    pub(super) fn decode(parts: &CompositeKey<'_>) -> Result<Self> {
+    fn decode(parts: &CompositeKey<'_>) -> Result<Self> {
         let address = Self { key: K::decode(&parts.key)?, namespace: N::decode(&parts.namespace)? };
         if address.key_group() == parts.group.0 {
             return Ok(address);

@@ -5,7 +5,6 @@ use super::state::KeyedState;
 use super::table::{CowTable, Cursor};
 use crate::Result;
 use crate::backend::StateCapture;
-use esker_format::composite::CompositeKey;
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
 use esker_format::{Key, KeyGroupRange, Migration, ValueCodec, list::elements};
@@ -236,11 +235,8 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
     /// # Errors
     /// `Corrupt` if the entry is no entry of this state.
     pub fn apply(&mut self, entry: Entry<'_>) -> Result<bool> {
-        let parts = CompositeKey::decode(entry.key)?;
-        if parts.state != self.id || !self.table.range().contains(parts.group) {
-            return Ok(false);
-        }
-        let Address { key, namespace } = Address::decode(&parts)?;
+        let found = Address::of_entry(entry, self.id, self.table.range())?;
+        let Some((_, Address { key, namespace })) = found else { return Ok(false) };
         let decode = |element| match &self.stored {
             Some(migrate) => migrate(element),
             None => self.codec.decode(element),

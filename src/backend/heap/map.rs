@@ -5,7 +5,6 @@ use super::state::KeyedState;
 use super::table::CowTable;
 use crate::backend::StateCapture;
 use crate::{Error, ErrorKind, Result};
-use esker_format::composite::CompositeKey;
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
 use esker_format::{Key, KeyGroupRange, Migration, ValueCodec};
@@ -273,11 +272,8 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
     /// # Errors
     /// `Corrupt` if the entry is no entry of this state.
     pub fn apply(&mut self, entry: Entry<'_>) -> Result<bool> {
-        let parts = CompositeKey::decode(entry.key)?;
-        if parts.state != self.id || !self.table.range().contains(parts.group) {
-            return Ok(false);
-        }
-        let Address { key, namespace } = Address::decode(&parts)?;
+        let found = Address::of_entry(entry, self.id, self.table.range())?;
+        let Some((parts, Address { key, namespace })) = found else { return Ok(false) };
         if entry.op == Op::Clear {
             return self.clear(&key, &namespace).map(|_| true);
         }

@@ -12,11 +12,11 @@ mod tree;
 
 pub use capture::TimerCapture;
 
+use super::address::{self, Address};
 use super::state::KeyedState;
 use crate::backend::StateCapture;
 use crate::{Error, ErrorKind, Result};
 use arrayvec::ArrayVec;
-use esker_format::composite::CompositeKey;
 use esker_format::manifest::{StateInfo, StateKind};
 use esker_format::run::{Entry, Op};
 use esker_format::{Key, KeyGroup, KeyGroupRange};
@@ -161,7 +161,7 @@ impl<K: Key, N: Key> TimerState<K, N> {
 
     fn probe<'a>(&self, time_ms: i64, key: &'a K, namespace: &'a N) -> Result<Probe<'a, K, N>> {
         let probe = Probe::new(time_ms, key, namespace);
-        super::address::check_owned(self.range, KeyGroup(probe.group))?;
+        address::check_owned(self.range, KeyGroup(probe.group))?;
         Ok(probe)
     }
 
@@ -218,12 +218,8 @@ impl<K: Key, N: Key> KeyedState for TimerState<K, N> {
     }
 
     fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
-        let parts = CompositeKey::decode(entry.key)?;
-        if parts.state != self.id || !self.range.contains(parts.group) {
-            return Ok(());
-        }
-        let super::address::Address { key, namespace } =
-            super::address::Address::<K, N>::decode(&parts)?;
+        let found = Address::<K, N>::of_entry(entry, self.id, self.range)?;
+        let Some((parts, Address { key, namespace })) = found else { return Ok(()) };
         let probe = Probe::new(i64::decode(&parts.user_key)?, &key, &namespace);
         match entry.op {
             Op::Put if entry.value.is_empty() => self.insert(&probe),

@@ -6,7 +6,6 @@ use super::state::KeyedState;
 use super::table::{CowTable, Cursor, Frozen};
 use crate::backend::{EntrySink, StateCapture};
 use crate::{Error, ErrorKind, Result};
-use esker_format::composite::CompositeKey;
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
 use esker_format::{Key, KeyGroupRange, Migration, ValueCodec};
@@ -140,11 +139,8 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     /// # Errors
     /// `Corrupt` if the entry is no entry of this state.
     pub fn apply(&mut self, entry: Entry<'_>) -> Result<bool> {
-        let parts = CompositeKey::decode(entry.key)?;
-        if parts.state != self.id || !self.table.range().contains(parts.group) {
-            return Ok(false);
-        }
-        let address = Address::decode(&parts)?;
+        let found = Address::of_entry(entry, self.id, self.table.range())?;
+        let Some((_, address)) = found else { return Ok(false) };
         match entry.op {
             Op::Put => {
                 let value = match &self.stored {

@@ -2,7 +2,7 @@
 
 use super::{LocalJob, Unfinished, place};
 use crate::backend::heap::HeapBackend;
-use crate::format::manifest::{Operator, PartRef, SnapshotKind};
+use crate::format::manifest::{Operator, SnapshotKind};
 use crate::snapshot::{
     Captures, NewOperator, PartId, PartInput, WrittenPart, write_manifest, write_part,
 };
@@ -42,9 +42,10 @@ impl LocalJob {
 
         let mut parts = written.iter().map(|(_, part): &(_, WrittenPart)| part.chain.part.clone());
         let new = operators.iter().map(|(operator, subtasks)| {
-            let before = self.parts_before(&operator.uid, subtasks.len());
-            let parts = parts.by_ref().take(subtasks.len()).enumerate();
-            let parts = parts.map(|(subtask, part)| (part, before.get(subtask).cloned()));
+            let (stored, parallelism) = (self.stored(&operator.uid), subtasks.len());
+            let before = |subtask| stored?.part_of(subtask, parallelism).cloned();
+            let parts = parts.by_ref().take(parallelism).enumerate();
+            let parts = parts.map(|(subtask, part)| (part, before(subtask)));
             NewOperator { operator: operator.clone(), parts: parts.collect() }
         });
         let new = new.collect();
@@ -106,11 +107,5 @@ impl LocalJob {
             }
             Ok(()) => Ok(()),
         }
-    }
-
-    /// The parts that the last checkpoint has of an operator, if they can be named again.
-    fn parts_before(&self, uid: &str, parallelism: usize) -> &[PartRef] {
-        let parts = self.stored(uid).map(|stored| stored.parts.as_slice());
-        parts.filter(|parts| parts.len() == parallelism).unwrap_or_default()
     }
 }

@@ -160,7 +160,7 @@ impl Writer {
 
     fn kept_part(&self, uid: &str, subtask: usize, parallelism: usize) -> Option<PartRef> {
         let kept = self.kept.as_ref()?.operators.iter().find(|operator| operator.uid == uid)?;
-        kept.parts.get(subtask).filter(|_| kept.parts.len() == parallelism).cloned()
+        kept.part_of(subtask, parallelism).cloned()
     }
 
     /// Publishes; may be called again after `Retry`.

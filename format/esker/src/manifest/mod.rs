@@ -92,6 +92,12 @@ impl Manifest {
 }
 
 impl Operator {
+    /// The part of `subtask`, if there were `parallelism` subtasks: only then can a next checkpoint
+    /// name it again.
+    pub fn part_of(&self, subtask: usize, parallelism: usize) -> Option<&PartRef> {
+        self.parts.get(subtask).filter(|_| self.parts.len() == parallelism)
+    }
+
     /// The key groups of part `subtask`.
     ///
     /// # Errors

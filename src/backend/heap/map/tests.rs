@@ -2,6 +2,7 @@ use super::*;
 use crate::backend::heap::rows::PIECE_ENTRIES;
 use crate::backend::heap::testing::{changes, full, ops, restore, restored, subtask_of, subtasks};
 use esker_format::Ordered;
+use esker_format::composite::CompositeKey;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

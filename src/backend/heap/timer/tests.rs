@@ -1,5 +1,6 @@
 use super::super::testing::{changes, full, owner, restore, run, subtasks};
 use super::*;
+use esker_format::composite::CompositeKey;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 

@@ -1,7 +1,8 @@
 use super::*;
 use crate::backend::heap::rows::PIECE_ENTRIES;
+use crate::backend::heap::testing::{self, changes, full, owner, restore};
 use esker_format::KeyGroup;
-use esker_format::run::{RunOptions, RunReader, RunWriter};
+use esker_format::run::RunReader;
 use esker_format::{Bincode, Ordered};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -12,34 +13,6 @@ type Capture = ValueCapture<u64, u8, u64>;
 
 fn state(range: KeyGroupRange) -> State {
     ValueState::new(7, range, Ordered).unwrap()
-}
-
-fn run(write: impl FnOnce(&mut RunWriter) -> Result<()>) -> Vec<u8> {
-    let mut writer = RunWriter::new(RunOptions { block_len_bytes: 4096, ..RunOptions::default() });
-    write(&mut writer).unwrap();
-    writer.finish().unwrap().0
-}
-
-fn full(capture: &Capture) -> Vec<u8> {
-    run(|writer| capture.write_full(KeyGroupRange::ALL, writer))
-}
-
-fn restore(states: &mut [State], file: &[u8]) {
-    let reader = RunReader::open_file(file).unwrap();
-    reader.verify(file).unwrap();
-    for (number, handle) in reader.index().blocks.iter().enumerate() {
-        let start = handle.offset as usize;
-        let stored = &file[start..start + handle.len_bytes as usize];
-        let block = reader.block(number, stored).unwrap();
-        block
-            .for_each(|entry| {
-                for state in &mut *states {
-                    state.apply(entry).unwrap();
-                }
-                Ok(())
-            })
-            .unwrap();
-    }
 }
 
 fn content(states: &[State]) -> Model {
@@ -54,15 +27,7 @@ fn content(states: &[State]) -> Model {
 }
 
 fn subtasks(parallelism: u32) -> Vec<State> {
-    (0..parallelism)
-        .map(|index| state(KeyGroupRange::of_subtask(index, parallelism).unwrap()))
-        .collect()
-}
-
-/// Routes a record as an engine does: by its key group.
-fn owner(states: &mut [State], key: u64) -> &mut State {
-    let group = key.with_encoded(KeyGroup::of);
-    states.iter_mut().find(|state| state.table.range().contains(group)).unwrap()
+    testing::subtasks(parallelism, state)
 }
 
 proptest! {
@@ -83,7 +48,7 @@ proptest! {
         let mut fulls = Vec::new();
         for epoch in epochs {
             for (key, namespace, value) in epoch {
-                let state = owner(&mut states, key);
+                let state = owner(&mut states, &key);
                 match value {
                     Some(value) => {
                         let old = state.update(&key, &namespace, value).unwrap();
@@ -99,7 +64,7 @@ proptest! {
             for state in &mut states {
                 let capture = state.capture();
                 fulls.push(full(&capture));
-                runs.push(run(|writer| capture.write_changes(KeyGroupRange::ALL, writer)));
+                runs.push(changes(&capture));
             }
         }
         let (mut of_fulls, mut of_chain) = (subtasks(after), subtasks(after));
@@ -142,11 +107,11 @@ fn changes_are_those_since_the_last_capture_alone() {
     state.update(&5000, &0, 1).unwrap();
     state.clear(&5000, &0).unwrap();
     let capture = state.capture();
-    let file = run(|writer| capture.write_changes(KeyGroupRange::ALL, writer));
+    let file = changes(&capture);
     let stats = RunReader::open_file(&file).unwrap().index().stats[&7].clone();
     assert_eq!((stats.entries, stats.live), (3, 2), "puts of 5 and 7, delete of 6");
     let capture = state.capture();
-    let file = run(|writer| capture.write_changes(KeyGroupRange::ALL, writer));
+    let file = changes(&capture);
     assert!(RunReader::open_file(&file).unwrap().index().blocks.is_empty());
 }
 
@@ -166,7 +131,7 @@ fn serde_values_and_text_keys_round_trip() {
         ValueState::<String, (), (String, i64)>::new(1, KeyGroupRange::ALL, Bincode).unwrap();
     legs.update(&"N14228".into(), &(), ("EWR".into(), -4)).unwrap();
     let capture = legs.capture();
-    let file = run(|writer| capture.write_full(KeyGroupRange::ALL, writer));
+    let file = full(&capture);
     let mut restored =
         ValueState::<String, (), (String, i64)>::new(1, KeyGroupRange::ALL, Bincode).unwrap();
     let reader = RunReader::open_file(&file).unwrap();

@@ -4,11 +4,11 @@ use super::event::{CheckpointRow, Event};
 use super::subtask::{Barrier, Place, Told, Work};
 use super::watch::Progress;
 use esker::checkpoint::{Job as Owner, Retention};
-use esker::format::manifest::{Manifest, Operator as Stored, PartRef, SnapshotKind};
-use esker::format::record::Published;
-use esker::snapshot::{NewOperator, WriteStats, WrittenPart, write_manifest};
+use esker::format::manifest::{Manifest, Operator as Stored, SnapshotKind};
+use esker::snapshot::{
+    NewOperator, WriteStats, WrittenManifest, WrittenPart, find_operator, write_manifest,
+};
 use esker::{Error, ErrorKind, Result, Store, block_on};
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,34 +23,6 @@ const RETAINED: NonZeroU32 = NonZeroU32::new(3).unwrap();
 const TICK: Duration = Duration::from_millis(1);
 /// The job's name in manifests.
 const NAME: &str = "flights";
-
-/// What is kept of the last completed checkpoint.
-pub(super) struct Kept {
-    checkpoint: Option<u64>,
-    /// The parts of each operator, as far as they can be named again.
-    parts: BTreeMap<String, Vec<PartRef>>,
-}
-
-impl Kept {
-    /// What is kept of the checkpoint that the job was restored from. After a change of parallelism
-    /// no part can be named again.
-    pub(super) fn new(
-        last: Option<&Published>,
-        manifest: Option<&Manifest>,
-        operators: &[Stored],
-    ) -> Self {
-        let is_ours = |uid: &str| operators.iter().any(|operator| operator.uid == uid);
-        let kept = manifest.into_iter().flat_map(|manifest| &manifest.operators);
-        let parts = kept.filter(|operator| is_ours(&operator.uid));
-        let parts = parts.map(|operator| (operator.uid.clone(), operator.parts.clone())).collect();
-        Self { checkpoint: last.map(|last| last.checkpoint), parts }
-    }
-
-    fn part(&self, uid: &str, subtask: usize, parallelism: usize) -> Option<PartRef> {
-        let parts = self.parts.get(uid).filter(|parts| parts.len() == parallelism)?;
-        parts.get(subtask).cloned()
-    }
-}
 
 /// A snapshot whose parts are being written.
 pub(super) struct Open {
@@ -67,7 +39,8 @@ pub(super) struct Coordinator {
     pub(super) stores: (Store, Store),
     /// The job's operators, without parts.
     pub(super) operators: Vec<Stored>,
-    pub(super) kept: Kept,
+    /// The manifest of the last completed checkpoint.
+    pub(super) last: Option<Manifest>,
     /// Sends barriers into the stream.
     pub(super) barrier: Sender<Barrier>,
     /// The writer of each subtask of each operator.
@@ -107,18 +80,13 @@ impl Coordinator {
                     let Some(open) = self.written(place, checkpoint, *part, captured)? else {
                         continue;
                     };
-                    if open.barrier.kind == SnapshotKind::Checkpoint {
-                        self.complete(open)?;
-                    } else {
-                        let row = last_row.unwrap_or_default();
-                        let (store, kind) = (self.stores.1.clone(), SnapshotKind::Savepoint);
-                        block_on(write_manifest(
-                            &store,
-                            self.manifest(&open, kind),
-                            self.parts(&open),
-                        ))?;
-                        Event::Ended { row }.tell();
-                        return Ok(());
+                    match open.barrier.kind {
+                        SnapshotKind::Checkpoint => self.complete(open)?,
+                        SnapshotKind::Savepoint => {
+                            self.write_manifest(&open, &self.stores.1)?;
+                            Event::Ended { row: last_row.unwrap_or_default() }.tell();
+                            return Ok(());
+                        }
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -135,7 +103,7 @@ impl Coordinator {
         let checkpoint = last + 1;
         self.begun = checkpoint;
         if kind == SnapshotKind::Checkpoint {
-            self.owner.begin(checkpoint, self.kept.checkpoint)?;
+            self.owner.begin(checkpoint, self.last.as_ref().map(|last| last.checkpoint))?;
         }
         let barrier = Barrier { kind, checkpoint };
         let parts = self.writers.iter().map(|writers| writers.iter().map(|_| None).collect());
@@ -182,23 +150,27 @@ impl Coordinator {
         Event::Aborted { checkpoint, why: error.to_string() }.tell();
     }
 
-    fn manifest(&self, open: &Open, kind: SnapshotKind) -> Manifest {
-        Manifest {
+    /// Makes a snapshot of its parts.
+    fn write_manifest(&self, open: &Open, store: &Store) -> Result<WrittenManifest> {
+        let Barrier { kind, checkpoint } = open.barrier;
+        let manifest = Manifest {
             job: NAME.into(),
             kind,
-            checkpoint: open.barrier.checkpoint,
+            checkpoint,
             generation: self.owner.generation(),
             operators: Vec::new(),
             extra: Default::default(),
-        }
+        };
+        block_on(write_manifest(store, manifest, self.parts(open)))
     }
 
     fn parts(&self, open: &Open) -> Vec<NewOperator> {
         let pairs = self.operators.iter().zip(&open.parts);
         let operators = pairs.map(|(operator, parts)| {
+            let last = self.last.as_ref().and_then(|last| find_operator(last, &operator.uid).ok());
             let of = |(subtask, part): (usize, &Option<WrittenPart>)| {
-                let before = self.kept.part(&operator.uid, subtask, parts.len());
-                part.as_ref().map(|part| (part.chain.part.clone(), before))
+                let before = last.and_then(|last| last.part_of(subtask, parts.len()));
+                part.as_ref().map(|part| (part.chain.part.clone(), before.cloned()))
             };
             let parts = parts.iter().enumerate().filter_map(of).collect();
             NewOperator { operator: operator.clone(), parts }
@@ -242,15 +214,12 @@ impl Coordinator {
 
     /// Publishes the checkpoint; returns the bytes of its manifest and parts.
     fn publish(&mut self, open: &Open) -> Result<u64> {
-        let manifest = self.manifest(open, SnapshotKind::Checkpoint);
-        let store = self.stores.0.clone();
-        let written = block_on(write_manifest(&store, manifest, self.parts(open)))?;
+        let written = self.write_manifest(open, &self.stores.0)?;
         self.progress.publishing.store(true, Ordering::Relaxed);
-        let (published, references) = (written.published.clone(), written.references);
-        let done = block_on(self.owner.publish(published, references));
+        let done = block_on(self.owner.publish(written.published, written.references));
         self.progress.publishing.store(false, Ordering::Relaxed);
         done?;
-        self.kept = Kept::new(Some(&written.published), Some(&written.manifest), &self.operators);
+        self.last = Some(written.manifest);
         Ok(written.written_len_bytes)
     }
 }

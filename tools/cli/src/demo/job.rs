@@ -3,7 +3,7 @@
 //! The source sends rows, watermarks and barriers in band to every subtask. A barrier makes a
 //! subtask capture its state; a writer beside it turns the capture into files while rows go on.
 
-use super::coordinator::{Coordinator, Kept};
+use super::coordinator::Coordinator;
 use super::event::Event;
 use super::flights::Flights;
 use super::operators::{CARRIERS, Carriers, FLEET, Fleet, Operator, SOURCE};
@@ -111,12 +111,11 @@ fn start(job: &Job, flights: Flights) -> Result<()> {
         progress: Arc::clone(&progress),
     };
     spawn(threads.told.clone(), move || source.run());
-    let kept = Kept::new(last.as_ref(), before, &operators);
     let coordinator = Coordinator {
         owner,
         stores: threads.stores,
         operators,
-        kept,
+        last: manifest,
         barrier,
         writers: threads.writers,
         progress,
@@ -161,7 +160,7 @@ impl Threads {
         for subtask in 0..parallelism {
             let range = KeyGroupRange::of_subtask(subtask, parallelism)?;
             let settings = SnapshotSettings::default();
-            let (operator, lineage) = match manifest {
+            let (mut operator, lineage) = match manifest {
                 None => (open(HeapBackend::new(uid, range))?, Lineage::default()),
                 Some(manifest) => {
                     let stored = find_operator(manifest, uid)?;
@@ -172,7 +171,6 @@ impl Threads {
                     (operator, Lineage::new(restored.chain))
                 }
             };
-            let mut operator = operator;
             states = (operator.backend().key().cloned(), operator.backend().infos());
             let writer = self.writer(range, lineage, (self.writers.len(), subtask as usize));
             writers.push(writer.clone());
