@@ -1,14 +1,11 @@
 //! Key and namespace, as the tables of keyed state hold them.
 
-use super::table::TableKey;
+use super::table::{CowTable, Seed, TableKey};
 use crate::{Error, ErrorKind, Result};
 use esker_format::composite::CompositeKey;
 use esker_format::run::Entry;
 use esker_format::{Key, KeyGroup, KeyGroupRange};
-use foldhash::SharedSeed;
-use foldhash::fast::FoldHasher;
-use foldhash::quality::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::Hasher;
 
 /// Key and namespace, as the tables of keyed state hold them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -59,40 +56,48 @@ impl<K: Key, N: Key> TableKey for Address<K, N> {
     }
 
     #[inline]
-    fn seeded_hash(&self, seed: u64) -> u64 {
+    fn seeded_hash(&self, seed: Seed) -> u64 {
         hash(&self.key, &self.namespace, seed)
     }
 }
 
 /// The hash of an address by its parts, so that a look-up need not own them.
 #[inline]
-pub(super) fn hash<K: Key, N: Key>(key: &K, namespace: &N, seed: u64) -> u64 {
-    // The seed is a hash itself, so hashbrown's own quick form of foldhash does.
-    let mut hasher = FoldHasher::with_seed(seed, SharedSeed::global_random());
+pub(super) fn hash<K: Key, N: Key>(key: &K, namespace: &N, seed: Seed) -> u64 {
+    let mut hasher = seed.hasher();
     key.hash(&mut hasher);
     namespace.hash(&mut hasher);
     hasher.finish()
 }
 
-/// A seed of this process alone: who chooses keys cannot know where they fall.
-pub(super) fn seed(state: u32) -> u64 {
-    RandomState::default().hash_one(state)
-}
-
-/// Key group and hash of an address, once its key group is known to be owned.
+/// Key group and hash of an address in a table, once its key group is known to be owned.
 ///
 /// # Errors
-/// `Invalid` for a key outside `range`.
+/// `Invalid` for a key outside the table's range.
 #[inline]
-pub(super) fn locate<K: Key, N: Key>(
-    range: KeyGroupRange,
-    seed: u64,
+pub(super) fn locate<K: Key, N: Key, V>(
+    table: &CowTable<Address<K, N>, V>,
     key: &K,
     namespace: &N,
 ) -> Result<(u16, u64)> {
     let group = key.with_encoded(KeyGroup::of);
-    check_owned(range, group)?;
-    Ok((group.0, hash(key, namespace, seed)))
+    if !table.owns(group.0) {
+        return refuse(table.range(), group);
+    }
+    Ok((group.0, hash(key, namespace, table.seed())))
+}
+
+/// Fetches what a look-up of an address will read, if its key group is owned.
+#[inline]
+pub(super) fn prefetch<K: Key, N: Key, V>(
+    table: &CowTable<Address<K, N>, V>,
+    key: &K,
+    namespace: &N,
+) {
+    let group = key.with_encoded(KeyGroup::of).0;
+    if table.owns(group) {
+        table.prefetch(group, hash(key, namespace, table.seed()));
+    }
 }
 
 /// # Errors

@@ -1,8 +1,8 @@
 //! List state: a list per key and namespace, in a copy-on-write table of copy-on-write lists.
 
-use super::address::{Address, locate, seed};
+use super::address::{Address, locate};
 use super::state::KeyedState;
-use super::table::{CowTable, Cursor};
+use super::table::{CowTable, Cursor, Seed};
 use crate::Result;
 use crate::backend::StateCapture;
 use esker_format::manifest::StateInfo;
@@ -62,13 +62,13 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
         K::check()?;
         N::check()?;
         let codec: Arc<dyn ValueCodec<E>> = Arc::new(codec);
-        let table = CowTable::new(range, seed(id));
+        let table = CowTable::new(range, Seed::of(id));
         Ok(Self { id, table, elements: 0, epoch: 1, codec, stored: None })
     }
 
     #[inline]
     fn locate(&self, key: &K, namespace: &N) -> Result<(u16, u64)> {
-        locate(self.table.range(), self.table.seed(), key, namespace)
+        locate(&self.table, key, namespace)
     }
 
     /// How many lists there are.

@@ -1,8 +1,8 @@
 //! Map state: a map per key and namespace, in a copy-on-write table of copy-on-write maps.
 
-use super::address::{Address, locate, seed};
+use super::address::{Address, locate};
 use super::state::KeyedState;
-use super::table::CowTable;
+use super::table::{CowTable, Seed};
 use crate::backend::StateCapture;
 use crate::{Error, ErrorKind, Result};
 use esker_format::manifest::StateInfo;
@@ -66,13 +66,13 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
         N::check()?;
         U::check()?;
         let codec: Arc<dyn ValueCodec<V>> = Arc::new(codec);
-        let table = CowTable::new(range, seed(id));
+        let table = CowTable::new(range, Seed::of(id));
         Ok(Self { id, table, entries: 0, epoch: 1, codec, stored: None })
     }
 
     #[inline]
     fn body(&self, key: &K, namespace: &N) -> Result<Option<&Body<U, V>>> {
-        let (group, hash) = locate(self.table.range(), self.table.seed(), key, namespace)?;
+        let (group, hash) = locate(&self.table, key, namespace)?;
         let body = self.table.get_raw(group, hash, |address| address.is(key, namespace));
         Ok(body.map(|body| &**body))
     }
@@ -235,7 +235,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
         namespace: &N,
         f: impl FnOnce(&mut Option<Shared<Body<U, V>>>, u32) -> R,
     ) -> Result<R> {
-        let (group, hash) = locate(self.table.range(), self.table.seed(), key, namespace)?;
+        let (group, hash) = locate(&self.table, key, namespace)?;
         let (epoch, entries) = (self.epoch, &mut self.entries);
         let make_key = || Address { key: key.clone(), namespace: namespace.clone() };
         let eq = |address: &Address<K, N>| address.is(key, namespace);

@@ -2,8 +2,8 @@
 
 use super::small::Small;
 use super::view::MapView;
-use crate::backend::heap::address::{hash, seed};
-use crate::backend::heap::table::{SharedTable, TableKey};
+use crate::backend::heap::address::hash;
+use crate::backend::heap::table::{Seed, SharedTable, TableKey};
 use esker_format::{Key, KeyGroupRange};
 
 /// A user key as a table holds it. All of a map's entries are of one key group, which says nothing
@@ -18,7 +18,7 @@ impl<U: Key> TableKey for UserKey<U> {
     }
 
     #[inline]
-    fn seeded_hash(&self, seed: u64) -> u64 {
+    fn seeded_hash(&self, seed: Seed) -> u64 {
         hash(&self.0, &(), seed)
     }
 }
@@ -131,7 +131,7 @@ impl<U: Key, V: Clone + Send + Sync + 'static> Body<U, V> {
     fn enlarge(&mut self) {
         let Kind::Small(small) = &mut self.kind else { return };
         let Ok(range) = KeyGroupRange::new(0, 0) else { return };
-        let mut shared = SharedTable::new(range, seed(0));
+        let mut shared = SharedTable::new(range, Seed::of(0));
         let table = shared.write(false);
         let small = std::mem::replace(small, Small::new());
         let (entries, removed) = small.into_parts();

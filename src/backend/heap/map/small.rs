@@ -1,6 +1,7 @@
 //! A small map: its entries side by side, and a byte of hash for each, searched eight at a time.
 
 use crate::backend::heap::address::hash;
+use crate::backend::heap::table::Seed;
 use esker_format::Key;
 
 /// The lowest bit of each byte.
@@ -32,7 +33,7 @@ pub(super) struct Moved<U, V> {
 
 #[inline]
 fn tag<U: Key>(user_key: &U) -> u8 {
-    (hash(user_key, &(), 0) >> 56) as u8
+    (hash(user_key, &(), Seed::common()) >> 56) as u8
 }
 
 impl<U: Key, V> Small<U, V> {

@@ -30,6 +30,7 @@ mod frozen;
 mod group;
 mod node;
 mod page;
+mod seed;
 mod shape;
 mod shared;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod walk;
 mod write;
 
 pub use frozen::Frozen;
+pub use seed::Seed;
 pub use shared::SharedTable;
 pub use visit::Cursor;
 pub use walk::Iter;
@@ -56,7 +58,7 @@ pub trait TableKey: Eq + Clone + Send + Sync + 'static {
     fn key_group(&self) -> u16;
 
     /// A well mixed hash of the key under a seed.
-    fn seeded_hash(&self, seed: u64) -> u64;
+    fn seeded_hash(&self, seed: Seed) -> u64;
 }
 
 /// A hash table from which the content at one moment can be frozen at any time, in constant time.
@@ -76,11 +78,11 @@ unsafe impl<K: TableKey, V: Send + Sync> Sync for CowTable<K, V> {}
 
 impl<K: TableKey, V> CowTable<K, V> {
     /// An empty table for the key groups in `range`, hashing with `seed`.
-    pub fn new(range: KeyGroupRange, seed: u64) -> Self {
+    pub fn new(range: KeyGroupRange, seed: Seed) -> Self {
         Self::with_pages(range, seed, Page::<K, V>::pages())
     }
 
-    fn with_pages(range: KeyGroupRange, seed: u64, pages: Pages) -> Self {
+    fn with_pages(range: KeyGroupRange, seed: Seed, pages: Pages) -> Self {
         let shape = Shape::new(range, seed);
         Self { root: Link::new_node(node::BITS_MAX), shape, len: 0, removed: Vec::new(), pages }
     }
@@ -97,7 +99,7 @@ impl<K: TableKey, V> CowTable<K, V> {
     }
 
     /// The seed that raw look-ups hash with.
-    pub fn seed(&self) -> u64 {
+    pub fn seed(&self) -> Seed {
         self.shape.seed
     }
 
@@ -157,6 +159,13 @@ impl<K: TableKey, V> CowTable<K, V> {
                 Search::Unknown => self.get_anywhere(position, hash, eq),
             }
         }
+    }
+
+    /// Asks for the cache lines that a look-up by this key group and hash will read.
+    #[inline]
+    pub fn prefetch(&self, group: u16, hash: u64) {
+        // SAFETY: the root is live and nobody changes the table while `self` is borrowed.
+        unsafe { node::prefetch(self.root, self.shape.position(group, hash), hash) }
     }
 
     #[cold]
@@ -271,7 +280,7 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
 
     /// [`insert`](Self::insert) by key group, hash and equality; `make_key` is called if the key is
     /// new, and must return a key of that group and hash.
-    #[inline]
+    #[inline(always)]
     pub fn insert_raw(
         &mut self,
         group: u16,
@@ -332,7 +341,7 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
 
     /// [`rmw`](Self::rmw) by key group, hash and equality; `make_key` is called if an entry is
     /// inserted, and must return a key of that group and hash.
-    #[inline]
+    #[inline(always)]
     pub fn rmw_raw<R>(
         &mut self,
         group: u16,
@@ -348,7 +357,7 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn rmw_found<R>(&mut self, place: Place<K, V>, f: impl FnOnce(&mut Option<V>) -> R) -> R {
         // SAFETY: the page is owned, the slot full. The value is moved out, and nobody can see the
         // gap: `f` cannot reach the borrowed table, and `taken` closes it, also if `f` panics.
@@ -357,7 +366,7 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
         f(&mut taken.value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn rmw_missing<R>(
         &mut self,
         vacant: Option<Vacant<K, V>>,

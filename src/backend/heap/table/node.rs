@@ -326,6 +326,23 @@ pub(super) unsafe fn find_fast<K, V>(
     }
 }
 
+/// Asks for the lines that [`find_fast`] will read of a page; the root is live, and nobody changes
+/// what it holds meanwhile.
+#[inline(always)]
+pub(super) unsafe fn prefetch<K, V>(root: Link<K, V>, position: u64, hash: u64) {
+    let (mut link, mut rest) = (root, position);
+    while link.is_node() {
+        // SAFETY: the shifted rest is below the number of slots; a live node's children are live.
+        let child = unsafe { *link.slot(rest.wrapping_shr(link.shift()) as usize) };
+        rest = rest.unbounded_shl(link.bits());
+        link = child;
+    }
+    if link.is_ordinary_page() {
+        // SAFETY: the link is to a live ordinary page.
+        unsafe { link.page().prefetch_first(hash) }
+    }
+}
+
 /// Finds an entry below a root, wherever it is; the root is live, and nobody changes what it holds
 /// meanwhile.
 pub(super) unsafe fn find<K, V>(

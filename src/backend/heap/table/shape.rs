@@ -1,14 +1,14 @@
 //! What a position is: key group first, then hash.
 
-use super::TableKey;
 use super::node::POSITION_BITS;
+use super::{Seed, TableKey};
 use esker_format::{KeyGroup, KeyGroupRange};
 
 /// Owned range and seed of a table, from which positions follow.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) range: KeyGroupRange,
-    pub(super) seed: u64,
+    pub(super) seed: Seed,
     /// The range's first key group, and how many come after it.
     first: u64,
     span: u64,
@@ -20,7 +20,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    pub(super) fn new(range: KeyGroupRange, seed: u64) -> Self {
+    pub(super) fn new(range: KeyGroupRange, seed: Seed) -> Self {
         let group_bits = u32::BITS - (range.count() - 1).leading_zeros();
         // By shifts, as one by all 64 bits is not allowed.
         let group_unit = (1 << (POSITION_BITS - 1 - group_bits)) << 1;

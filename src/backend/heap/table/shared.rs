@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use super::walk::Iter;
-use super::{CowTable, TableKey};
+use super::{CowTable, Seed, TableKey};
 use esker_format::KeyGroupRange;
 use std::sync::atomic::{AtomicBool, Ordering};
 use triomphe::Arc;
@@ -20,7 +20,7 @@ struct Inner<K: TableKey, V> {
 impl<K: TableKey, V> SharedTable<K, V> {
     /// An empty table for the key groups in `range`, hashing with `seed`. Its pages are allocated one
     /// by one: such tables are many and small, and their forks share no memory but pages.
-    pub fn new(range: KeyGroupRange, seed: u64) -> Self {
+    pub fn new(range: KeyGroupRange, seed: Seed) -> Self {
         let table = CowTable::with_pages(range, seed, Page::<K, V>::unpooled());
         Self(Arc::new(Inner { table, forked: AtomicBool::new(false) }))
     }

@@ -5,12 +5,14 @@ mod ownership;
 mod shared;
 mod visit;
 
-use super::{Frozen, TableKey};
+use super::{Frozen, Seed, TableKey};
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
+use std::hash::Hasher;
 
-fn foldhash(value: impl std::hash::Hash, seed: u64) -> u64 {
-    foldhash::fast::FixedState::with_seed(seed).hash_one(value)
+fn foldhash(value: impl std::hash::Hash, seed: Seed) -> u64 {
+    let mut hasher = seed.hasher();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A key with its group in plain sight.
@@ -22,7 +24,7 @@ impl TableKey for Key {
         self.0
     }
 
-    fn seeded_hash(&self, seed: u64) -> u64 {
+    fn seeded_hash(&self, seed: Seed) -> u64 {
         foldhash(self.1, seed)
     }
 }

@@ -126,6 +126,18 @@ fn a_key_of_another_subtask_is_refused_by_name() {
 }
 
 #[test]
+fn a_key_may_be_prefetched_whether_it_is_there_or_not_or_another_subtasks() {
+    let mut states = subtasks(2);
+    for key in 0..5_000 {
+        for state in &mut states {
+            state.prefetch(&key, &0);
+            let _ = state.update(&key, &0, key);
+        }
+    }
+    assert_eq!(content(&states).len(), 5_000);
+}
+
+#[test]
 fn serde_values_and_text_keys_round_trip() {
     let mut legs =
         ValueState::<String, (), (String, i64)>::new(1, KeyGroupRange::ALL, Bincode).unwrap();

@@ -40,6 +40,17 @@ impl<K, V> Page<K, V> {
         unsafe { self.find_in_group(at, false, hash, eq) }
     }
 
+    /// Asks for the lines that [`find_first`](Self::find_first) most likely reads.
+    #[inline(always)]
+    pub(in super::super) unsafe fn prefetch_first(self, hash: u64) {
+        // SAFETY: the page is live and ordinary.
+        unsafe {
+            let group = self.vacant(hash).group;
+            prefetch(group);
+            prefetch(self.entries(group, false).wrapping_add(home(hash)));
+        }
+    }
+
     /// The entry with this hash that `eq` accepts.
     pub(in super::super) unsafe fn find(
         self,
@@ -78,7 +89,7 @@ impl<K, V> Page<K, V> {
             // Where the entry most likely is, fetched while the control bytes are.
             prefetch(entries.wrapping_add(home(hash)));
             let control = Self::load(group);
-            let mut tagged = control.equal(tag(hash));
+            let mut tagged = control.tagged(hash);
             while tagged.any() {
                 let entry = entries.add(tagged.0.trailing_zeros() as usize);
                 if eq(&(*entry).key) {

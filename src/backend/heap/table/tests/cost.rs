@@ -1,6 +1,6 @@
 //! Memory under skew.
 
-use super::super::{CowTable, TableKey};
+use super::super::{CowTable, Seed, TableKey};
 use super::{Key, content};
 use esker_format::KeyGroupRange;
 
@@ -13,7 +13,7 @@ fn check_directory<K: TableKey, V: Clone>(table: &CowTable<K, V>) {
 
 #[test]
 fn one_hot_key_group() {
-    let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+    let mut table = CowTable::new(KeyGroupRange::ALL, Seed::fixed(1));
     for i in 0..1_000_000 {
         table.insert(Key(4711, i), i);
     }
@@ -23,7 +23,7 @@ fn one_hot_key_group() {
 
 #[test]
 fn even_entries() {
-    let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+    let mut table = CowTable::new(KeyGroupRange::ALL, Seed::fixed(1));
     for i in 0..100_000_u64 {
         table.insert(Key((i * 40_503) as u16, i), i);
     }
@@ -32,7 +32,7 @@ fn even_entries() {
 
 #[test]
 fn narrow_range() {
-    let mut table = CowTable::new(KeyGroupRange::new(640, 703).unwrap(), 1);
+    let mut table = CowTable::new(KeyGroupRange::new(640, 703).unwrap(), Seed::fixed(1));
     for i in 0..100_000 {
         table.insert(Key(640 + (i % 64) as u16, i), i);
     }
@@ -51,14 +51,14 @@ impl TableKey for Constant {
         17
     }
 
-    fn seeded_hash(&self, _: u64) -> u64 {
+    fn seeded_hash(&self, _: Seed) -> u64 {
         0xDEAD_BEEF
     }
 }
 
 #[test]
 fn constant_hash() {
-    let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+    let mut table = CowTable::new(KeyGroupRange::ALL, Seed::fixed(1));
     for i in 0..2000 {
         assert_eq!(table.insert(Constant(i), i), None);
     }
@@ -80,7 +80,7 @@ impl TableKey for Hashed {
         17
     }
 
-    fn seeded_hash(&self, _: u64) -> u64 {
+    fn seeded_hash(&self, _: Seed) -> u64 {
         self.1
     }
 }
@@ -93,9 +93,9 @@ fn hashes_that_share_bits() {
             // linear, so that fewer of them say as much.
             let linear = shared == 64 || shared == 48 && !top;
             let len = if linear { 4000 } else { 100_000 };
-            let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+            let mut table = CowTable::new(KeyGroupRange::ALL, Seed::fixed(1));
             for i in 0..len {
-                let mixed = super::foldhash(i, 7);
+                let mixed = super::foldhash(i, Seed::fixed(7));
                 let hash =
                     if top { mixed.unbounded_shr(shared) } else { mixed.unbounded_shl(shared) };
                 table.insert(Hashed(i, hash), i);
@@ -110,21 +110,21 @@ fn hashes_that_share_bits() {
 #[test]
 fn one_key_with_many_namespaces() {
     let range = KeyGroupRange::new(4711, 4711).unwrap();
-    let mut table = CowTable::new(range, 1);
+    let mut table = CowTable::new(range, Seed::fixed(1));
     for i in 0..1_000_000 {
         table.insert(Key(4711, i), i);
     }
     check_directory(&table);
-    let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+    let mut table = CowTable::new(KeyGroupRange::ALL, Seed::fixed(1));
     for i in 0..1_000_000 {
-        table.insert(Hashed(i, super::foldhash((7_u64, i), 3)), i);
+        table.insert(Hashed(i, super::foldhash((7_u64, i), Seed::fixed(3))), i);
     }
     check_directory(&table);
 }
 
 #[test]
 fn churn_sweeps_tombstones() {
-    let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+    let mut table = CowTable::new(KeyGroupRange::ALL, Seed::fixed(1));
     for i in 0..200_000 {
         table.insert(Key(3, i), i);
         if i >= 150 {

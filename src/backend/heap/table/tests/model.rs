@@ -1,6 +1,6 @@
 //! Against a `BTreeMap`, with captures held and dropped.
 
-use super::super::{CowTable, Frozen, TableKey};
+use super::super::{CowTable, Frozen, Seed, TableKey};
 use super::{Key, content, foldhash};
 use esker_format::KeyGroupRange;
 use proptest::prelude::*;
@@ -128,7 +128,8 @@ fn run<K, V>(
     V: Clone + PartialEq + Debug + Send + Sync,
 {
     let (now, last) = (BTreeMap::new(), BTreeMap::new());
-    let mut model = Model { table: CowTable::new(range, 7), now, last, held: Vec::new(), range };
+    let mut model =
+        Model { table: CowTable::new(range, Seed::fixed(7)), now, last, held: Vec::new(), range };
     for op in ops {
         model.apply(op, &key, &value);
     }
@@ -155,7 +156,7 @@ impl TableKey for Text {
         self.0
     }
 
-    fn seeded_hash(&self, seed: u64) -> u64 {
+    fn seeded_hash(&self, seed: Seed) -> u64 {
         foldhash(&self.1, seed) & 0xC000_0000_0000_0003
     }
 }

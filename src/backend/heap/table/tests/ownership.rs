@@ -1,6 +1,6 @@
 //! Who drops what, on which thread, and when user code panics.
 
-use super::super::{CowTable, TableKey};
+use super::super::{CowTable, Seed, TableKey};
 use super::{Key, content};
 use esker_format::KeyGroupRange;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,7 +50,7 @@ impl Counter {
 #[test]
 fn every_value_is_dropped_once() {
     let counter = Counter::default();
-    let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+    let mut table = CowTable::new(KeyGroupRange::ALL, Seed::fixed(1));
     let mut threads = Vec::new();
     for round in 0..20_u64 {
         for i in 0..3000 {
@@ -86,7 +86,7 @@ fn every_value_is_dropped_once() {
 #[test]
 fn pages_that_nobody_shares_are_taken_over() {
     let counter = Counter::default();
-    let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+    let mut table = CowTable::new(KeyGroupRange::ALL, Seed::fixed(1));
     (0..1000).for_each(|i| drop(table.insert(Key(i as u16, i), counter.value(i))));
     drop(table.freeze());
     counter.panic_in.store(1, Ordering::Relaxed);
@@ -106,7 +106,7 @@ fn pages_that_nobody_shares_are_taken_over() {
 #[test]
 fn a_clone_that_panics_leaves_the_table_whole() {
     let counter = Counter::default();
-    let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+    let mut table = CowTable::new(KeyGroupRange::ALL, Seed::fixed(1));
     (0..1000).for_each(|i| drop(table.insert(Key(i as u16, i), counter.value(i))));
     let frozen = table.freeze();
     counter.panic_in.store(20, Ordering::Relaxed);
@@ -121,7 +121,7 @@ fn a_clone_that_panics_leaves_the_table_whole() {
 
 #[test]
 fn a_closure_that_panics_keeps_what_it_left() {
-    let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+    let mut table = CowTable::new(KeyGroupRange::ALL, Seed::fixed(1));
     let text = |i: u64| format!("a value on the heap, number {i}");
     (0..300).for_each(|i| drop(table.insert(Key(0, i), text(i))));
     let held = table.freeze();
@@ -152,7 +152,7 @@ impl TableKey for Fragile {
         self.0.key_group()
     }
 
-    fn seeded_hash(&self, seed: u64) -> u64 {
+    fn seeded_hash(&self, seed: Seed) -> u64 {
         assert!(!FAIL.get() || !self.1, "told to");
         self.0.seeded_hash(seed)
     }
@@ -164,7 +164,7 @@ thread_local! {
 
 #[test]
 fn a_hash_that_panics_during_a_split_leaves_the_table_whole() {
-    let mut table = CowTable::new(KeyGroupRange::ALL, 1);
+    let mut table = CowTable::new(KeyGroupRange::ALL, Seed::fixed(1));
     table.insert(Fragile(Key(0, 0), true), "first".to_string());
     FAIL.set(true);
     let mut inserted = 1;
@@ -180,7 +180,7 @@ fn a_hash_that_panics_during_a_split_leaves_the_table_whole() {
 
 #[test]
 fn raw_look_ups_agree() {
-    let mut table = CowTable::<Key, u64>::new(KeyGroupRange::ALL, 9);
+    let mut table = CowTable::<Key, u64>::new(KeyGroupRange::ALL, Seed::fixed(9));
     let hash = Key(5, 6).seeded_hash(table.seed());
     table.rmw_raw(5, hash, |k| k.1 == 6, || Key(5, 6), |slot| *slot = Some(1));
     assert_eq!(table.get(&Key(5, 6)), Some(&1));

@@ -1,6 +1,6 @@
 //! Shared tables against maps: clones go their own ways, and know what changed.
 
-use super::super::SharedTable;
+use super::super::{Seed, SharedTable};
 use super::Key;
 use esker_format::KeyGroupRange;
 use proptest::prelude::*;
@@ -55,7 +55,7 @@ proptest! {
     fn clones_go_their_own_ways(
         steps in proptest::collection::vec((step(), any::<prop::sample::Index>()), 1..40),
     ) {
-        let table = SharedTable::new(KeyGroupRange::new(0, 0).unwrap(), 1);
+        let table = SharedTable::new(KeyGroupRange::new(0, 0).unwrap(), Seed::fixed(1));
         let (now, base, written) = (Map::new(), Map::new(), BTreeSet::new());
         let mut clones = vec![Holder { table, now, base, written }];
         // How many clones share a table with the one here, itself included.
@@ -111,7 +111,7 @@ proptest! {
 /// The one that was forked from must not write to what the fork shares with it.
 #[test]
 fn the_older_of_two_may_write_too() {
-    let mut older = SharedTable::new(KeyGroupRange::new(0, 0).unwrap(), 1);
+    let mut older = SharedTable::new(KeyGroupRange::new(0, 0).unwrap(), Seed::fixed(1));
     (0..500).for_each(|i| drop(older.write(false).insert(Key(0, i), i.to_string())));
     let mut newer = older.clone();
     newer.write(false).insert(Key(0, 1), "newer".into());

@@ -1,6 +1,6 @@
 //! Walks a few entries at a time.
 
-use super::super::{CowTable, Cursor};
+use super::super::{CowTable, Cursor, Seed};
 use super::Key;
 use esker_format::KeyGroupRange;
 
@@ -8,7 +8,7 @@ use esker_format::KeyGroupRange;
 fn a_round_meets_each_entry_once_whatever_its_steps() {
     let range = KeyGroupRange::new(100, 611).unwrap();
     for count in [0_u64, 1, 40, 3000] {
-        let mut table = CowTable::<Key, u64>::new(range, 1);
+        let mut table = CowTable::<Key, u64>::new(range, Seed::fixed(1));
         for i in 0..count {
             // Half of them in one key group.
             let group = if i % 2 == 0 { 300 } else { 100 + (i % 512) as u16 };
