@@ -2,8 +2,7 @@
 //! every kind of state, with namespaces and without, with TTL and without, and operator state.
 //!
 //! What is compared are canonical lines: of the chain, of a savepoint of what was restored from it, of
-//! a full snapshot of the original, and of a model. `ESKER_SOAK` is the part of all cases that runs,
-//! a twentieth if nothing is said.
+//! a full snapshot of the original, and of a model. `ESKER_SOAK` says how many cases run.
 
 pub(crate) mod job;
 mod kinds;
@@ -12,18 +11,10 @@ mod model;
 mod schema;
 
 use esker::snapshot::SnapshotSettings;
+use esker_test_support::soak;
 use job::{Call, Job, small};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-
-/// How many of `full` cases run.
-fn cases(full: u32) -> u32 {
-    let share = match std::env::var("ESKER_SOAK") {
-        Ok(share) => share.parse().unwrap_or_else(|_| panic!("ESKER_SOAK={share}: 0.0 to 1.0")),
-        Err(_) => 0.05,
-    };
-    ((f64::from(full) * share).round() as u32).max(1)
-}
 
 /// The calls before each checkpoint, and whether it completes.
 type Epoch = (Vec<Call>, bool);
@@ -48,7 +39,7 @@ fn run(job: &mut Job, epochs: Vec<Epoch>) {
 }
 
 fn identity(before: u32, after: u32) {
-    let config = Config { cases: cases(50), failure_persistence: None, ..Config::default() };
+    let config = Config { cases: soak::count(50), failure_persistence: None, ..Config::default() };
     let strategy = (settings(), epochs(), epochs());
     TestRunner::new(config)
         .run(&strategy, |(settings, first, second)| {

@@ -9,5 +9,4 @@
 mod crash;
 mod identity;
 mod runtimes;
-mod soak;
 mod world;

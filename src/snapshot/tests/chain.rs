@@ -7,6 +7,7 @@ use esker_format::manifest::SnapshotKind;
 use esker_format::part::RunRef;
 use esker_format::run::{IndexLocation, RunOptions, RunReader, RunWriter};
 use esker_format::{Key, KeyGroup, KeyGroupRange, RelativeName};
+use esker_test_support::soak;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ fn epochs() -> impl Strategy<Value = Vec<Epoch>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(soak(160)))]
+    #![proptest_config(ProptestConfig::with_cases(soak::count(160)))]
 
     /// I8: aborted checkpoints, slices and folds included, at other parallelisms, and going on
     /// from there.
@@ -66,7 +67,7 @@ proptest! {
 fn a_hundred_incremental_checkpoints_equal_a_full_one_in_bounded_runs_and_bytes() {
     let kinds = [(2.5, 48), (0.0, 8), (0.2, 12)];
     // The first one alone, unless there is time.
-    for (merge_factor, runs_max) in kinds.into_iter().take(soak(60) as usize) {
+    for (merge_factor, runs_max) in kinds.into_iter().take(soak::count(60) as usize) {
         let settings = SnapshotSettings { merge_factor, runs_max, ..small() };
         let mut job = Job::new(2, settings);
         (0..KEYS).for_each(|key| job.set(key, Some(key)));

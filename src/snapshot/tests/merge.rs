@@ -9,6 +9,7 @@ use esker_format::composite::CompositeKey;
 use esker_format::manifest::SnapshotKind;
 use esker_format::run::{Entry, Op};
 use esker_format::{KeyGroup, KeyGroupRange};
+use esker_test_support::soak;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -140,7 +141,7 @@ fn apply(full: &mut BTreeMap<Vec<u8>, Vec<u8>>, changes: Vec<Change>) -> Entries
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(soak(800)))]
+    #![proptest_config(ProptestConfig::with_cases(soak::count(800)))]
 
     #[test]
     fn the_merger_resolves_puts_appends_deletes_and_clears(

@@ -34,13 +34,6 @@ fn type_info() -> TypeInfo {
     ValueCodec::<u64>::info(&Ordered).unwrap()
 }
 
-/// `count` cases of a long test, or as many as `ESKER_SOAK`, a number, is times that: a twentieth by
-/// default, so that the tests take seconds.
-pub(super) fn soak(count: u32) -> u32 {
-    let part = std::env::var("ESKER_SOAK").ok().and_then(|part| part.parse::<f64>().ok());
-    ((f64::from(count) * part.unwrap_or(0.05)).ceil() as u32).max(1)
-}
-
 /// Small pieces, so that small states are cut too.
 pub(super) fn small() -> SnapshotSettings {
     SnapshotSettings { file_len_bytes: 4096, block_len_bytes: 512, ..SnapshotSettings::default() }

@@ -1,12 +1,12 @@
 //! A store that fails its k-th call, for every k of a cycle: claim, sweep, restore, checkpoint,
 //! publish, retire, give up, sweep.
 
-use crate::soak;
 use crate::world::{Models, Restored, Writer, check_files, check_names, restore};
 use esker::checkpoint::Job as Owner;
 use esker::snapshot::{ManifestReferences, read_manifest};
 use esker::store::fault::{FaultStore, When};
 use esker::{Error, ErrorKind, Result, Store, block_on};
+use esker_test_support::soak;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use std::collections::BTreeSet;
@@ -193,9 +193,9 @@ const CASES: [(When, Then); 6] = [
     (When::After, Then::Die),
 ];
 
-/// Numbers of calls, `count` of `all`, evenly spread.
-fn spread(all: u64, count: usize) -> impl Iterator<Item = u64> {
-    let count = count as u64;
+/// Numbers of calls, of `all` as many as a soak of `full` has, evenly spread.
+fn spread(all: u64, full: u64) -> impl Iterator<Item = u64> {
+    let count = u64::from(soak::count(u32::try_from(full).unwrap()));
     (0..count).map(move |number| 1 + number * all / count)
 }
 
@@ -207,7 +207,7 @@ fn any_call_of_a_cycle_may_fail() {
     let calls = call_count(&memory(&Arc::new(objects.fork())), seed, models.clone());
     let mut cases = 0;
     for (when, then) in CASES {
-        for number in spread(calls, soak::count(calls as usize)) {
+        for number in spread(calls, calls) {
             let store = memory(&Arc::new(objects.fork()));
             let exact =
                 || block_on(async { check_names(&store, names(&store).await?).await }).unwrap();
@@ -244,7 +244,7 @@ fn any_call_of_a_cycle_may_fail_on_disk() {
     let calls = call_count(&open(copied().path()), seed, models.clone());
     let mut cases = 0;
     for (when, then) in CASES {
-        for number in spread(calls, soak::count(calls as usize / 5)) {
+        for number in spread(calls, calls / 5) {
             let folder = copied();
             let store = open(folder.path());
             let exact = || check_files(&store, folder.path());

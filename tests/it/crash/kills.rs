@@ -3,11 +3,11 @@
 
 use super::child::Order;
 use super::watch::{Activity, Hold};
-use crate::soak::{self, Random};
 use crate::world::{Models, check_files, unneeded};
 use esker::checkpoint::Job as Owner;
 use esker::snapshot::ManifestReferences;
 use esker::{Store, block_on};
+use esker_test_support::soak::{self, Random};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-const KILLS: usize = 200;
+const KILLS: u32 = 200;
 const SIGKILL: i32 = 9;
 /// A planned call comes long before this.
 const HELD_WITHIN: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ fn plan(number: u64, random: &Random) -> Option<Hold> {
 
 #[test]
 fn what_is_retained_survives_kills_at_any_instant() {
-    let (seed, kills, started) = (soak::seed(), soak::count(KILLS) as u64, Instant::now());
+    let (seed, kills, started) = (soak::seed(), u64::from(soak::count(KILLS)), Instant::now());
     println!("kills: ESKER_SEED={seed} {kills} of {KILLS}");
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path().to_str().unwrap()).unwrap();

@@ -1,6 +1,6 @@
 //! What a row does: a pure function of the seed and its number.
 
-use crate::soak::hash;
+use esker_test_support::soak::hash;
 
 /// Keys are below this number.
 pub(crate) const KEYS: u64 = 1200;

@@ -1,6 +1,7 @@
 //! The demo on some of its rows, and its savepoint against a recount in another language.
 #![allow(clippy::unwrap_used, reason = "tests, helpers included")]
 
+use esker_test_support::tool;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -31,12 +32,12 @@ fn demo(folder: &Path, csv: &str, args: &[&str]) -> Output {
 /// What `recount.py` makes of `csv`; none where there is no Python.
 fn recount(csv: &str) -> Option<String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recount.py");
-    let python =
-        Command::new("python3").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let Ok(mut python) = python else {
-        println!("SKIPPED the recount in Python: there is no python3");
+    if !tool::is_there("python3", "the recount in Python").unwrap() {
         return None;
-    };
+    }
+    let mut python = Command::new("python3");
+    let mut python =
+        python.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     python.stdin.take().unwrap().write_all(csv.as_bytes()).unwrap();
     let output = python.wait_with_output().unwrap();
     assert!(output.status.success());

@@ -1,14 +1,15 @@
 //! Every fuzz target, on its seeds and on seeded mutations of them: what runs without cargo-fuzz.
 //!
-//! `ESKER_SOAK=1` runs twenty times as many. An input that breaks a promise is left in a file, which
-//! `ESKER_FUZZ_INPUT=FILE ESKER_FUZZ_TARGET=NAME` runs alone.
+//! `ESKER_SOAK` says how many, `ESKER_SEED` which. An input that breaks a promise is left in a file,
+//! which `ESKER_FUZZ_INPUT=FILE ESKER_FUZZ_TARGET=NAME` runs alone.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests, helpers included")]
 
 use esker_fuzz::{TARGETS, Target, mutate::mutate};
+use esker_test_support::soak;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-const MUTATIONS_IN_A_SOAK: u64 = 100_000;
+const MUTATIONS: u32 = 100_000;
 const MUTATED_LEN_MAX: usize = 4 << 10;
 
 fn run(target: &Target, input: &[u8], what: &str) {
@@ -27,8 +28,8 @@ fn promises_hold_for_mutated_goldens() {
         let target = std::env::var("ESKER_FUZZ_TARGET").unwrap();
         return esker_fuzz::run(&target, &std::fs::read(path).unwrap());
     }
-    let soak = std::env::var("ESKER_SOAK").is_ok_and(|soak| soak == "1");
-    let mutations = if soak { MUTATIONS_IN_A_SOAK } else { MUTATIONS_IN_A_SOAK / 20 };
+    let (seed, mutations) = (soak::seed(), u64::from(soak::count(MUTATIONS)));
+    println!("mutations: ESKER_SEED={seed} {mutations} of {MUTATIONS}");
     for target in TARGETS {
         let started = std::time::Instant::now();
         let seeds = target.seeds();
@@ -40,7 +41,7 @@ fn promises_hold_for_mutated_goldens() {
         let seeds: Vec<_> =
             seeds.into_iter().filter(|seed| seed.len() <= MUTATED_LEN_MAX).collect();
         for number in 0..mutations {
-            let mut rng = fastrand::Rng::with_seed(number);
+            let mut rng = fastrand::Rng::with_seed(soak::hash(seed, number));
             run(target, &mutate(&seeds, &mut rng), &format!("mutation {number}"));
         }
         println!("{}: {mutations} mutations, {:?}", target.name, started.elapsed());

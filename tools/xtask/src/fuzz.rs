@@ -3,6 +3,7 @@
 //! The same bodies run without it in `cargo test --package esker-fuzz`, on mutated golden files.
 
 use crate::{HOST, command, run};
+use esker_test_support::tool;
 use std::path::PathBuf;
 
 /// How long `ci` runs each target, in seconds.
@@ -32,9 +33,7 @@ pub(crate) fn all(seconds: u64) -> Result<(), String> {
 }
 
 fn targets(seconds: u64, only: Option<&str>) -> Result<(), String> {
-    let installed = command("cargo fuzz --version").output();
-    if !installed.is_ok_and(|output| output.status.success()) {
-        println!("SKIPPED fuzz: cargo-fuzz is not installed (cargo install cargo-fuzz)");
+    if !tool::is_there("cargo-fuzz", "libFuzzer (cargo install cargo-fuzz)")? {
         return Ok(());
     }
     let mut seeds = command("cargo run --quiet --package esker-fuzz -- fuzz/corpus");

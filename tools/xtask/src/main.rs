@@ -8,6 +8,7 @@
 mod fuzz;
 mod soak;
 
+use esker_test_support::tool;
 use std::process::{Command, ExitCode};
 
 /// The test command of README.md; `ci` refuses to run if README.md does not give it.
@@ -44,6 +45,7 @@ fn ci() -> Result<(), String> {
     run(command("cargo doc --workspace --no-deps --document-private-items")
         .env("RUSTDOCFLAGS", "-D warnings"))?;
     the_format_crate_stays_pure()?;
+    deny()?;
     asan()?;
     fuzz::all(fuzz::CI_SECONDS)?;
     run(&mut command(TEST))
@@ -76,11 +78,26 @@ fn the_format_crate_stays_pure() -> Result<(), String> {
     }
 }
 
+/// Bans, licences and sources of all that is compiled, the fuzz targets of libFuzzer included.
+/// Advisories need the network: `cargo deny check advisories`.
+fn deny() -> Result<(), String> {
+    if !tool::is_there("cargo-deny", "bans, licences and sources (cargo install cargo-deny)")? {
+        return Ok(());
+    }
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        cargo(&format!(
+            "deny --log-level error --manifest-path {manifest} --config deny.toml --workspace \
+             --all-features check bans licenses sources"
+        ))?;
+    }
+    Ok(())
+}
+
 /// The table is the one module with `unsafe`. Miri needs a nightly component; the sanitizer only
 /// needs the compiler to accept its flag.
 fn asan() -> Result<(), String> {
     if std::env::consts::ARCH != "x86_64" || std::env::consts::OS != "linux" {
-        println!("SKIPPED asan: needs {HOST}");
+        tool::skip("AddressSanitizer", &format!("this is not {HOST}"));
         return Ok(());
     }
     let test = format!("cargo test --package esker --lib --target {HOST} table");

@@ -1,33 +1,74 @@
 //! The tests that `ESKER_SOAK` scales, in full, and a transcript of what they ran on.
 
 use crate::{command, run};
+use esker_test_support::soak;
 use std::process::Command;
 use std::time::Instant;
 
-/// Package, and filter of its tests.
-const TESTS: [(&str, &str); 3] =
-    [("esker", "--test it"), ("esker-cli", "--bins verify"), ("esker-fuzz", "--test smoke")];
+/// Package, kind of target, and filter of its tests.
+const TESTS: [(&str, &str, &str); 6] = [
+    ("esker", "--lib", "snapshot::tests::chain"),
+    ("esker", "--lib", "snapshot::tests::merge"),
+    ("esker", "--test it", "identity"),
+    ("esker", "--test it", "crash"),
+    ("esker-cli", "--bins", "cmd::verify"),
+    ("esker-fuzz", "--test smoke", ""),
+];
 
-/// Runs them one after the other, optimized. `ESKER_SOAK` and `ESKER_SEED` are passed on where they
-/// are set.
+/// Runs them one after the other, optimized, and prints how long each took. `ESKER_SOAK`, all of it
+/// where nothing is said, and `ESKER_SEED` are passed on; the property tests draw by the same seed.
 ///
 /// # Errors
 /// If one fails.
 pub(crate) fn soak() -> Result<(), String> {
-    let set = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.into());
-    let share = set("ESKER_SOAK", "1");
+    let share = if std::env::var_os(soak::SHARE_VARIABLE).is_some() { soak::share()? } else { 1.0 };
+    let seed = soak::seed_or_default()?;
     println!("machine: {}", machine());
     println!("commit: {}", said_by("git describe --always --dirty"));
-    println!("ESKER_SOAK={share} ESKER_SEED={}", set("ESKER_SEED", "that of each test"));
-    for (package, filter) in TESTS {
-        let started = Instant::now();
-        let line = format!(
-            "cargo test --release --package {package} {filter} -- --nocapture --test-threads=1"
-        );
-        run(command(&line).env("ESKER_SOAK", &share))?;
-        println!("soak: {package} {filter}: {:.0} s", started.elapsed().as_secs_f64());
+    println!("began: {}", said_by("date --utc +%FT%TZ"));
+    println!("ESKER_SOAK={share} ESKER_SEED={seed}");
+
+    let (started, mut took) = (Instant::now(), Vec::new());
+    for (package, target, filter) in TESTS {
+        let test = format!("cargo test --release --package {package} {target} --");
+        let names = names(&test, filter)?;
+        for name in names {
+            let started = Instant::now();
+            run(command(&format!("{test} --exact {name} --nocapture"))
+                .env(soak::SHARE_VARIABLE, share.to_string())
+                .env(soak::SEED_VARIABLE, seed.to_string())
+                .env("PROPTEST_RNG_SEED", seed.to_string()))?;
+            took.push((package, name, started.elapsed()));
+        }
     }
+
+    println!("\nsoak: ESKER_SOAK={share} ESKER_SEED={seed}, every test passed");
+    for (package, name, took) in &took {
+        println!("soak: {:>8.1} s  {package} {name}", took.as_secs_f64());
+    }
+    println!("soak: {:>8.1} s  {} tests", started.elapsed().as_secs_f64(), took.len());
     Ok(())
+}
+
+/// The names of the tests that `filter` lets through, those aside that run only when they are told.
+fn names(test: &str, filter: &str) -> Result<Vec<String>, String> {
+    let ignored = listed(test, &["--ignored"])?;
+    let mut names = listed(test, &[])?;
+    names.retain(|name| name.contains(filter) && !ignored.contains(name));
+    match names.is_empty() {
+        true => Err(format!("{test}: no test's name has {filter:?}")),
+        false => Ok(names),
+    }
+}
+
+fn listed(test: &str, which: &[&str]) -> Result<Vec<String>, String> {
+    let mut list = command(&format!("{test} --list --format terse"));
+    let output = list.args(which).output().map_err(|e| format!("{list:?}: {e}"))?;
+    if !output.status.success() {
+        return Err(format!("{list:?}: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(lines.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
 /// Processor, how many cores of it, and the kernel, as far as the system says.

@@ -1,4 +1,4 @@
-//! `esker du`: where the bytes of a snapshot are, from its manifest and parts alone.
+//! `esker du`: where the bytes of a snapshot are, without reading its data.
 
 use super::{say_harms, say_refused, table, write_json_line};
 use crate::outcome::Outcome;
@@ -15,7 +15,9 @@ use std::io::{self, Write};
 /// Show how large the states of a snapshot are, without reading its data
 ///
 /// Live entries are those of the snapshot; bytes and distributions are those of all its runs, entries
-/// that newer ones replaced included, before compression.
+/// that newer ones replaced included, before compression. They stand in the manifest's parts; after a
+/// change of parallelism several parts share a run, and the indexes of the runs are read, so that each
+/// counts once.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -72,7 +74,8 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
         Ok(snapshot) => snapshot,
         Err(error) => return Ok(say_refused(&args.snapshot, &error)),
     };
-    for sizes in sizes(&snapshot) {
+    let (sizes, mut harms) = sizes(&snapshot);
+    for sizes in sizes {
         let reports: Vec<_> =
             sizes.states.iter().map(|state| report(sizes.operator, state)).collect();
         if args.json {
@@ -82,7 +85,8 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
         }
     }
     out.flush()?;
-    Ok(say_harms(&part_harms(&snapshot)))
+    harms.extend(part_harms(&snapshot));
+    Ok(say_harms(&harms))
 }
 
 fn report<'a>(operator: &'a Operator, sizes: &StateSizes<'a>) -> Report<'a> {

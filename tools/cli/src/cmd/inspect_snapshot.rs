@@ -68,15 +68,16 @@ pub(super) fn run(name: &str, json: bool, out: &mut impl Write) -> io::Result<Ou
         Ok(snapshot) => snapshot,
         Err(error) => return refused(name, &error, json, out),
     };
-    let harms = part_harms(&snapshot);
+    let (sizes, mut harms) = sizes(&snapshot);
+    harms.extend(part_harms(&snapshot));
     if json {
         let status = harms.iter().map(|harm| harm.status).max_by_key(|s| s.outcome());
         let (status, damage) = (status.unwrap_or(Status::Ok), &harms[..]);
         let kind = Some(kind_of(&snapshot.manifest));
-        let snapshot = Some(report(&snapshot));
+        let snapshot = Some(report(&snapshot, &sizes));
         write_json_line(out, &Report { file: name, status, kind, snapshot, damage })?;
     } else {
-        show(name, &snapshot, out)?;
+        show(name, &snapshot, &sizes, out)?;
     }
     out.flush()?;
     Ok(say_harms(&harms))
@@ -99,16 +100,16 @@ fn kind_of(manifest: &Manifest) -> &'static str {
     }
 }
 
-fn report(snapshot: &OpenSnapshot) -> Snapshot<'_> {
+fn report<'a>(snapshot: &'a OpenSnapshot, sizes: &[OperatorSizes<'a>]) -> Snapshot<'a> {
     let Manifest { job, checkpoint, generation, .. } = &snapshot.manifest;
-    let operators = sizes(snapshot).into_iter().map(|sizes| {
+    let operators = sizes.iter().map(|sizes| {
         let OperatorSizes { operator, runs, run_len_bytes, states } = sizes;
         OperatorReport {
             uid: &operator.uid,
             parallelism: operator.parts.len(),
             key: operator.key.as_ref().map(Type::of),
-            runs,
-            run_bytes: run_len_bytes,
+            runs: *runs,
+            run_bytes: *run_len_bytes,
             states: states.iter().map(state_report).collect(),
         }
     });
@@ -139,12 +140,17 @@ fn state_report<'a>(sizes: &StateSizes<'a>) -> StateReport<'a> {
     }
 }
 
-fn show(name: &str, snapshot: &OpenSnapshot, out: &mut impl Write) -> io::Result<()> {
+fn show(
+    name: &str,
+    snapshot: &OpenSnapshot,
+    sizes: &[OperatorSizes<'_>],
+    out: &mut impl Write,
+) -> io::Result<()> {
     let manifest = &snapshot.manifest;
     writeln!(out, "snapshot    {name}\nkind        {}", kind_of(manifest))?;
     writeln!(out, "job         {}\ncheckpoint  {}", manifest.job, manifest.checkpoint)?;
     writeln!(out, "generation  {}", manifest.generation)?;
-    for OperatorSizes { operator, runs, run_len_bytes, states } in sizes(snapshot) {
+    for OperatorSizes { operator, runs, run_len_bytes, states } in sizes {
         let (uid, parallelism) = (&operator.uid, operator.parts.len());
         writeln!(out, "\noperator    {uid}\nparallelism {parallelism}")?;
         writeln!(out, "key         {}", Type::text(operator.key.as_ref()))?;

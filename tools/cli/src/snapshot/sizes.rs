@@ -1,9 +1,12 @@
-//! How much a snapshot holds, from its manifest and parts alone.
+//! How much a snapshot holds, from its manifest and parts; of an operator that was rescaled, from the
+//! indexes of its runs too. No data is read.
 
+use super::harm::Harm;
 use esker::format::manifest::{Operator, StateInfo, TypeInfo};
-use esker::format::part::Part;
-use esker::format::run::StateStats;
-use esker::snapshot::OpenSnapshot;
+use esker::format::part::{Part, RunRef};
+use esker::format::run::{RunReader, StateStats};
+use esker::snapshot::{Lost, OpenSnapshot};
+use esker::{Error, ErrorKind, Store, block_on};
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -23,26 +26,74 @@ pub(crate) struct StateSizes<'a> {
     /// Values, list elements, map entries, timers or elements that are live.
     pub(crate) entries: u64,
     pub(crate) earliest_timer_ms: Option<i64>,
-    /// Of all its runs, dead entries included.
+    /// Of all its runs, each counted once, dead entries included.
     pub(crate) stats: StateStats,
 }
 
-/// The sizes of each operator, in the manifest's order; parts that cannot be read are left out.
-pub(crate) fn sizes(snapshot: &OpenSnapshot) -> Vec<OperatorSizes<'_>> {
+/// The sizes of each operator, in the manifest's order, and what of it could not be told: parts that
+/// cannot be read are left out, and where a run that several parts name cannot be, it counts for each.
+pub(crate) fn sizes(snapshot: &OpenSnapshot) -> (Vec<OperatorSizes<'_>>, Vec<Harm>) {
+    let mut harms = Vec::new();
     let operators = snapshot.manifest.operators.iter().zip(&snapshot.parts);
     let sizes = operators.map(|(operator, parts)| {
         let parts = || parts.iter().flatten();
-        let runs = parts().flat_map(|part| part.runs.iter().chain(&part.operator_run));
-        let runs: BTreeMap<_, _> = runs.map(|run| (&run.file, run.len_bytes)).collect();
-        let states = operator.states.iter().map(|info| state_sizes(info, parts()));
+        let named = || parts().flat_map(|part| part.runs.iter().chain(&part.operator_run));
+        let runs: BTreeMap<_, _> = named().map(|run| (&run.file, run)).collect();
+        // A part sums up the runs that it names; after a change of parallelism others name them too.
+        let shared = named().count() > runs.len();
+        let stats = shared.then(|| stats_of(&snapshot.store, runs.values()));
+        let stats = stats.transpose().unwrap_or_else(|(run, error)| {
+            let lost = [Lost { state: None, range: run.range }];
+            harms.push(Harm::of(&error).losing(operator, &lost, |info| info.kind.is_keyed()));
+            None
+        });
+        let states = operator.states.iter().map(|info| {
+            let sizes = state_sizes(info, parts());
+            match &stats {
+                Some(stats) => {
+                    let stats = stats.get(&info.id).cloned().unwrap_or_default();
+                    StateSizes { stats, ..sizes }
+                }
+                None => sizes,
+            }
+        });
         OperatorSizes {
             operator,
             runs: runs.len(),
-            run_len_bytes: runs.values().sum(),
+            run_len_bytes: runs.values().map(|run| run.len_bytes).sum(),
             states: states.collect(),
         }
     });
-    sizes.collect()
+    (sizes.collect(), harms)
+}
+
+type Stats = BTreeMap<u32, StateStats>;
+
+/// The statistics of `runs` by state, from their indexes: one ranged read for each.
+///
+/// # Errors
+/// The first run whose index cannot be read, and why.
+fn stats_of<'a>(
+    store: &Store,
+    runs: impl Iterator<Item = &'a &'a RunRef>,
+) -> Result<Stats, (&'a RunRef, Error)> {
+    let mut sums = Stats::new();
+    for run in runs {
+        let index = index_stats(store, run).map_err(|error| (*run, error))?;
+        index.iter().for_each(|(id, stats)| sums.entry(*id).or_default().merge(stats));
+    }
+    Ok(sums)
+}
+
+fn index_stats(store: &Store, run: &RunRef) -> Result<Stats, Error> {
+    let end = run.index.offset.saturating_add(run.index.len_bytes);
+    let bytes = block_on(store.get_range(&run.file, run.index.offset..end))?;
+    let missing = || Error::new(ErrorKind::Corrupt, "the file is missing");
+    let opened = bytes.ok_or_else(missing).and_then(|bytes| {
+        let reader = RunReader::open(run.index, &bytes)?;
+        Ok(reader.index().stats.clone())
+    });
+    opened.map_err(|error| error.at_path(run.file.as_str()))
 }
 
 fn state_sizes<'a>(info: &'a StateInfo, parts: impl Iterator<Item = &'a Part>) -> StateSizes<'a> {

@@ -7,16 +7,13 @@ pub(super) mod world;
 use super::{Args, run};
 use crate::outcome::Outcome;
 use esker::format::frame;
+use esker_test_support::soak;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use world::{World, files};
 
-/// All of a test's cases with `ESKER_SOAK=1`, otherwise a twentieth, and at least ten.
-fn count(all: usize) -> usize {
-    match std::env::var("ESKER_SOAK").as_deref() {
-        Ok("1") => all,
-        _ => (all / 20).max(10),
-    }
-}
+/// Files that are damaged, of each snapshot.
+const DAMAGED: u32 = 200;
 
 pub(super) fn verify(folder: &Path) -> (Outcome, String) {
     let args = Args { files: vec![folder.to_str().unwrap().to_owned()], json: false };
@@ -67,14 +64,15 @@ fn what_is_sound_is_said_to_be() {
 
 #[test]
 fn a_flipped_bit_anywhere_is_found_and_its_file_named() {
-    let folder = made();
-    let mut random = fastrand::Rng::with_seed(11);
+    let (folder, started) = (made(), Instant::now());
+    let (seed, flips) = (soak::seed(), soak::count(DAMAGED) as usize);
+    let mut random = fastrand::Rng::with_seed(seed);
     for root in [folder.path().join("job"), folder.path().join("save")] {
         let files = files(&root);
         assert!(files.len() > 8);
-        for round in 0..count(200) {
+        for round in 0..flips {
             // Every file in its turn, as long as there are turns.
-            let file = &files[round * files.len() / count(200).min(files.len()) % files.len()];
+            let file = &files[round * files.len() / flips.min(files.len()) % files.len()];
             let mut bad = std::fs::read(file).unwrap();
             let (at, bit) = (random.usize(..bad.len()), random.u32(..8));
             bad[at] ^= 1 << bit;
@@ -87,16 +85,21 @@ fn a_flipped_bit_anywhere_is_found_and_its_file_named() {
         }
         assert_eq!(verify(&root).0, Outcome::Yes);
     }
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "flipped bits: ESKER_SEED={seed} 2 snapshots, {flips} of {DAMAGED} each; {seconds:.1} s"
+    );
 }
 
 #[test]
 fn cut_missing_padded_and_swapped_files_are_found_and_named() {
-    let folder = made();
+    let (folder, started, mut damaged) = (made(), Instant::now(), 0);
+    let files_max = soak::count(DAMAGED) as usize;
     for root in [folder.path().join("job"), folder.path().join("save")] {
         let files = files(&root);
         let shown = files.iter().filter(|file| !name(file, &root).starts_with("log/"));
         let shown: Vec<_> = shown.collect();
-        for (number, file) in shown.iter().enumerate().step_by(1 + shown.len() / count(200)) {
+        for (number, file) in shown.iter().enumerate().step_by(1 + shown.len() / files_max) {
             let good = std::fs::read(file).unwrap();
             let other = std::fs::read(shown[(number + 1) % shown.len()]).unwrap();
             let cut = &good[..good.len() * 2 / 3];
@@ -107,8 +110,11 @@ fn cut_missing_padded_and_swapped_files_are_found_and_named() {
                 let named = out.contains(&name(file, &root)) || is_save;
                 assert!(outcome == Outcome::No && named, "{file:?}: {out}");
             }
+            damaged += 1;
         }
     }
+    let seconds = started.elapsed().as_secs_f64();
+    println!("cut, missing, padded and swapped: {damaged} files, 5 ways each; {seconds:.1} s");
 }
 
 #[test]
