@@ -19,9 +19,10 @@ fn main() -> Result<(), String> {
         update(state, keys, 2)
     });
     common::in_batches(&mut group, "rmw", &drawn, &mut state, rmw);
-    // What each batch copies because a capture holds it.
-    let mut held = Some(state.capture());
+    // What each batch copies because a capture holds it; taking and dropping that is in the figure.
+    let mut held = None;
     common::in_batches(&mut group, "update-after-capture", &drawn, &mut state, |state, keys| {
+        drop(held.take());
         held = Some(state.capture());
         update(state, keys, 3)
     });
