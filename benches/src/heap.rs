@@ -46,6 +46,9 @@ pub fn filled(range: KeyGroupRange, keys: &[u64]) -> Result<State, String> {
 }
 
 /// Reads each key.
+// Each operation has one place where it is called in a loop: the compiler decides there, once for all
+// rows, what is inlined.
+#[inline(never)]
 pub fn get(state: &State, keys: &[u64]) -> u64 {
     keys.iter().fold(0, |sum, key| match state.get(key, &()) {
         Ok(Some(value)) => sum ^ value,
@@ -59,6 +62,7 @@ pub fn update(state: &mut State, keys: &[u64], value: u64) -> bool {
 }
 
 /// Adds one to each key.
+#[inline(never)]
 pub fn rmw(state: &mut State, keys: &[u64]) -> bool {
     let add = |slot: &mut Option<u64>| *slot = Some(slot.unwrap_or(0) + 1);
     keys.iter().fold(true, |ok, key| ok & state.rmw(key, &(), add).is_ok())

@@ -30,6 +30,7 @@ pub fn append(lists: &mut Lists, keys: &[u64], values: impl IntoIterator<Item = 
 }
 
 /// Reads every element of the list of each of `keys`.
+#[inline(never)]
 pub fn get(lists: &Lists, keys: &[u64]) -> u64 {
     keys.iter().fold(0, |sum, key| {
         let list = lists.get_with(key, &(), |list| list.iter().fold(0, |sum, n| sum ^ n));
@@ -37,6 +38,7 @@ pub fn get(lists: &Lists, keys: &[u64]) -> u64 {
     })
 }
 
+#[inline(never)]
 fn get_peer(lists: &PeerLists, keys: &[u64]) -> u64 {
     let sum = |list: &Vec<u64>| list.iter().fold(0, |sum, n| sum ^ n);
     keys.iter().fold(0, |all, key| all ^ lists.get(key).map_or(0, sum))

@@ -35,6 +35,7 @@ pub fn filled(keys: &[u64]) -> Result<Maps, String> {
 }
 
 /// Asks one of the [`OPERATIONS`] of each key in turn: one user key of it, or all (`iterate`).
+#[inline(never)]
 pub fn operate(maps: &mut Maps, operation: &str, keys: &[u64]) -> f64 {
     let keys = keys.iter().zip(0_u64..);
     match operation {
@@ -58,6 +59,7 @@ pub fn operate(maps: &mut Maps, operation: &str, keys: &[u64]) -> f64 {
 }
 
 /// The same of the peer.
+#[inline(never)]
 fn operate_peer(maps: &mut PeerMaps, operation: &str, keys: &[u64]) -> f64 {
     let keys = keys.iter().zip(0_u64..);
     match operation {
