@@ -1,8 +1,12 @@
 //! Rows `heap.*`: state on the heap beside hashbrown with foldhash.
 
 mod capture;
+mod first;
+pub mod list;
+pub mod map;
 pub(crate) mod memory;
 mod narrow;
+pub mod timers;
 mod value;
 pub(crate) mod worst;
 
@@ -11,7 +15,7 @@ use esker::backend::heap::ValueState;
 use esker_format::{KeyGroupRange, Ordered};
 
 /// u64 to u64, through the public API.
-pub(crate) type State = ValueState<u64, (), u64>;
+pub type State = ValueState<u64, (), u64>;
 /// The peer.
 pub(crate) type Peer<K, V> = hashbrown::HashMap<K, V, foldhash::fast::RandomState>;
 pub(crate) const PEER: &str = "hashbrown + foldhash";
@@ -22,23 +26,30 @@ pub(crate) fn run(report: &mut Report) -> Result<(), String> {
     narrow::run(report)?;
     capture::run(report)?;
     worst::run(report)?;
+    timers::run(report)?;
+    map::run(report)?;
+    list::run(report)?;
+    first::run(report)?;
     memory::run(report)
 }
 
 /// An empty state.
-pub(crate) fn state(range: KeyGroupRange) -> Result<State, String> {
+pub fn state(range: KeyGroupRange) -> Result<State, String> {
     ValueState::new(1, range, Ordered).map_err(|e| e.to_string())
 }
 
 /// A state that holds `keys`.
-pub(crate) fn filled(range: KeyGroupRange, keys: &[u64]) -> Result<State, String> {
+pub fn filled(range: KeyGroupRange, keys: &[u64]) -> Result<State, String> {
     let mut state = state(range)?;
     update(&mut state, keys, 1);
     Ok(state)
 }
 
 /// Reads each key.
-pub(crate) fn get(state: &State, keys: &[u64]) -> u64 {
+// Each operation has one place where it is called in a loop: the compiler decides there, once for all
+// rows, what is inlined.
+#[inline(never)]
+pub fn get(state: &State, keys: &[u64]) -> u64 {
     keys.iter().fold(0, |sum, key| match state.get(key, &()) {
         Ok(Some(value)) => sum ^ value,
         _ => sum,
@@ -46,12 +57,13 @@ pub(crate) fn get(state: &State, keys: &[u64]) -> u64 {
 }
 
 /// Sets each key.
-pub(crate) fn update(state: &mut State, keys: &[u64], value: u64) -> bool {
+pub fn update(state: &mut State, keys: &[u64], value: u64) -> bool {
     keys.iter().fold(true, |ok, key| ok & state.update(key, &(), value).is_ok())
 }
 
 /// Adds one to each key.
-pub(crate) fn rmw(state: &mut State, keys: &[u64]) -> bool {
+#[inline(never)]
+pub fn rmw(state: &mut State, keys: &[u64]) -> bool {
     let add = |slot: &mut Option<u64>| *slot = Some(slot.unwrap_or(0) + 1);
     keys.iter().fold(true, |ok, key| ok & state.rmw(key, &(), add).is_ok())
 }

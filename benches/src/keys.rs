@@ -2,22 +2,46 @@
 
 use esker_format::{KeyGroup, KeyGroupRange};
 
-/// The `n`th number of splitmix64: each number is different.
-pub(crate) fn mixed(n: u64) -> u64 {
-    let mut z = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+/// What splitmix64 adds to its state for each number.
+const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The `n`th number of splitmix64 from seed 0, counted from 1: each number is different.
+pub fn mixed(n: u64) -> u64 {
+    mix(n.wrapping_mul(STEP))
+}
+
+fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
 }
 
+/// The first 2^20 numbers: the values of the recipe that Flink is measured by.
+pub(crate) fn values() -> Vec<u64> {
+    (1..=1 << 20).map(mixed).collect()
+}
+
+/// `first..first + len`, shuffled from the end by splitmix64 from seed 1 (Fisher and Yates), as that
+/// recipe does.
+pub(crate) fn shuffled(first: u64, len: usize) -> Vec<u64> {
+    let mut keys: Vec<u64> = (first..first + len as u64).collect();
+    let mut state = 1_u64;
+    for i in (1..len).rev() {
+        state = state.wrapping_add(STEP);
+        let j = ((mix(state) >> 33) * (i as u64 + 1)) >> 31;
+        keys.swap(i, j as usize);
+    }
+    keys
+}
+
 /// `len` keys of the key groups in `range`.
-pub(crate) fn in_range(len: usize, range: KeyGroupRange) -> Vec<u64> {
+pub fn in_range(len: usize, range: KeyGroupRange) -> Vec<u64> {
     let owned = |key: &u64| range.contains(KeyGroup::of(&key.to_be_bytes()));
     (0..).map(mixed).filter(owned).take(len).collect()
 }
 
 /// `len` of the items, drawn evenly.
-pub(crate) fn uniform<T: Clone>(items: &[T], len: usize) -> Vec<T> {
+pub fn uniform<T: Clone>(items: &[T], len: usize) -> Vec<T> {
     let draw = |i: usize| mixed(1 << 40 | i as u64) % items.len() as u64;
     (0..len).map(|i| items[draw(i) as usize].clone()).collect()
 }
@@ -46,4 +70,16 @@ pub(crate) fn zipf<T: Clone>(items: &[T], len: usize) -> Vec<T> {
 /// A key of 100 bytes.
 pub(crate) fn text(key: u64) -> String {
     format!("{key:020}-{:078}-", mixed(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The figures are what the Java of the recipe prints: `Numbers.longs(2)`, `Numbers.shuffled(0, 10)`.
+    #[test]
+    fn the_recipe_gives_the_same_numbers() {
+        assert_eq!(values()[..2], [16294208416658607535, 7960286522194355700]);
+        assert_eq!(shuffled(0, 10), [9, 0, 1, 4, 8, 2, 3, 7, 6, 5]);
+    }
 }

@@ -50,6 +50,13 @@ pub(crate) fn resident_bytes() -> Result<usize, String> {
     kib.map(|kib| kib * 1024).ok_or_else(|| format!("RssAnon of {text:?} is no number of kB"))
 }
 
+/// Memory that a program may take, in GiB.
+pub(crate) fn available_gib() -> Result<u64, String> {
+    let text = after("/proc/meminfo", "MemAvailable").ok_or("no MemAvailable in /proc/meminfo")?;
+    let kib = text.split(' ').next().and_then(|n| n.parse::<u64>().ok());
+    kib.map(|kib| kib >> 20).ok_or_else(|| format!("MemAvailable of {text:?} is no number of kB"))
+}
+
 /// Nanoseconds that this thread has waited for a processor; 0 where the kernel does not say.
 pub(crate) fn waited_ns() -> u64 {
     let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();

@@ -61,16 +61,25 @@ impl Report {
         Self { only, quick, json, table, rows: 0 }
     }
 
+    /// Whether the row `name` is asked for.
+    pub(crate) fn selects(&self, name: &str) -> bool {
+        let asked = |only: &String| only == name || below(name, only);
+        self.only.is_empty() || self.only.iter().any(asked)
+    }
+
     /// Whether a row, or any row whose name starts with `name` and a dot, is asked for.
     pub(crate) fn wants(&self, name: &str) -> bool {
-        let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|r| r.starts_with('.'));
-        self.only.is_empty()
-            || self.only.iter().any(|only| only == name || below(name, only) || below(only, name))
+        self.selects(name) || self.only.iter().any(|only| below(only, name))
     }
 
     /// Whether something below `name` is asked for by name, not just all rows.
     pub(crate) fn names(&self, name: &str) -> bool {
         !self.only.is_empty() && self.wants(name)
+    }
+
+    /// Whether the figures may be rougher than they could be.
+    pub(crate) fn quick(&self) -> bool {
+        self.quick
     }
 
     /// `rounds`, or a third of them (at least 3) if in a hurry.
@@ -89,7 +98,7 @@ impl Report {
     }
 
     fn row(&mut self, q: Question<'_>, esker: f64, peer: Option<(f64, &str)>, ratio: f64) {
-        if !self.wants(q.name) {
+        if !self.selects(q.name) {
             return;
         }
         self.rows += 1;
@@ -120,7 +129,7 @@ impl Report {
 
     /// A row that cannot be asked here.
     pub(crate) fn skip(&mut self, q: Question<'_>, why: &str) {
-        if !self.wants(q.name) {
+        if !self.selects(q.name) {
             return;
         }
         self.rows += 1;
@@ -147,6 +156,11 @@ impl Report {
     }
 }
 
+/// Whether `name` starts with `above` and a dot.
+fn below(name: &str, above: &str) -> bool {
+    name.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'))
+}
+
 /// Four digits that matter.
 fn figure(value: f64) -> String {
     match value.abs() {
@@ -167,6 +181,7 @@ mod tests {
         let report = Report::new(vec!["heap.value.get".into()], false, false);
         assert!(report.wants("heap.value.get.1m") && report.wants("heap.value.get"));
         assert!(report.wants("heap.value"), "something below it is wanted");
+        assert!(report.selects("heap.value.get.1m") && !report.selects("heap.value"));
         assert!(!report.wants("heap.value.getter") && !report.wants("heap.value.update.1m"));
     }
 }

@@ -13,15 +13,12 @@ const ENTRIES: usize = 10_000_000;
 /// Measures all rows that are asked for.
 pub(crate) fn run(report: &mut Report) -> Result<(), String> {
     heap(report)?;
-    rescale(report)?;
-    let why = "needs figures of Flink from a lab, which versus does not run";
-    report.skip(Question::speed("restore.heap.10m.flink", 2.0, ENTRIES, 0), why);
-    Ok(())
+    rescale(report)
 }
 
 fn heap(report: &mut Report) -> Result<(), String> {
     let name = "restore.heap.10m";
-    if !report.wants(name) {
+    if !report.selects(name) {
         return Ok(());
     }
     let rounds = report.rounds(9);

@@ -4,7 +4,7 @@ mod chain;
 mod full;
 pub(crate) mod memory;
 mod metadata;
-pub(crate) mod subtask;
+pub mod subtask;
 
 use crate::heap::{filled, update};
 use crate::keys;

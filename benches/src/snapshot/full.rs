@@ -16,12 +16,12 @@ const ENTRY_LEN_BYTES_MAX: f64 = 10.2;
 pub(super) fn run(report: &mut Report) -> Result<(), String> {
     full(report)?;
     delta(report)?;
-    flink(report)
+    entry_bytes(report)
 }
 
 fn full(report: &mut Report) -> Result<(), String> {
     let name = "snapshot.full.10m";
-    if !report.wants(name) {
+    if !report.selects(name) {
         return Ok(());
     }
     let rounds = report.rounds(9);
@@ -127,8 +127,8 @@ fn delta(report: &mut Report) -> Result<(), String> {
     Ok(())
 }
 
-/// The input of the lab's heap rows: keys from 0 on, 2^20 values from splitmix64.
-fn flink(report: &mut Report) -> Result<(), String> {
+/// The input of Flink's rows: keys from 0 on, 2^20 values from splitmix64.
+fn entry_bytes(report: &mut Report) -> Result<(), String> {
     let name = "snapshot.full.10m.entry-bytes";
     if report.wants(name) {
         let keys: Vec<u64> = (0..ENTRIES as u64).collect();
@@ -140,9 +140,5 @@ fn flink(report: &mut Report) -> Result<(), String> {
         let question = Question::less(name, "B/entry", 1.0, ENTRIES, 1);
         report.limit(question, bytes, ENTRY_LEN_BYTES_MAX);
     }
-    let why = "needs figures of Flink from a lab, which versus does not run";
-    let (speed, bytes) = ("snapshot.full.10m.flink", "snapshot.full.10m.flink-bytes");
-    report.skip(Question::speed(speed, 1.5, ENTRIES, 0), why);
-    report.skip(Question::less(bytes, "B", 0.6, ENTRIES, 0), why);
     Ok(())
 }

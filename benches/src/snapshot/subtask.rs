@@ -15,13 +15,16 @@ use esker_format::{KeyGroupRange, Ordered, ValueCodec};
 pub(crate) const UID: &str = "op";
 
 /// A state and its checkpoints.
-pub(crate) struct Subtask {
-    pub(crate) store: Store,
-    pub(crate) state: State,
+pub struct Subtask {
+    /// Where its files are.
+    pub store: Store,
+    /// What is captured.
+    pub state: State,
     pub(crate) lineage: Lineage,
     pub(crate) settings: SnapshotSettings,
     pub(crate) checkpoint: u64,
-    pub(crate) range: KeyGroupRange,
+    /// The key groups that it owns.
+    pub range: KeyGroupRange,
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -30,7 +33,7 @@ fn text(error: impl std::fmt::Display) -> String {
 
 impl Subtask {
     /// A subtask of `range` that holds `keys`, with a store in memory.
-    pub(crate) fn new(range: KeyGroupRange, keys: &[u64]) -> Result<Self, String> {
+    pub fn new(range: KeyGroupRange, keys: &[u64]) -> Result<Self, String> {
         Ok(Self {
             store: Store::open("memory://").map_err(text)?,
             state: filled(range, keys)?,
@@ -42,7 +45,7 @@ impl Subtask {
     }
 
     /// Takes a checkpoint, which completes.
-    pub(crate) fn checkpoint(&mut self) -> Result<WriteStats, String> {
+    pub fn checkpoint(&mut self) -> Result<WriteStats, String> {
         self.checkpoint += 1;
         let capture = vec![self.state.capture_state()];
         let (captures, chain) = self.lineage.begin(capture, self.settings.pending_max);
@@ -59,15 +62,20 @@ impl Subtask {
         Ok(written.stats)
     }
 
-    /// Takes a full checkpoint, whatever there was before, and forgets the files of that.
-    pub(crate) fn full(&mut self) -> Result<WriteStats, String> {
-        self.store = Store::open("memory://").map_err(text)?;
+    /// Takes a full checkpoint in memory, whatever there was before, and forgets the files of that.
+    pub fn full(&mut self) -> Result<WriteStats, String> {
+        self.full_at("memory://")
+    }
+
+    /// The same, in a store of that URL.
+    pub(crate) fn full_at(&mut self, url: &str) -> Result<WriteStats, String> {
+        self.store = Store::open(url).map_err(text)?;
         self.lineage = Lineage::default();
         self.checkpoint()
     }
 
     /// The manifest of the last checkpoint.
-    pub(crate) fn manifest(&self) -> Result<Manifest, String> {
+    pub fn manifest(&self) -> Result<Manifest, String> {
         let parts = vec![(self.lineage.chain().part.clone(), None)];
         manifest(&self.store, self.checkpoint, parts)
     }
@@ -123,7 +131,7 @@ pub(crate) fn manifest(
 }
 
 /// Seconds to restore `range`, and what was restored.
-pub(crate) fn restored(
+pub fn restored(
     store: &Store,
     manifest: &Manifest,
     range: KeyGroupRange,

@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 const TEST: &str = "cargo test --workspace";
 
 const USAGE: &str = "usage: cargo xtask ci | asan | soak | fuzz [--seconds N] [TARGET] | \
-                     bench [--only P] [--quick] [--json]";
+                     bench [--only P]... [--quick] [--json] [--flink-lab DIR]";
 
 /// The host that sanitizers run on.
 const HOST: &str = "x86_64-unknown-linux-gnu";

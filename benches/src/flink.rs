@@ -1,0 +1,81 @@
+//! Rows `heap.flink.*`, and those of snapshots and restores beside Flink: the same questions, asked of
+//! a real Flink by a lab (`--flink-lab`) and of esker by the lab's recipe, one group after the other.
+//!
+//! Keys are 0 to n - 1 in the lab's order, values its 2^20 numbers; warm-up, rounds and chunks are the
+//! lab's too. Skipped by name where there is no lab or no Java.
+
+mod lab;
+mod snapshots;
+mod states;
+
+use crate::report::{Question, Report};
+use lab::Lab;
+use std::path::Path;
+
+/// Questions about one state: its name, how many keys it has, and what is asked of it.
+struct Group {
+    state: &'static str,
+    keys: usize,
+    size: &'static str,
+    operations: &'static [&'static str],
+}
+
+const GROUPS: [Group; 4] = [
+    Group {
+        state: "value",
+        keys: 500_000,
+        size: "500k",
+        operations: &["get", "update", "rmw", "add"],
+    },
+    Group { state: "value", keys: 10_000_000, size: "10m", operations: &["get", "update", "rmw"] },
+    Group { state: "list", keys: 500_000, size: "500k", operations: &["get", "append", "get10"] },
+    Group { state: "map", keys: 500_000, size: "500k", operations: &crate::heap::map::OPERATIONS },
+];
+
+/// What esker is to be ahead by: writes, reads of 500,000 keys, reads of 10,000,000.
+fn target(operation: &str, size: &str) -> f64 {
+    match (operation, size) {
+        ("get" | "get10" | "contains-miss" | "iterate", "500k") => 3.0,
+        ("get", _) => 2.2,
+        _ => 5.0,
+    }
+}
+
+/// Measures all rows that are asked for.
+pub(crate) fn run(report: &mut Report, folder: Option<&Path>) -> Result<(), String> {
+    let lab = Lab::at(folder);
+    for group in &GROUPS {
+        states(report, &lab, group)?;
+    }
+    snapshots::run(report, &lab)
+}
+
+fn states(report: &mut Report, lab: &Result<Lab, String>, group: &Group) -> Result<(), String> {
+    let name = |operation: &str| format!("{}.{operation}.{}", group.state, group.size);
+    let row = |operation: &str| format!("heap.flink.{}", name(operation));
+    let mut operations = group.operations.to_vec();
+    operations.retain(|operation| report.selects(&row(operation)));
+    if operations.is_empty() {
+        return Ok(());
+    }
+    let lab = match lab {
+        Ok(lab) => lab,
+        Err(why) => {
+            for operation in operations {
+                let target = target(operation, group.size);
+                report.skip(Question::speed(&row(operation), target, group.keys, 0), why);
+            }
+            return Ok(());
+        }
+    };
+    let asked = operations.iter().map(|operation| format!("heap.{}", name(operation))).collect();
+    let flink = lab.ask(asked, report.quick())?;
+    let second = if report.quick() { 0.1 } else { 1.0 };
+    for (operation, ns) in operations.iter().zip(states::ask(group, &operations, second)?) {
+        let peer = flink.figure(&format!("heap.{}", name(operation)), "ops_per_s")?;
+        let (row, target) = (row(operation), target(operation, group.size));
+        let question = Question::speed(&row, target, group.keys, states::ROUNDS);
+        report.versus(question, 1e9 / ns, peer, flink.system());
+    }
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! esker beside its peers, and what the benches of single questions share with that.
+//!
+//! The binary `versus` asks the rows of the budget; the folder `criterion` the same operations one by
+//! one, for whoever works on them.
+
+mod candidates;
+mod flink;
+pub mod heap;
+pub mod keys;
+mod machine;
+mod measure;
+mod report;
+mod restore;
+pub mod snapshot;
+mod undo;
+pub mod versus;
