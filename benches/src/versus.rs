@@ -1,6 +1,6 @@
 //! `versus`: the rows of the budget, esker and its peers in one process, round by round in turn.
 //!
-//! A file per group of rows; a group measures what [`report::Report::wants`], and adds its rows.
+//! A file per group of rows; a group measures what `Report::wants`, and adds its rows.
 
 use crate::report::Report;
 use crate::{candidates, flink, heap, restore, snapshot};
