@@ -2,5 +2,7 @@
 mod capture;
 pub mod heap;
 pub mod operator;
+mod slots;
 
 pub use capture::{EntrySink, StateCapture};
+pub use slots::Handle;

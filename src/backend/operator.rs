@@ -11,7 +11,7 @@ mod redistribute;
 #[cfg(test)]
 mod tests;
 
-pub use backend::{OperatorBackend, OperatorDescriptor, OperatorHandle};
+pub use backend::{OperatorBackend, OperatorDescriptor};
 pub use broadcast::BroadcastState;
 pub use list::{OperatorListState, Redistribution};
 pub use redistribute::{broadcast_source, split_round_robin};

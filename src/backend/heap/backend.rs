@@ -1,13 +1,12 @@
 //! The backend of one subtask of an operator: its states, opened by descriptor.
 
 use super::state::KeyedState;
-use crate::backend::StateCapture;
+use crate::backend::slots::Slots;
+use crate::backend::{Handle, StateCapture};
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Operator, StateInfo, TypeInfo};
-use crate::state::{Described, StateIds, check_stored, key_info};
+use crate::state::{Described, key_info};
 use crate::{Error, ErrorKind, Result};
-use std::any::Any;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// A descriptor from which a state on the heap can be opened.
@@ -20,31 +19,6 @@ pub trait HeapDescriptor: Described {
     /// # Errors
     /// `Incompatible` if a key type has no deterministic encoding.
     fn build(self, id: u32, range: KeyGroupRange) -> Result<Self::State>;
-}
-
-/// Where a state of type `S` is in the backend that opened it.
-pub struct Handle<S> {
-    index: usize,
-    state: PhantomData<fn() -> S>,
-}
-
-impl<S> Clone for Handle<S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<S> Copy for Handle<S> {}
-
-impl<S> std::fmt::Debug for Handle<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Handle").field(&self.index).finish()
-    }
-}
-
-struct Slot {
-    info: StateInfo,
-    state: Box<dyn KeyedState>,
 }
 
 /// All keyed state of one subtask of an operator, on the heap.
@@ -63,14 +37,9 @@ struct Slot {
 /// # Ok::<(), esker::Error>(())
 /// ```
 pub struct HeapBackend {
-    uid: String,
+    slots: Slots<dyn KeyedState>,
     range: KeyGroupRange,
     key: Option<TypeInfo>,
-    ids: StateIds,
-    slots: Vec<Slot>,
-    /// What the snapshot says that is being restored.
-    stored: Option<Operator>,
-    poisoned: Option<String>,
     captures_taken: u64,
     /// The time that was set last, for states that are opened later.
     now_ms: Option<i64>,
@@ -79,29 +48,22 @@ pub struct HeapBackend {
 impl HeapBackend {
     /// The backend of the subtask of operator `uid` that owns the key groups in `range`.
     pub fn new(uid: impl Into<String>, range: KeyGroupRange) -> Self {
-        Self {
-            uid: uid.into(),
-            range,
-            key: None,
-            ids: StateIds::default(),
-            slots: Vec::new(),
-            stored: None,
-            poisoned: None,
-            captures_taken: 0,
-            now_ms: None,
-        }
+        Self::of(Slots::new(uid.into()), range)
+    }
+
+    fn of(slots: Slots<dyn KeyedState>, range: KeyGroupRange) -> Self {
+        Self { slots, range, key: None, captures_taken: 0, now_ms: None }
     }
 
     /// The same, to be restored from what a snapshot holds of the operator: states opened from here
     /// on are checked against it.
     pub fn restoring(stored: &Operator, range: KeyGroupRange) -> Self {
-        let ids = StateIds::stored(&stored.states);
-        Self { ids, stored: Some(stored.clone()), ..Self::new(&stored.uid, range) }
+        Self::of(Slots::restoring(stored), range)
     }
 
     /// The operator's uid.
     pub fn uid(&self) -> &str {
-        &self.uid
+        self.slots.uid()
     }
 
     /// The key groups that it owns.
@@ -116,9 +78,7 @@ impl HeapBackend {
 
     /// What a manifest says of the open states, ids ascending.
     pub fn infos(&self) -> Vec<StateInfo> {
-        let mut infos: Vec<_> = self.slots.iter().map(|slot| slot.info.clone()).collect();
-        infos.sort_unstable_by_key(|info| info.id);
-        infos
+        self.slots.infos()
     }
 
     /// Opens a state, empty until it is restored.
@@ -129,35 +89,28 @@ impl HeapBackend {
     /// this name with another kind or other key types.
     pub fn open<D: HeapDescriptor>(&mut self, descriptor: D) -> Result<Handle<D::State>> {
         let name = descriptor.name().to_owned();
-        if self.slots.iter().any(|slot| slot.info.name == name) {
-            let message = format!("state={name} is open already: use the handle from then");
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
+        self.slots.check_free(&name)?;
         let key = key_info::<D::Key>()?;
-        let stored_key = self.stored.as_ref().and_then(|stored| stored.key.as_ref());
+        let stored_key = self.slots.stored().and_then(|stored| stored.key.as_ref());
         if let Some(known) = self.key.as_ref().or(stored_key).filter(|known| **known != key) {
-            let uid = &self.uid;
+            let uid = self.uid();
             let message = format!(
                 "operator={uid}: keys are {:?} by codec={}, not {:?} by codec={} as state={name} asks",
                 known.schema, known.codec, key.schema, key.codec
             );
             return Err(Error::new(ErrorKind::Incompatible, message));
         }
-        let info = descriptor.info(self.ids.of(&name))?;
-        if let Some(stored) = self.stored_state(&name) {
-            check_stored(&info, stored)?;
-        }
-        let mut state = Box::new(descriptor.build(info.id, self.range)?);
-        if let Some(now_ms) = self.now_ms {
-            state.set_time_ms(now_ms);
-        }
+        let info = descriptor.info(self.slots.ids.of(&name))?;
+        let (range, now_ms) = (self.range, self.now_ms);
+        let handle = self.slots.add(info, |id| {
+            let mut state = Box::new(descriptor.build(id, range)?);
+            if let Some(now_ms) = now_ms {
+                state.set_time_ms(now_ms);
+            }
+            Ok(state)
+        })?;
         self.key = Some(key);
-        self.slots.push(Slot { info, state });
-        Ok(Handle { index: self.slots.len() - 1, state: PhantomData })
-    }
-
-    fn stored_state(&self, name: &str) -> Option<&StateInfo> {
-        self.stored.as_ref()?.states.iter().find(|state| state.name == name)
+        Ok(handle)
     }
 
     /// The state behind a handle, to read or write.
@@ -167,13 +120,7 @@ impl HeapBackend {
     /// another backend.
     #[inline]
     pub fn state<S: KeyedState>(&mut self, handle: Handle<S>) -> Result<&mut S> {
-        self.check()?;
-        let slot = self.slots.get_mut(handle.index);
-        let state = slot.and_then(|slot| {
-            let any: &mut dyn Any = &mut *slot.state;
-            any.downcast_mut()
-        });
-        state.ok_or_else(|| Error::new(ErrorKind::Invalid, "a handle of another backend"))
+        self.slots.get_mut(handle, |state| state)
     }
 
     /// All states as they are now, ids ascending. Changes are counted from here for the next
@@ -185,7 +132,7 @@ impl HeapBackend {
         self.check()?;
         self.captures_taken += 1;
         let mut captures: Vec<_> =
-            self.slots.iter_mut().map(|slot| slot.state.capture_state()).collect();
+            self.slots.states_mut().map(|state| state.capture_state()).collect();
         captures.sort_unstable_by_key(|capture| capture.id());
         Ok(captures)
     }
@@ -202,23 +149,18 @@ impl HeapBackend {
     /// `Poisoned` after an I/O error, until the backend is restored.
     #[inline]
     pub fn check(&self) -> Result<()> {
-        match &self.poisoned {
-            Some(why) => Err(Error::new(ErrorKind::Poisoned, why.as_str())),
-            None => Ok(()),
-        }
+        self.slots.check()
     }
 
     /// The current time for states with TTL, in milliseconds; for those opened later too.
     pub fn set_time_ms(&mut self, now_ms: i64) {
         self.now_ms = Some(now_ms);
-        for slot in &mut self.slots {
-            slot.state.set_time_ms(now_ms);
-        }
+        self.slots.states_mut().for_each(|state| state.set_time_ms(now_ms));
     }
 
     /// Every call fails with `Poisoned` and `why` from here on.
     pub fn poison(&mut self, why: impl Into<String>) {
-        self.poisoned = Some(why.into());
+        self.slots.poison(why.into());
     }
 
     /// The states that the snapshot to be restored holds, each with what is open of its name.
@@ -228,31 +170,16 @@ impl HeapBackend {
     pub(crate) fn stored_states(
         &mut self,
     ) -> Result<Vec<(StateInfo, StateInfo, &mut dyn KeyedState)>> {
-        let stored = self.stored.as_ref().map(|stored| stored.states.clone()).unwrap_or_default();
-        let keyed: Vec<_> = stored.into_iter().filter(|state| state.kind.is_keyed()).collect();
-        let is_open = |name: &str| self.slots.iter().any(|slot| slot.info.name == name);
-        if let Some(state) = keyed.iter().find(|state| !is_open(&state.name)) {
-            let message = format!(
-                "operator={}: the snapshot holds state={} ({}), which is not open: open it, or \
-                 drop it from the snapshot first",
-                self.uid, state.name, state.kind
-            );
-            return Err(Error::new(ErrorKind::Incompatible, message));
-        }
-        let pairs = self.slots.iter_mut().filter_map(|slot| {
-            let stored = keyed.iter().find(|state| state.name == slot.info.name)?;
-            Some((stored.clone(), slot.info.clone(), &mut *slot.state))
-        });
-        Ok(pairs.collect())
+        self.slots.stored_states(|state| state.kind.is_keyed())
     }
 
     /// Whether it was made for a snapshot that is not restored yet.
     pub(crate) fn awaits_restore(&self) -> bool {
-        self.stored.is_some()
+        self.slots.stored().is_some()
     }
 
     /// The snapshot is restored: the backend can be used.
     pub(crate) fn restored(&mut self) {
-        self.stored = None;
+        self.slots.restored();
     }
 }

@@ -18,7 +18,7 @@ mod value;
 
 pub use access::ValueAccess;
 pub use aggregating::{Aggregate, AggregatingState, MergeAggregate};
-pub use backend::{Handle, HeapBackend, HeapDescriptor};
+pub use backend::{HeapBackend, HeapDescriptor};
 pub use list::{ListCapture, ListState, ListView};
 pub use map::{MapCapture, MapIter, MapState, MapView};
 pub use reducing::ReducingState;

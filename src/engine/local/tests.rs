@@ -1,5 +1,6 @@
 use super::*;
-use crate::backend::heap::{Handle, ValueState};
+use crate::backend::Handle;
+use crate::backend::heap::ValueState;
 use crate::block_on;
 use crate::format::{Key, KeyGroup};
 use crate::snapshot::open_snapshot;

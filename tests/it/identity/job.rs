@@ -3,10 +3,9 @@
 use super::kinds::Kinds;
 use super::lines;
 use super::model::Model;
+use esker::backend::Handle;
 use esker::backend::heap::HeapBackend;
-use esker::backend::operator::{
-    BroadcastState, OperatorBackend, OperatorHandle, OperatorListState,
-};
+use esker::backend::operator::{BroadcastState, OperatorBackend, OperatorListState};
 use esker::format::manifest::{Manifest, Operator, SnapshotKind};
 use esker::format::{Key, KeyGroup, KeyGroupRange};
 use esker::snapshot::{
@@ -61,9 +60,9 @@ struct Subtask {
     plain: Kinds<()>,
     spaced: Kinds<i16>,
     operator: OperatorBackend,
-    offsets: OperatorHandle<OperatorListState<u32>>,
-    partitions: OperatorHandle<OperatorListState<u32>>,
-    rules: OperatorHandle<BroadcastState<String, u32>>,
+    offsets: Handle<OperatorListState<u32>>,
+    partitions: Handle<OperatorListState<u32>>,
+    rules: Handle<BroadcastState<String, u32>>,
     lineage: Lineage,
 }
 

@@ -2,9 +2,10 @@
 
 use super::job::Call;
 use super::model::{Mean, Model};
+use esker::backend::Handle;
 use esker::backend::heap::{
-    Aggregate, AggregatingState, Handle, HeapBackend, ListState, MapState, ReducingState,
-    TimerState, TtlConfig, TtlListState, TtlMapState, TtlValueState, ValueState,
+    Aggregate, AggregatingState, HeapBackend, ListState, MapState, ReducingState, TimerState,
+    TtlConfig, TtlListState, TtlMapState, TtlValueState, ValueState,
 };
 use esker::format::manifest::TtlUpdate;
 use esker::format::{Key, Ordered};

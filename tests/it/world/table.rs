@@ -4,8 +4,9 @@ use super::content::Content;
 use super::rows::{Change, KEYS, changes};
 use super::{KEYED, parallelism_of};
 use esker::Result;
+use esker::backend::Handle;
 use esker::backend::heap::{
-    Handle, HeapBackend, ListState, MapState, ReducingState, TimerState, ValueState,
+    HeapBackend, ListState, MapState, ReducingState, TimerState, ValueState,
 };
 use esker::format::{Key, KeyGroup};
 use esker::snapshot::Captures;

@@ -3,9 +3,10 @@
 use super::flights::Flight;
 use super::recount::{IDLE_MS, LATE_MINUTES};
 use esker::Result;
+use esker::backend::Handle;
 use esker::backend::heap::{
-    Aggregate, AggregatingState, Handle, HeapBackend, ListState, MapState, ReducingState,
-    TimerState, ValueState,
+    Aggregate, AggregatingState, HeapBackend, ListState, MapState, ReducingState, TimerState,
+    ValueState,
 };
 use esker::state::{
     AggregatingDescriptor, ListDescriptor, MapDescriptor, ReducingDescriptor, TimerDescriptor,

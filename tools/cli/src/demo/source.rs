@@ -5,9 +5,8 @@ use super::flights::Flights;
 use super::operators::OFFSET;
 use super::subtask::{Barrier, Captured, Order, Told, Work};
 use super::watch::Progress;
-use esker::backend::operator::{
-    OperatorBackend, OperatorHandle, OperatorListState, Redistribution,
-};
+use esker::backend::Handle;
+use esker::backend::operator::{OperatorBackend, OperatorListState, Redistribution};
 use esker::format::{Key, KeyGroup, Ordered};
 use esker::state::OperatorListDescriptor;
 use esker::{Error, ErrorKind, Result};
@@ -22,7 +21,7 @@ const TELL_EVERY: Duration = Duration::from_millis(20);
 /// The source's operator state: the number of rows read.
 pub(super) struct Offset {
     pub(super) backend: OperatorBackend,
-    rows: OperatorHandle<OperatorListState<u64>>,
+    rows: Handle<OperatorListState<u64>>,
 }
 
 impl Offset {
