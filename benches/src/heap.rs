@@ -45,25 +45,60 @@ pub fn filled(range: KeyGroupRange, keys: &[u64]) -> Result<State, String> {
     Ok(state)
 }
 
+/// How far ahead the rows `….ahead` name their keys.
+const AHEAD: usize = 12;
+
+/// Prefetches the key `AHEAD` places on, if that is any.
+#[inline]
+fn announce<const AHEAD: usize>(state: &State, keys: &[u64], at: usize) {
+    if AHEAD > 0
+        && let Some(key) = keys.get(at + AHEAD)
+    {
+        state.prefetch(key, &());
+    }
+}
+
 /// Reads each key.
-// Each operation has one place where it is called in a loop: the compiler decides there, once for all
-// rows, what is inlined.
-#[inline(never)]
 pub fn get(state: &State, keys: &[u64]) -> u64 {
-    keys.iter().fold(0, |sum, key| match state.get(key, &()) {
-        Ok(Some(value)) => sum ^ value,
-        _ => sum,
-    })
+    get_ahead::<0>(state, keys)
 }
 
 /// Sets each key.
 pub fn update(state: &mut State, keys: &[u64], value: u64) -> bool {
-    keys.iter().fold(true, |ok, key| ok & state.update(key, &(), value).is_ok())
+    update_ahead::<0>(state, keys, value)
 }
 
 /// Adds one to each key.
-#[inline(never)]
 pub fn rmw(state: &mut State, keys: &[u64]) -> bool {
+    rmw_ahead::<0>(state, keys)
+}
+
+// Each operation has one place where it is called in a loop: the compiler decides there, once for all
+// rows, what is inlined.
+#[inline(never)]
+fn get_ahead<const AHEAD: usize>(state: &State, keys: &[u64]) -> u64 {
+    keys.iter().enumerate().fold(0, |sum, (at, key)| {
+        announce::<AHEAD>(state, keys, at);
+        match state.get(key, &()) {
+            Ok(Some(value)) => sum ^ value,
+            _ => sum,
+        }
+    })
+}
+
+#[inline(never)]
+fn update_ahead<const AHEAD: usize>(state: &mut State, keys: &[u64], value: u64) -> bool {
+    keys.iter().enumerate().fold(true, |ok, (at, key)| {
+        announce::<AHEAD>(state, keys, at);
+        ok & state.update(key, &(), value).is_ok()
+    })
+}
+
+#[inline(never)]
+fn rmw_ahead<const AHEAD: usize>(state: &mut State, keys: &[u64]) -> bool {
     let add = |slot: &mut Option<u64>| *slot = Some(slot.unwrap_or(0) + 1);
-    keys.iter().fold(true, |ok, key| ok & state.rmw(key, &(), add).is_ok())
+    keys.iter().enumerate().fold(true, |ok, (at, key)| {
+        announce::<AHEAD>(state, keys, at);
+        ok & state.rmw(key, &(), add).is_ok()
+    })
 }
