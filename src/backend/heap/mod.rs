@@ -25,7 +25,7 @@ pub use reducing::ReducingState;
 pub use state::KeyedState;
 pub use timer::{TimeDomain, TimerCapture, TimerState};
 pub use ttl::{
-    Timed, TimedCodec, TtlConfig, TtlListCapture, TtlListState, TtlMapCapture, TtlMapState,
-    TtlValueCapture, TtlValueState, TtlVisibility,
+    Timed, TimedCodec, TtlCapture, TtlConfig, TtlListCapture, TtlListState, TtlMapCapture,
+    TtlMapState, TtlValueCapture, TtlValueState, TtlVisibility,
 };
 pub use value::{ValueCapture, ValueState};

@@ -1,5 +1,6 @@
 //! Time to live: values with the time of their last update, hidden once they are too old.
 
+mod capture;
 mod clock;
 mod codec;
 mod descriptors;
@@ -7,6 +8,7 @@ mod list;
 mod map;
 mod value;
 
+pub use capture::TtlCapture;
 pub use codec::{Timed, TimedCodec};
 pub use list::{TtlListCapture, TtlListState};
 pub use map::{TtlMapCapture, TtlMapState};

@@ -3,10 +3,11 @@
 use super::super::list::{ListCapture, ListState, ListView};
 use super::super::state::KeyedState;
 use super::super::table::Cursor;
+use super::capture::TtlCapture;
 use super::clock::Clock;
 use super::{Timed, TimedCodec, TtlConfig};
 use crate::Result;
-use crate::backend::{EntrySink, StateCapture};
+use crate::backend::StateCapture;
 use esker_format::list::{elements, put_element};
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
@@ -151,8 +152,8 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> TtlListState<K, N, E> {
 
     /// The state as it is now. Changes are counted from here for the next capture.
     pub fn capture(&mut self) -> TtlListCapture<K, N, E> {
-        let lists = self.lists.capture();
-        TtlListCapture { lists, config: self.clock.config, time_ms: self.clock.now_ms() }
+        let content = self.lists.capture();
+        TtlCapture { content, config: self.clock.config, time_ms: self.clock.now_ms() }
     }
 
     /// Drops the elements of a list that have expired, and renews the times of the others if asked.
@@ -234,38 +235,8 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> KeyedState for TtlListSta
     }
 }
 
-/// A list state with TTL at one moment; it never changes (I4).
-pub struct TtlListCapture<K: Key, N: Key, E> {
-    lists: ListCapture<K, N, Timed<E>>,
-    config: TtlConfig,
-    time_ms: i64,
-}
-
-impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> StateCapture for TtlListCapture<K, N, E> {
-    fn id(&self) -> u32 {
-        self.lists.id()
-    }
-
-    fn entries(&self) -> u64 {
-        self.lists.entries()
-    }
-
-    fn ttl_time_ms(&self) -> Option<i64> {
-        Some(self.time_ms)
-    }
-
-    fn write_full(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
-        if !self.config.clean_full_snapshots {
-            return self.lists.write_full(range, sink);
-        }
-        let is_live = |timed: &Timed<E>| !self.config.is_expired(timed.time_ms, self.time_ms);
-        self.lists.write_where(range, sink, is_live)
-    }
-
-    fn write_changes(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
-        self.lists.write_changes(range, sink)
-    }
-}
+/// A list state with TTL at one moment.
+pub type TtlListCapture<K, N, E> = TtlCapture<ListCapture<K, N, Timed<E>>>;
 
 #[cfg(test)]
 mod tests;

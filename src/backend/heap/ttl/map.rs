@@ -2,10 +2,11 @@
 
 use super::super::map::{MapCapture, MapCursor, MapState};
 use super::super::state::KeyedState;
+use super::capture::TtlCapture;
 use super::clock::Clock;
 use super::{Timed, TimedCodec, TtlConfig};
 use crate::Result;
-use crate::backend::{EntrySink, StateCapture};
+use crate::backend::StateCapture;
 use esker_format::manifest::StateInfo;
 use esker_format::run::Entry;
 use esker_format::{Key, KeyGroupRange, ValueCodec};
@@ -198,8 +199,8 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> TtlMapState<K, N,
 
     /// The state as it is now. Changes are counted from here for the next capture.
     pub fn capture(&mut self) -> TtlMapCapture<K, N, U, V> {
-        let maps = self.maps.capture();
-        TtlMapCapture { maps, config: self.clock.config, time_ms: self.clock.now_ms() }
+        let content = self.maps.capture();
+        TtlCapture { content, config: self.clock.config, time_ms: self.clock.now_ms() }
     }
 
     fn live(&self, timed: Option<Timed<V>>) -> Option<V> {
@@ -269,39 +270,8 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> KeyedState
     }
 }
 
-/// A map state with TTL at one moment; it never changes (I4).
-pub struct TtlMapCapture<K: Key, N: Key, U: Key, V> {
-    maps: MapCapture<K, N, U, Timed<V>>,
-    config: TtlConfig,
-    time_ms: i64,
-}
-
-impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> StateCapture
-    for TtlMapCapture<K, N, U, V>
-{
-    fn id(&self) -> u32 {
-        self.maps.id()
-    }
-
-    fn entries(&self) -> u64 {
-        self.maps.entries()
-    }
-
-    fn ttl_time_ms(&self) -> Option<i64> {
-        Some(self.time_ms)
-    }
-
-    fn write_full(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
-        self.maps.write_where(range, sink, |timed| {
-            !(self.config.clean_full_snapshots
-                && self.config.is_expired(timed.time_ms, self.time_ms))
-        })
-    }
-
-    fn write_changes(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
-        self.maps.write_changes(range, sink)
-    }
-}
+/// A map state with TTL at one moment.
+pub type TtlMapCapture<K, N, U, V> = TtlCapture<MapCapture<K, N, U, Timed<V>>>;
 
 #[cfg(test)]
 mod tests;

@@ -4,10 +4,11 @@ use super::super::access::ValueAccess;
 use super::super::state::KeyedState;
 use super::super::table::Cursor;
 use super::super::value::{ValueCapture, ValueState};
+use super::capture::TtlCapture;
 use super::clock::Clock;
 use super::{Timed, TimedCodec, TtlConfig};
 use crate::Result;
-use crate::backend::{EntrySink, StateCapture};
+use crate::backend::StateCapture;
 use esker_format::manifest::StateInfo;
 use esker_format::run::Entry;
 use esker_format::{Key, KeyGroupRange, ValueCodec};
@@ -149,8 +150,8 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> TtlValueState<K, N, V> {
 
     /// The state as it is now. Changes are counted from here for the next capture.
     pub fn capture(&mut self) -> TtlValueCapture<K, N, V> {
-        let values = self.values.capture();
-        TtlValueCapture { values, config: self.clock.config, time_ms: self.clock.now_ms() }
+        let content = self.values.capture();
+        TtlCapture { content, config: self.clock.config, time_ms: self.clock.now_ms() }
     }
 
     /// Looks at the next few entries, and removes those that have expired.
@@ -221,34 +222,5 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for TtlValueSt
     }
 }
 
-/// A value state with TTL at one moment; it never changes (I4).
-pub struct TtlValueCapture<K: Key, N: Key, V> {
-    values: ValueCapture<K, N, Timed<V>>,
-    config: TtlConfig,
-    time_ms: i64,
-}
-
-impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> StateCapture for TtlValueCapture<K, N, V> {
-    fn id(&self) -> u32 {
-        self.values.id()
-    }
-
-    fn entries(&self) -> u64 {
-        self.values.entries()
-    }
-
-    fn ttl_time_ms(&self) -> Option<i64> {
-        Some(self.time_ms)
-    }
-
-    fn write_full(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
-        self.values.write_where(range, sink, |timed| {
-            !(self.config.clean_full_snapshots
-                && self.config.is_expired(timed.time_ms, self.time_ms))
-        })
-    }
-
-    fn write_changes(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
-        self.values.write_changes(range, sink)
-    }
-}
+/// A value state with TTL at one moment.
+pub type TtlValueCapture<K, N, V> = TtlCapture<ValueCapture<K, N, Timed<V>>>;
