@@ -4,7 +4,7 @@ use super::address::Address;
 use super::table::TableKey;
 use crate::Result;
 use crate::backend::EntrySink;
-use esker_format::composite::{CompositeKey, PREFIX_LEN_BYTES};
+use esker_format::composite::CompositeKey;
 use esker_format::run::{Entry, Op};
 use esker_format::{FormatError, Key, KeyGroup, KeyGroupRange};
 
@@ -69,10 +69,12 @@ pub(super) struct Rows {
     sorted: Vec<Place>,
     /// Where the places of each key group begin, from that of the first one on.
     starts: Vec<u32>,
+    /// The lowest and the highest key group among them.
+    groups: (u16, u16),
     failed: Option<FormatError>,
 }
 
-/// Key group, first bytes of the escaped key, and where the entry begins: from the top 16, 64 and
+/// Key group, first bytes of the key, and where the entry begins: from the top 16, 64 and
 /// 48 bits.
 type Place = u128;
 
@@ -97,6 +99,7 @@ impl Rows {
             places: Vec::new(),
             sorted: Vec::new(),
             starts: Vec::new(),
+            groups: (u16::MAX, 0),
             failed: None,
         }
     }
@@ -148,8 +151,9 @@ impl Rows {
                 self.failed.get_or_insert(FormatError::invalid("run entry", message));
             }
         }
-        let head = head(self.bytes.get(key_start + PREFIX_LEN_BYTES..).unwrap_or_default());
+        let head = head(key_bytes);
         let place = Place::from(group.0) << GROUP_AT | Place::from(head) << START_BITS;
+        self.groups = (self.groups.0.min(group.0), self.groups.1.max(group.0));
         // A piece of 2^48 bytes is in no memory.
         self.places.push(place | start as Place);
     }
@@ -175,10 +179,8 @@ impl Rows {
         // Key groups are counted, as the table holds them in about this order already; what is
         // left to sort is short, and in the processor's caches.
         let group_of = |place: Place| (place >> GROUP_AT) as usize;
-        let (Some(least), Some(most)) = (self.places.iter().min(), self.places.iter().max()) else {
-            return;
-        };
-        let (first, groups) = (group_of(*least), group_of(*most) - group_of(*least) + 1);
+        let (first, last) = std::mem::replace(&mut self.groups, (u16::MAX, 0));
+        let (first, groups) = (usize::from(first), usize::from(last.saturating_sub(first)) + 1);
         if groups > 2 * self.places.len() {
             sort_places(&mut self.places, &self.bytes);
             return;
@@ -240,15 +242,19 @@ fn entry(bytes: &[u8], place: Place) -> Entry<'_> {
     Entry { key: &bytes[key..value], op, value: &bytes[value..end] }
 }
 
-/// The first bytes of an escaped key, by which most entries of a key group are told apart.
+/// The first bytes of a key, by which most entries of a key group are told apart: escaping keeps
+/// their order.
 #[inline]
-fn head(escaped: &[u8]) -> u64 {
-    match escaped.first_chunk() {
+fn head(key: &[u8]) -> u64 {
+    match key.first_chunk() {
         Some(head) => u64::from_be_bytes(*head),
         None => {
             let mut head = [0; 8];
-            head[..escaped.len()].copy_from_slice(escaped);
+            head[..key.len()].copy_from_slice(key);
             u64::from_be_bytes(head)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,13 +53,17 @@ pub(super) fn split(items: &[u8], lens: &[u32], out: &mut Vec<u8>) -> bool {
     let mut end = 0;
     let (eights, rest) = lens.as_chunks::<8>();
     for lens in eights {
-        let ends = lens.map(|len| {
-            end += len as usize;
-            end
-        });
+        let mut ends = [0; 8];
+        for (len, at) in lens.iter().zip(&mut ends) {
+            end += *len as usize;
+            *at = end;
+        }
         for (number, next) in starts[..whole].chunks_mut(8).enumerate() {
-            let columns = transposed(ends.map(|end| word_before(items, end - 8 * number)));
-            for (next, column) in next.iter_mut().zip(columns) {
+            let mut words = [0; 8];
+            for (end, word) in ends.iter().zip(&mut words) {
+                *word = word_before(items, end - 8 * number);
+            }
+            for (next, column) in next.iter_mut().zip(transposed(words)) {
                 out[*next..*next + 8].copy_from_slice(&column.to_le_bytes());
                 *next += 8;
             }
