@@ -14,6 +14,9 @@ use tokio::sync::mpsc;
 /// Pieces are planned to a part of their limit, as estimates are off.
 const FILL: f64 = 0.7;
 
+/// No layer is cut into pieces smaller than this for the sake of having all threads at work.
+const SHARE_LEN_BYTES_MIN: f64 = (512 << 10) as f64;
+
 /// Something to be written whole, in pieces.
 pub(super) struct Layer {
     pub(super) content: Content,
@@ -25,6 +28,13 @@ pub(super) struct Layer {
 }
 
 impl Layer {
+    /// Stored bytes that it is thought to have.
+    fn len_bytes(&self) -> f64 {
+        let (full, delta) = self.group_len_bytes;
+        let base = f64::from(self.base().within(self.range).count());
+        full * base + delta * (f64::from(self.range.count()) - base)
+    }
+
     fn base(&self) -> Groups {
         match &self.content {
             Content::Captures { base, .. } => base.clone(),
@@ -61,12 +71,20 @@ impl Drop for StopOnDrop {
 }
 
 impl Queue {
-    /// A queue of `layers`, in pieces of at most about `piece_len_bytes`. Where it is cut follows from
+    /// A queue of `layers`, in pieces of at most about `piece_len_bytes`, and no fewer than `threads`
+    /// unless they were small. Where it is cut follows from
     /// what is given alone, not from which thread is first: the same input gives the same runs.
-    pub(super) fn new(layers: Vec<Layer>, options: RunOptions, piece_len_bytes: usize) -> Self {
-        let planned = piece_len_bytes as f64 * FILL;
+    pub(super) fn new(
+        layers: Vec<Layer>,
+        options: RunOptions,
+        piece_len_bytes: usize,
+        threads: usize,
+    ) -> Self {
         let mut work = VecDeque::new();
         for (number, layer) in layers.iter().enumerate() {
+            // A little more, so that what rounding leaves is no piece of its own.
+            let share = layer.len_bytes() / threads as f64 * 1.001;
+            let planned = (piece_len_bytes as f64 * FILL).min(share.max(SHARE_LEN_BYTES_MIN));
             let (base, mut left) = (layer.base(), Some(layer.range));
             while let Some(range) = left {
                 let piece = match layer.whole {

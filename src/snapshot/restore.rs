@@ -11,7 +11,7 @@ use super::manifest::read_parts;
 use super::plan::{Estimates, counting, pruned};
 use super::pool::Pool;
 use super::source::{SPAN_LEN_BYTES as FETCH_LEN_BYTES, Source};
-use super::sweep::Sweep;
+use super::sweep::{Sweep, Unpacked};
 use crate::backend::heap::KeyedState;
 use crate::{Error, ErrorKind, Result, Store};
 use esker_format::KeyGroupRange;
@@ -183,6 +183,12 @@ async fn apply(
 ) -> Result<(u64, u64)> {
     let pool = &Pool::new(settings.threads)?;
     let wanted = |id| by_id.contains_key(&id);
+    let decoder = |target: &Target<'_>| {
+        let (id, name) = (target.stored.id, target.stored.name.clone());
+        target.state.decoder().map(|decoder| (id, (name, decoder)))
+    };
+    let decoders: Arc<HashMap<u32, _>> = Arc::new(targets.iter().filter_map(decoder).collect());
+    let decoders = &decoders;
     let mut spans = Vec::new();
     for (age, source) in sources.iter().enumerate() {
         let of_source = source.spans(range, wanted, SPAN_LEN_BYTES);
@@ -194,10 +200,23 @@ async fn apply(
             let Some(source) = sources.get(age) else { return Ok((first, age, 0, Vec::new())) };
             let bytes = source.fetch(&span).await?;
             let len_bytes = bytes.len() as u64;
-            let from = Arc::clone(source);
+            let (from, decoders) = (Arc::clone(source), Arc::clone(decoders));
             let unpack = move || {
-                let blocks = span.blocks.clone();
-                blocks.map(|number| from.block(number, &span, &bytes)).collect::<Result<Vec<_>>>()
+                let unpack = |number| {
+                    let block = from.block(number, &span, &bytes)?;
+                    let decoder = from.first_state(number).and_then(|id| {
+                        let (name, decoder) = decoders.get(&id)?;
+                        Some((id, name, &**decoder))
+                    });
+                    let Some((id, name, decoder)) = decoder else {
+                        return Ok(Unpacked::Block(block));
+                    };
+                    let unpacked = Unpacked::new(block, (id, decoder), from.counts());
+                    unpacked.map_err(|error| {
+                        error.of(format_args!("state={name}")).at_path(from.run().file.as_str())
+                    })
+                };
+                span.blocks.clone().map(unpack).collect::<Result<Vec<_>>>()
             };
             Ok::<_, Error>((first, age, len_bytes, pool.run(unpack).await?))
         })

@@ -39,7 +39,7 @@ impl Default for SnapshotSettings {
             file_len_bytes: 8 << 20,
             threads: 2,
             transfers_max: 2,
-            merge_factor: 2.5,
+            merge_factor: 3.2,
             runs_max: 96,
             pending_max: 3,
             block_len_bytes: run.block_len_bytes,

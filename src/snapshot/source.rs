@@ -109,6 +109,12 @@ impl Source {
         first.and_then(|block| place(&block.first_key)).unwrap_or((0, KeyGroup(0)))
     }
 
+    /// The state of a block's first entry.
+    pub(super) fn first_state(&self, number: usize) -> Option<u32> {
+        let block = self.reader.index().blocks.get(number)?;
+        place(&block.first_key).map(|(state, _)| state)
+    }
+
     /// Spans of blocks, given their numbers, ascending.
     fn spans_between(
         &self,

@@ -10,9 +10,10 @@
 use super::groups::Groups;
 use super::restore::{CaptureTimes, Target};
 use super::source::{Place, Source, place};
+use crate::backend::heap::{DecodedEntries, EntryDecoder};
 use crate::{Error, ErrorKind, Result};
-use esker_format::KeyGroupRange;
 use esker_format::run::{Block, BlockCursor};
+use esker_format::{KeyGroup, KeyGroupRange};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -20,12 +21,49 @@ use std::sync::Arc;
 /// they fall into are about a megabyte.
 const SLICE_ENTRIES: u64 = 16_384;
 
+/// An unpacked block: entries of one state that decodes them elsewhere, or any.
+pub(super) enum Unpacked {
+    Decoded(u32, DecodedEntries),
+    Block(Block),
+}
+
+impl Unpacked {
+    /// What `decoder` makes of a block of state `id` in the key groups of `counts`.
+    ///
+    /// # Errors
+    /// The decoder's.
+    pub(super) fn new(
+        block: Block,
+        (id, decoder): (u32, &dyn EntryDecoder),
+        counts: &Groups,
+    ) -> Result<Self> {
+        let decoded = decoder.decode(&block, &mut |group| counts.contains(group))?;
+        Ok(decoded.map_or(Self::Block(block), |entries| Self::Decoded(id, entries)))
+    }
+
+    fn entries(&self) -> u64 {
+        match self {
+            Self::Decoded(_, entries) => entries.groups.len() as u64,
+            Self::Block(block) => block.entries().into(),
+        }
+    }
+}
+
+/// Decoded entries, of which the first `done` are applied.
+struct Reading {
+    state: u32,
+    entries: DecodedEntries,
+    done: usize,
+}
+
 /// What of a run is unpacked and was not applied yet.
 struct Lane {
     source: Arc<Source>,
     /// The key groups of which entries are applied.
     counts: Groups,
-    blocks: VecDeque<Block>,
+    blocks: VecDeque<Unpacked>,
+    /// The block that was begun, one of both at most.
+    decoded: Option<Reading>,
     cursor: Option<BlockCursor>,
     /// Whether the cursor's entry was not applied yet.
     waits: bool,
@@ -65,7 +103,7 @@ impl<'a> Sweep<'a> {
         &mut self,
         first: Place,
         age: usize,
-        blocks: Vec<Block>,
+        blocks: Vec<Unpacked>,
         targets: &mut [Target<'_>],
     ) -> Result<()> {
         if self.waiting >= SLICE_ENTRIES {
@@ -73,11 +111,12 @@ impl<'a> Sweep<'a> {
             self.waiting = 0;
         }
         let Some(source) = self.sources.get(age) else { return Ok(()) };
-        self.waiting += blocks.iter().map(|block| u64::from(block.entries())).sum::<u64>();
+        self.waiting += blocks.iter().map(Unpacked::entries).sum::<u64>();
         let lane = self.lanes.entry(age).or_insert_with(|| Lane {
             source: Arc::clone(source),
             counts: source.counts().within(self.range),
             blocks: VecDeque::new(),
+            decoded: None,
             cursor: None,
             waits: false,
         });
@@ -102,7 +141,7 @@ impl<'a> Sweep<'a> {
                 .apply(end, by_id, times, targets)
                 .map_err(|error| error.at_path(lane.source.run().file.as_str()))?;
         }
-        self.lanes.retain(|_, lane| lane.cursor.is_some());
+        self.lanes.retain(|_, lane| lane.cursor.is_some() || lane.decoded.is_some());
         Ok(())
     }
 }
@@ -120,9 +159,22 @@ impl Lane {
         // up once for each range that counts.
         let mut known: Option<(u32, KeyGroupRange, Option<usize>)> = None;
         loop {
+            if let Some(reading) = &mut self.decoded {
+                let (applied, ended) = reading.apply(end, by_id, targets)?;
+                entries += applied;
+                if !ended {
+                    return Ok(entries);
+                }
+                self.decoded = None;
+            }
             let Some(cursor) = &mut self.cursor else {
-                let Some(block) = self.blocks.pop_front() else { return Ok(entries) };
-                self.cursor = Some(BlockCursor::new(block));
+                match self.blocks.pop_front() {
+                    Some(Unpacked::Decoded(state, entries)) => {
+                        self.decoded = Some(Reading { state, entries, done: 0 });
+                    }
+                    Some(Unpacked::Block(block)) => self.cursor = Some(BlockCursor::new(block)),
+                    None => return Ok(entries),
+                }
                 continue;
             };
             if !std::mem::take(&mut self.waits) && !cursor.advance()? {
@@ -162,5 +214,33 @@ impl Lane {
                 entries += 1;
             }
         }
+    }
+}
+
+impl Reading {
+    /// Applies everything before the place `end`; returns how much that was, and whether it was all.
+    fn apply(
+        &mut self,
+        end: Option<Place>,
+        by_id: &HashMap<u32, usize>,
+        targets: &mut [Target<'_>],
+    ) -> Result<(u64, bool)> {
+        let groups = &self.entries.groups;
+        let ready = match end {
+            Some((state, _)) if state < self.state => self.done,
+            Some((state, KeyGroup(end))) if state == self.state => {
+                groups.partition_point(|group| *group < end)
+            }
+            _ => groups.len(),
+        };
+        let count = ready.saturating_sub(self.done);
+        let target = by_id.get(&self.state).and_then(|at| targets.get_mut(*at));
+        if let Some(target) = target.filter(|_| count > 0) {
+            let name = &target.stored.name;
+            let applied = target.state.apply_decoded(&mut *self.entries.entries, count);
+            applied.map_err(|error| error.of(format_args!("state={name}")))?;
+            self.done = ready;
+        }
+        Ok((count as u64, ready == groups.len()))
     }
 }

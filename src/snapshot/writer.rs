@@ -33,6 +33,10 @@ const CHAIN_RUNS_MAX: usize = RUNS_MAX / 2;
 /// Of a state that is known to be large, no run is planned to be smaller than this part of it.
 const PIECES_MAX: f64 = 1024.0;
 
+/// The changes of a first incremental checkpoint are thought to be this part of the state, so that
+/// those of a large one are written by all threads.
+const FIRST_DELTA_PART: f64 = 64.0;
+
 /// The keyed states of a subtask at one moment, ids ascending.
 pub type Captures = Vec<Arc<dyn StateCapture>>;
 
@@ -136,7 +140,10 @@ pub async fn write_part(
     let states = part_states(&last, operator.as_deref());
     let changes = captures.len() + 1;
     let groups = f64::from(range.count());
-    let per_group = (estimates.full_len_bytes / groups, estimates.delta_len_bytes / groups);
+    let known = estimates.delta_len_bytes;
+    let first = estimates.full_len_bytes / FIRST_DELTA_PART;
+    let delta_len_bytes = if known > 0.0 { known } else { first };
+    let per_group = (estimates.full_len_bytes / groups, delta_len_bytes / groups);
     let mut layers: Vec<Layer> = captures
         .into_iter()
         .map(|captures| (captures, Groups::default()))
@@ -167,7 +174,8 @@ pub async fn write_part(
     let piece_len_bytes = (estimates.full_len_bytes / PIECES_MIN).max(PIECE_LEN_BYTES_MIN);
     let piece_len_bytes = piece_len_bytes.min(settings.file_len_bytes as f64);
     let piece_len_bytes = piece_len_bytes.max(estimates.full_len_bytes / PIECES_MAX) as usize;
-    let queue = Arc::new(Queue::new(layers, settings.run_options(), piece_len_bytes));
+    let (options, threads) = (settings.run_options(), settings.threads);
+    let queue = Arc::new(Queue::new(layers, options, piece_len_bytes, threads));
     let _stop = StopOnDrop(Arc::clone(&queue));
     // Where a base holds nothing, an empty run says so, if there is anything older to hide.
     if plan.base != range.into() {

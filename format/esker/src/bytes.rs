@@ -68,7 +68,18 @@ impl<'a> Cursor<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64> {
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -85,6 +96,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A varint that is a length or count; one above `max` is refused before anyone allocates for it.
+    #[inline]
     pub(crate) fn length(&mut self, max: usize) -> Result<usize> {
         let value = self.varint()?;
         usize::try_from(value)

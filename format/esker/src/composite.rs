@@ -118,14 +118,26 @@ fn zero_in(bytes: &[u8]) -> Option<usize> {
 /// Appends `part` with each 0x00 as 0x00 0xFF, and 0x00 0x00 at its end; tuples of ordered keys are
 /// escaped alike.
 pub(crate) fn escape(part: &[u8], out: &mut Vec<u8>) {
-    let mut rest = part;
-    while let Some(zero) = zero_in(rest) {
-        out.extend_from_slice(&rest[..=zero]);
-        out.push(0xff);
-        rest = &rest[zero + 1..];
+    let (words, rest) = part.as_chunks::<8>();
+    out.reserve(part.len() + 2);
+    for word in words {
+        // Most words go as they are, in one move.
+        match zero_in(word) {
+            None => out.extend_from_slice(word),
+            Some(_) => escape_bytes(word, out),
+        }
     }
-    out.extend_from_slice(rest);
+    escape_bytes(rest, out);
     out.extend_from_slice(&[0, 0]);
+}
+
+fn escape_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        out.push(*byte);
+        if *byte == 0 {
+            out.push(0xff);
+        }
+    }
 }
 
 fn unescape(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8])> {

@@ -39,7 +39,11 @@ impl<K: Key, N: Key> Address<K, N> {
     }
 
     /// The address in a composite key.
-    fn decode(parts: &CompositeKey<'_>) -> Result<Self> {
+    ///
+    /// # Errors
+    /// As for [`of_entry`](Self::of_entry).
+    #[inline]
+    pub(super) fn decode(parts: &CompositeKey<'_>) -> Result<Self> {
         let address = Self { key: K::decode(&parts.key)?, namespace: N::decode(&parts.namespace)? };
         if address.key_group() == parts.group.0 {
             return Ok(address);

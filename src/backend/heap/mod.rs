@@ -22,7 +22,7 @@ pub use backend::{HeapBackend, HeapDescriptor};
 pub use list::{ListCapture, ListState, ListView};
 pub use map::{MapCapture, MapIter, MapState, MapView};
 pub use reducing::ReducingState;
-pub use state::KeyedState;
+pub use state::{DecodedEntries, EntryDecoder, KeyedState};
 pub use timer::{TimeDomain, TimerCapture, TimerState};
 pub use ttl::{
     Timed, TimedCodec, TtlCapture, TtlConfig, TtlListCapture, TtlListState, TtlMapCapture,

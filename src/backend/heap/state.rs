@@ -1,11 +1,34 @@
 //! A keyed state as its backend sees it, whatever its kind and types.
 
-use crate::Result;
 use crate::backend::StateCapture;
+use crate::{Error, ErrorKind, Result};
+use esker_format::KeyGroup;
 use esker_format::manifest::StateInfo;
-use esker_format::run::Entry;
+use esker_format::run::{Block, Entry};
 use std::any::Any;
 use std::sync::Arc;
+
+/// Decodes entries of runs of one state, on any thread, so that its owner has but to put them in.
+pub trait EntryDecoder: Send + Sync {
+    /// The entries of a block in those key groups that `counts` says yes to; none if the block holds
+    /// entries of another state too.
+    ///
+    /// # Errors
+    /// `Corrupt` if one is no entry of the state.
+    fn decode(
+        &self,
+        block: &Block,
+        counts: &mut dyn FnMut(KeyGroup) -> bool,
+    ) -> Result<Option<DecodedEntries>>;
+}
+
+/// Entries of one block.
+pub struct DecodedEntries {
+    /// The key group of each, ascending.
+    pub groups: Vec<u16>,
+    /// The entries, as the state knows them.
+    pub entries: Box<dyn Any + Send>,
+}
 
 /// A keyed state on the heap.
 pub trait KeyedState: Any + Send {
@@ -30,6 +53,21 @@ pub trait KeyedState: Any + Send {
     /// # Errors
     /// `Corrupt` if the entry is no entry of this state.
     fn apply(&mut self, entry: Entry<'_>) -> Result<()>;
+
+    /// What decodes entries for [`apply_decoded`](Self::apply_decoded), from
+    /// [`begin_restore`](Self::begin_restore) on; none where only [`apply`](Self::apply) is known.
+    fn decoder(&self) -> Option<Arc<dyn EntryDecoder>> {
+        None
+    }
+
+    /// Applies the next `count` entries that its [`decoder`](Self::decoder) left in `entries`.
+    ///
+    /// # Errors
+    /// `Corrupt` if they are another state's.
+    fn apply_decoded(&mut self, entries: &mut (dyn Any + Send), count: usize) -> Result<()> {
+        let _ = (entries, count);
+        Err(Error::new(ErrorKind::Corrupt, "the state decodes no entries"))
+    }
 
     /// Ends a restore: what was applied does not count as changed.
     fn end_restore(&mut self);

@@ -1,15 +1,20 @@
 //! Value state: one value per key and namespace, in a copy-on-write table.
 
+mod decode;
+
 use super::address::{Address, locate, prefetch};
 use super::rows::{Removed, Rows, for_pieces};
-use super::state::KeyedState;
+use super::state::{EntryDecoder, KeyedState};
 use super::table::{CowTable, Cursor, Frozen, Seed};
 use crate::backend::{EntrySink, StateCapture};
 use crate::{Error, ErrorKind, Result};
+use decode::{Decoded, Decoder, value_of};
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
 use esker_format::{Key, KeyGroupRange, Migration, ValueCodec};
+use std::any::Any;
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 /// One value of type `V` per key `K` and namespace `N` (`()` where there is none).
 ///
@@ -31,7 +36,7 @@ pub struct ValueState<K: Key, N: Key, V> {
     table: CowTable<Address<K, N>, V>,
     codec: Arc<dyn ValueCodec<V>>,
     /// Decodes the values of a snapshot while it is restored, where they are of another shape.
-    stored: Option<Migration<V>>,
+    stored: Option<Arc<Migration<V>>>,
 }
 
 impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
@@ -151,19 +156,9 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     pub fn apply(&mut self, entry: Entry<'_>) -> Result<bool> {
         let found = Address::of_entry(entry, self.id, self.table.range())?;
         let Some((_, address)) = found else { return Ok(false) };
-        match entry.op {
-            Op::Put => {
-                let value = match &self.stored {
-                    Some(migrate) => migrate(entry.value)?,
-                    None => self.codec.decode(entry.value)?,
-                };
-                self.table.insert(address, value);
-            }
-            Op::Delete | Op::Clear => drop(self.table.remove(&address)),
-            _ => {
-                let message = format!("a value state holds no {:?} entries", entry.op);
-                return Err(Error::new(ErrorKind::Corrupt, message));
-            }
+        match value_of(&*self.codec, self.stored.as_deref(), entry)? {
+            Some(value) => drop(self.table.insert(address, value)),
+            None => drop(self.table.remove(&address)),
         }
         Ok(true)
     }
@@ -176,9 +171,31 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for ValueState
 
     fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
         self.stored = match &stored.value {
-            Some(info) => self.codec.migration(info)?,
+            Some(info) => self.codec.migration(info)?.map(Arc::new),
             None => None,
         };
+        Ok(())
+    }
+
+    fn decoder(&self) -> Option<Arc<dyn EntryDecoder>> {
+        let (range, seed) = (self.table.range(), self.table.seed());
+        let (codec, stored) = (self.codec.clone(), self.stored.clone());
+        Some(Arc::new(Decoder::<K, N, V>::new(self.id, range, seed, codec, stored)))
+    }
+
+    fn apply_decoded(&mut self, entries: &mut (dyn Any + Send), count: usize) -> Result<()> {
+        let Some(entries) = entries.downcast_mut::<IntoIter<Decoded<K, N, V>>>() else {
+            return Err(Error::new(ErrorKind::Corrupt, "entries of another type of state"));
+        };
+        for Decoded { group, hash, address, value } in entries.take(count) {
+            let eq = |other: &Address<K, N>| *other == address;
+            match value {
+                Some(value) => {
+                    drop(self.table.insert_raw(group, hash, eq, || address.clone(), value));
+                }
+                None => drop(self.table.remove_raw(group, hash, eq)),
+            }
+        }
         Ok(())
     }
 

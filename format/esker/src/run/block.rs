@@ -186,9 +186,8 @@ fn decode_meta(meta: &[u8], entries: u32) -> Result<Vec<Row>> {
         return Err(meta.corrupt("fewer entries in meta than the block says"));
     }
     let mut rows = Vec::with_capacity(entries as usize);
-    for _ in 0..entries {
-        let op = Op::from_code(meta.u8()?)?;
-        rows.push(Row { op, shared: 0, suffix_len: 0, value_len: 0 });
+    for code in meta.take(entries as usize)? {
+        rows.push(Row { op: Op::from_code(*code)?, shared: 0, suffix_len: 0, value_len: 0 });
     }
     for row in &mut rows {
         row.shared = meta.length(BLOCK_LEN_BYTES_MAX)? as u32;

@@ -3,7 +3,8 @@
 use super::{BLOCK_LEN_BYTES_MAX, planes};
 use crate::bytes::{Cursor, put_varint};
 use crate::{FormatError, Result};
-use zstd::bulk::Compressor;
+use std::cell::RefCell;
+use zstd::bulk::{Compressor, Decompressor};
 
 /// How the bytes of a column are stored: as they are, as one zstd frame, or as one of their planes.
 const CODING_RAW: u8 = 0;
@@ -14,6 +15,11 @@ pub(super) const CODING_PLANES: u8 = 2;
 const ZSTD_RATIO_MAX: usize = 1 << 15;
 /// Of so many blocks one is packed in both ways, to see which is shorter.
 const TRIED_EVERY: u32 = 16;
+
+thread_local! {
+    /// Kept for as long as the thread, as setting one up costs as much as unpacking a column.
+    static UNPACKER: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
 
 /// Packs columns.
 #[derive(Default)]
@@ -105,8 +111,8 @@ pub(super) fn take_column(cursor: &mut Cursor<'_>) -> Result<(u8, Vec<u8>)> {
             if declared != Some(len as u64) {
                 return Err(cursor.corrupt("column length differs from its zstd frame's"));
             }
-            let column = zstd::bulk::decompress(stored, len)
-                .map_err(|error| cursor.corrupt(format!("zstd: {error}")))?;
+            let column =
+                unpacked(stored, len).map_err(|error| cursor.corrupt(format!("zstd: {error}")))?;
             if column.len() == len {
                 Ok((coding, column))
             } else {
@@ -116,4 +122,15 @@ pub(super) fn take_column(cursor: &mut Cursor<'_>) -> Result<(u8, Vec<u8>)> {
         CODING_RAW => Err(cursor.corrupt("raw column lengths differ")),
         _ => Err(cursor.corrupt(format!("unknown column coding {coding}"))),
     }
+}
+
+/// The content of a zstd frame, of at most `len_bytes_max`.
+fn unpacked(frame: &[u8], len_bytes_max: usize) -> std::io::Result<Vec<u8>> {
+    UNPACKER.with_borrow_mut(|kept| {
+        let unpacker = match kept {
+            Some(unpacker) => unpacker,
+            None => kept.insert(Decompressor::new()?),
+        };
+        unpacker.decompress(frame, len_bytes_max)
+    })
 }

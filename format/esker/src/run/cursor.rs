@@ -3,12 +3,13 @@
 use super::Op;
 use super::block::{Block, Entry, ascends};
 use crate::{FormatError, Result};
+use std::borrow::Borrow;
 use std::ops::Range;
 
 /// A block and a place in it: before its first entry at first.
 #[derive(Debug, Clone)]
-pub struct BlockCursor {
-    block: Block,
+pub struct BlockCursor<B = Block> {
+    block: B,
     next: usize,
     keys_at: usize,
     key: Vec<u8>,
@@ -16,9 +17,9 @@ pub struct BlockCursor {
     value: Range<usize>,
 }
 
-impl BlockCursor {
+impl<B: Borrow<Block>> BlockCursor<B> {
     /// A cursor before the first entry of `block`.
-    pub fn new(block: Block) -> Self {
+    pub fn new(block: B) -> Self {
         Self { block, next: 0, keys_at: 0, key: Vec::new(), op: Op::Clear, value: 0..0 }
     }
 
@@ -28,10 +29,11 @@ impl BlockCursor {
     /// As for [`Block::for_each`].
     #[inline]
     pub fn advance(&mut self) -> Result<bool> {
-        let Some(row) = self.block.rows.get(self.next) else { return Ok(false) };
+        let block = self.block.borrow();
+        let Some(row) = block.rows.get(self.next) else { return Ok(false) };
         // Lengths were added up when the block was decoded.
         let (shared, end) = (row.shared as usize, self.keys_at + row.suffix_len as usize);
-        let suffix = &self.block.keys[self.keys_at..end];
+        let suffix = &block.keys[self.keys_at..end];
         if self.next > 0 && !ascends(&self.key[shared..], self.op, suffix, row.op) {
             return Err(FormatError::corrupt("run block", "keys do not ascend"));
         }
@@ -46,6 +48,10 @@ impl BlockCursor {
 
     /// The entry that [`advance`](Self::advance) went to.
     pub fn entry(&self) -> Entry<'_> {
-        Entry { key: &self.key, op: self.op, value: &self.block.values[self.value.clone()] }
+        Entry {
+            key: &self.key,
+            op: self.op,
+            value: &self.block.borrow().values[self.value.clone()],
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::block::{BlockBuilder, Entry, shared_len};
 use super::filter::{self, RunFilter};
 use super::index::{BlockHandle, FilterLocation, RunIndex};
+use super::stats::StateStats;
 use super::{
     BLOCK_LEN_BYTES_MAX, HEADER_LEN_BYTES, KEY_LEN_BYTES_MAX, MAGIC, Op, VERSION, check_entry,
 };
@@ -56,6 +57,8 @@ pub struct RunWriter {
     first_key: Vec<u8>,
     last: Option<(Vec<u8>, Op)>,
     index: RunIndex,
+    /// The state of the last entry, whose counts are not in the index yet.
+    counted: Option<(u32, StateStats)>,
     hashes: Vec<u64>,
 }
 
@@ -76,6 +79,7 @@ impl RunWriter {
             first_key: Vec::new(),
             last: None,
             index: RunIndex::default(),
+            counted: None,
             hashes: Vec::new(),
         }
     }
@@ -135,8 +139,20 @@ impl RunWriter {
                 self.hashes.push(hash);
             }
         }
-        self.index.stats.entry(state).or_default().count(entry.op, entry.key, entry.value);
+        match &mut self.counted {
+            Some((same, stats)) if *same == state => {
+                stats.count(entry.op, entry.key, entry.value);
+            }
+            _ => self.count_next_state(state, entry),
+        }
         Ok(())
+    }
+
+    #[cold]
+    fn count_next_state(&mut self, state: u32, entry: Entry<'_>) {
+        let mut stats = StateStats::default();
+        stats.count(entry.op, entry.key, entry.value);
+        self.index.stats.extend(self.counted.replace((state, stats)));
     }
 
     fn offset(&self) -> u64 {
@@ -192,6 +208,7 @@ impl RunWriter {
     /// `Invalid` if compression fails.
     pub fn finish(mut self) -> Result<(Vec<u8>, RunSummary)> {
         self.close_block()?;
+        self.index.stats.extend(self.counted.take());
         self.put_filter();
         let index_offset = self.offset();
         let index_bytes = self.index.encode();

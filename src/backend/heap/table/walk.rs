@@ -17,6 +17,23 @@ struct Step<K, V> {
     prefix: u64,
 }
 
+impl<K, V> Step<K, V> {
+    /// Before the first child of a node that can hold positions from `from` on. The node is live.
+    unsafe fn new(node: Link<K, V>, base: u32, prefix: u64, from: u64) -> Self {
+        let mut next = 0;
+        if from > prefix {
+            next = node.index(from, base);
+            // SAFETY: an index is below the number of slots; children of a live node are live.
+            unsafe { next &= !(node.run(*node.slot(next), base) - 1) };
+        }
+        Self { node, next, base, prefix }
+    }
+}
+
+/// So many slots ahead pages are asked for: what comes of one takes less time than a line from
+/// memory.
+const SLOTS_AHEAD: usize = 8;
+
 /// Iterator over entries in key group order: pages in order of position, any order within a page.
 /// A page may hold several key groups.
 pub struct Iter<'a, K, V> {
@@ -28,6 +45,8 @@ pub struct Iter<'a, K, V> {
     page: Option<Page<K, V>>,
     /// Whether the page can hold entries of other key groups.
     mixed: bool,
+    /// The page after it, and the same of that one.
+    ahead: Option<(Page<K, V>, bool)>,
     group: usize,
     mask: Mask,
     borrowed: PhantomData<&'a (K, V)>,
@@ -52,27 +71,55 @@ impl<'a, K: TableKey, V> Iter<'a, K, V> {
     ) -> Self {
         let bounds = shape.bounds(range);
         let skip = bounds.is_none() || changed_only && !root.is_owned();
-        let start = Step { node: root, next: 0, base: 0, prefix: 0 };
+        let mut path = Vec::new();
+        if let (false, Some((first, _))) = (skip, bounds) {
+            // SAFETY: the root is live.
+            path.push(unsafe { Step::new(root, 0, 0, first) });
+        }
         Self {
-            path: if skip { Vec::new() } else { vec![start] },
+            path,
             bounds: bounds.unwrap_or_default(),
             changed_only,
             filter: (!shape.is_all(range)).then_some(range),
             page: None,
             mixed: false,
+            ahead: None,
             group: 0,
             mask: Mask(0),
             borrowed: PhantomData,
         }
     }
 
-    fn next_page(&mut self) -> Option<Page<K, V>> {
+    /// Goes to the next page, and asks for what will be read of the one after it.
+    fn advance(&mut self) -> Option<Page<K, V>> {
+        let (page, mixed) = match self.ahead.take() {
+            Some(ahead) => ahead,
+            None => self.next_page()?,
+        };
+        self.mixed = mixed;
+        self.ahead = self.next_page();
+        if let (true, Some((ahead, _))) = (self.changed_only, self.ahead) {
+            // SAFETY: the page is live.
+            unsafe { ahead.prefetch_dirty() };
+        }
+        Some(page)
+    }
+
+    /// The next page, and whether it can hold entries of key groups that are not wanted.
+    fn next_page(&mut self) -> Option<(Page<K, V>, bool)> {
         loop {
             let step = self.path.last_mut()?;
             let (node, index, base) = (step.node, step.next, step.base);
             if index >> node.bits() != 0 {
                 self.path.pop();
                 continue;
+            }
+            if (index + SLOTS_AHEAD) >> node.bits() == 0 {
+                // SAFETY: the index is below the number of slots; what a live root holds is live.
+                let far = unsafe { *node.slot(index + SLOTS_AHEAD) };
+                if !far.is_null() && !far.is_node() && (!self.changed_only || far.is_owned()) {
+                    far.page().prefetch_groups();
+                }
             }
             // SAFETY: the index is below the number of slots; what a live root holds is live.
             let (child, run) = unsafe {
@@ -83,15 +130,18 @@ impl<'a, K: TableKey, V> Iter<'a, K, V> {
             let depth = base + node.bits() - run.trailing_zeros();
             let first = step.prefix | (index as u64) << (u64::BITS - base - node.bits());
             let last = first | u64::MAX.checked_shr(depth).unwrap_or(0);
-            let wanted = first <= self.bounds.1 && last >= self.bounds.0;
-            if !wanted || child.is_null() || self.changed_only && !child.is_owned() {
+            if first > self.bounds.1 {
+                self.path.clear();
+                return None;
+            }
+            if last < self.bounds.0 || child.is_null() || self.changed_only && !child.is_owned() {
                 continue;
             }
             if child.is_node() {
-                self.path.push(Step { node: child, next: 0, base: depth, prefix: first });
+                // SAFETY: what a live root holds is live.
+                self.path.push(unsafe { Step::new(child, depth, first, self.bounds.0) });
             } else {
-                self.mixed = first < self.bounds.0 || last > self.bounds.1;
-                return Some(child.page());
+                return Some((child.page(), first < self.bounds.0 || last > self.bounds.1));
             }
         }
     }
@@ -103,7 +153,7 @@ impl<'a, K: TableKey, V> Iterator for Iter<'a, K, V> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let Some(page) = self.page else {
-                self.page = Some(self.next_page()?);
+                self.page = Some(self.advance()?);
                 self.group = 0;
                 continue;
             };

@@ -1,7 +1,7 @@
 //! Sharing a page: counted references, and copies.
 
 use super::super::arena::{Arena, HEAD_LEN_BYTES, Pages};
-use super::super::group::WIDTH;
+use super::super::group::{CTRL_LEN_BYTES, WIDTH};
 use super::find::prefetch;
 use super::{Entry, Page};
 use std::alloc::dealloc;
@@ -16,6 +16,34 @@ impl<K, V> Page<K, V> {
     pub(in super::super) unsafe fn prefetch_refs(self) {
         // SAFETY: the page is live.
         prefetch(unsafe { self.head() });
+    }
+
+    /// Asks for the cache lines of head and control bytes.
+    #[inline]
+    pub(in super::super) fn prefetch_groups(self) {
+        if !self.is_large() {
+            for offset in (0..CTRL_LEN_BYTES << Self::LOG2_GROUPS).step_by(CACHE_LINE_LEN_BYTES) {
+                prefetch(self.ctrl().wrapping_add(offset));
+            }
+            // SAFETY: an ordinary page's head is found by its address alone.
+            prefetch(unsafe { self.head() });
+        }
+    }
+
+    /// Asks for the entries that changed.
+    #[inline]
+    pub(in super::super) unsafe fn prefetch_dirty(self) {
+        if self.is_large() {
+            return;
+        }
+        for at in 0..1 << Self::LOG2_GROUPS {
+            // SAFETY: the page is live, the groups inside it, their slots too.
+            unsafe {
+                for i in self.dirty(at) {
+                    prefetch(self.entry(at * 16 + i));
+                }
+            }
+        }
     }
 
     /// Adds a reference.

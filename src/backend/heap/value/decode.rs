@@ -1,0 +1,100 @@
+//! Entries of a value state out of blocks, decoded on any thread.
+
+use crate::backend::heap::address::{Address, hash};
+use crate::backend::heap::state::{DecodedEntries, EntryDecoder};
+use crate::backend::heap::table::Seed;
+use crate::{Error, ErrorKind, Result};
+use esker_format::composite::CompositeKey;
+use esker_format::run::{Block, BlockCursor, Entry, Op};
+use esker_format::{Key, KeyGroup, KeyGroupRange, Migration, ValueCodec};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// The value that an entry puts, if it puts one.
+///
+/// # Errors
+/// `Corrupt` if the entry is none of a value state.
+#[inline]
+pub(super) fn value_of<V>(
+    codec: &dyn ValueCodec<V>,
+    stored: Option<&Migration<V>>,
+    entry: Entry<'_>,
+) -> Result<Option<V>> {
+    match (entry.op, stored) {
+        (Op::Put, Some(migrate)) => Ok(Some(migrate(entry.value)?)),
+        (Op::Put, None) => Ok(Some(codec.decode(entry.value)?)),
+        (Op::Delete | Op::Clear, _) => Ok(None),
+        (op, _) => {
+            let message = format!("a value state holds no {op:?} entries");
+            Err(Error::new(ErrorKind::Corrupt, message))
+        }
+    }
+}
+
+/// Decodes entries, with all that the table asks of their keys.
+pub(super) struct Decoder<K, N, V> {
+    id: u32,
+    range: KeyGroupRange,
+    seed: Seed,
+    codec: Arc<dyn ValueCodec<V>>,
+    stored: Option<Arc<Migration<V>>>,
+    types: PhantomData<fn() -> (K, N)>,
+}
+
+/// An entry, and where it goes.
+pub(super) struct Decoded<K, N, V> {
+    pub(super) group: u16,
+    pub(super) hash: u64,
+    pub(super) address: Address<K, N>,
+    /// None of one that is removed.
+    pub(super) value: Option<V>,
+}
+
+impl<K, N, V> Decoder<K, N, V> {
+    /// For the state `id` of the key groups in `range`, whose table hashes with `seed`; values that
+    /// are stored in another shape are migrated.
+    pub(super) fn new(
+        id: u32,
+        range: KeyGroupRange,
+        seed: Seed,
+        codec: Arc<dyn ValueCodec<V>>,
+        stored: Option<Arc<Migration<V>>>,
+    ) -> Self {
+        Self { id, range, seed, codec, stored, types: PhantomData }
+    }
+}
+
+impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> EntryDecoder for Decoder<K, N, V> {
+    fn decode(
+        &self,
+        block: &Block,
+        counts: &mut dyn FnMut(KeyGroup) -> bool,
+    ) -> Result<Option<DecodedEntries>> {
+        let len = block.entries() as usize;
+        let (mut groups, mut entries) = (Vec::with_capacity(len), Vec::with_capacity(len));
+        let mut known = None;
+        let mut cursor = BlockCursor::new(block);
+        while cursor.advance()? {
+            let entry = cursor.entry();
+            let parts = CompositeKey::decode(entry.key)?;
+            if parts.state != self.id {
+                return Ok(None);
+            }
+            let group = parts.group;
+            // Entries of a key group follow each other.
+            let counts = match known {
+                Some((same, counts)) if same == group => counts,
+                _ => self.range.contains(group) && counts(group),
+            };
+            known = Some((group, counts));
+            if counts {
+                let address = Address::<K, N>::decode(&parts)?;
+                let hash = hash(&address.key, &address.namespace, self.seed);
+                let value = value_of(&*self.codec, self.stored.as_deref(), entry)?;
+                groups.push(group.0);
+                entries.push(Decoded { group: group.0, hash, address, value });
+            }
+        }
+        Ok(Some(DecodedEntries { groups, entries: Box::new(entries.into_iter()) }))
+    }
+}
