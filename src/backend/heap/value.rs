@@ -4,11 +4,12 @@ use super::address::{Address, locate, seed};
 use super::rows::{Removed, Rows, for_pieces};
 use super::state::KeyedState;
 use super::table::{CowTable, Cursor, Frozen};
+use crate::backend::stored::Stored;
 use crate::backend::{EntrySink, StateCapture};
 use crate::{Error, ErrorKind, Result};
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
-use esker_format::{Key, KeyGroupRange, Migration, ValueCodec};
+use esker_format::{Key, KeyGroupRange, ValueCodec};
 use std::sync::Arc;
 
 /// One value of type `V` per key `K` and namespace `N` (`()` where there is none).
@@ -28,9 +29,7 @@ use std::sync::Arc;
 pub struct ValueState<K: Key, N: Key, V> {
     id: u32,
     table: CowTable<Address<K, N>, V>,
-    codec: Arc<dyn ValueCodec<V>>,
-    /// Decodes the values of a snapshot while it is restored, where they are of another shape.
-    stored: Option<Migration<V>>,
+    stored: Stored<V>,
 }
 
 impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
@@ -42,7 +41,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
         K::check()?;
         N::check()?;
         let table = CowTable::new(range, seed(id));
-        Ok(Self { id, table, codec: Arc::new(codec), stored: None })
+        Ok(Self { id, table, stored: Stored::new(codec) })
     }
 
     #[inline]
@@ -130,7 +129,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     /// The state as it is now. Changes are counted from here for the next capture.
     pub fn capture(&mut self) -> ValueCapture<K, N, V> {
         let frozen = self.table.freeze();
-        ValueCapture { id: self.id, frozen, range: self.table.range(), codec: self.codec.clone() }
+        ValueCapture { id: self.id, frozen, range: self.table.range(), codec: self.stored.codec() }
     }
 
     /// Applies one entry of a run of this state; entries of key groups not owned are passed over.
@@ -143,10 +142,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
         let Some((_, address)) = found else { return Ok(false) };
         match entry.op {
             Op::Put => {
-                let value = match &self.stored {
-                    Some(migrate) => migrate(entry.value)?,
-                    None => self.codec.decode(entry.value)?,
-                };
+                let value = self.stored.decode(entry.value)?;
                 self.table.insert(address, value);
             }
             Op::Delete | Op::Clear => drop(self.table.remove(&address)),
@@ -165,11 +161,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for ValueState
     }
 
     fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
-        self.stored = match &stored.value {
-            Some(info) => self.codec.migration(info)?,
-            None => None,
-        };
-        Ok(())
+        self.stored.begin_restore(stored)
     }
 
     fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
@@ -177,7 +169,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for ValueState
     }
 
     fn end_restore(&mut self) {
-        self.stored = None;
+        self.stored.end_restore();
         drop(self.table.freeze());
     }
 
