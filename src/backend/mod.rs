@@ -3,6 +3,7 @@ mod capture;
 pub mod heap;
 pub mod operator;
 mod slots;
+mod stored;
 
 pub use capture::{EntrySink, StateCapture};
 pub use slots::Handle;

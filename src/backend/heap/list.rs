@@ -5,9 +5,10 @@ use super::state::KeyedState;
 use super::table::{CowTable, Cursor, Seed};
 use crate::Result;
 use crate::backend::StateCapture;
+use crate::backend::stored::Stored;
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
-use esker_format::{Key, KeyGroupRange, Migration, ValueCodec, list::elements};
+use esker_format::{Key, KeyGroupRange, ValueCodec, list::elements};
 use std::sync::Arc;
 use triomphe::Arc as Shared;
 
@@ -47,9 +48,7 @@ pub struct ListState<K: Key, N: Key, E> {
     elements: u64,
     /// The number of the next capture, which tells a list changed since the last one.
     epoch: u32,
-    codec: Arc<dyn ValueCodec<E>>,
-    /// Decodes the elements of a snapshot while it is restored, where they are of another shape.
-    stored: Option<Migration<E>>,
+    stored: Stored<E>,
 }
 
 impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
@@ -61,9 +60,8 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
     pub fn new(id: u32, range: KeyGroupRange, codec: impl ValueCodec<E> + 'static) -> Result<Self> {
         K::check()?;
         N::check()?;
-        let codec: Arc<dyn ValueCodec<E>> = Arc::new(codec);
         let table = CowTable::new(range, Seed::of(id));
-        Ok(Self { id, table, elements: 0, epoch: 1, codec, stored: None })
+        Ok(Self { id, table, elements: 0, epoch: 1, stored: Stored::new(codec) })
     }
 
     #[inline]
@@ -225,7 +223,7 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
             elements: self.elements,
             epoch,
             range: self.table.range(),
-            codec: self.codec.clone(),
+            codec: self.stored.codec(),
         }
     }
 
@@ -237,13 +235,9 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
     pub fn apply(&mut self, entry: Entry<'_>) -> Result<bool> {
         let found = Address::of_entry(entry, self.id, self.table.range())?;
         let Some((_, Address { key, namespace })) = found else { return Ok(false) };
-        let decode = |element| match &self.stored {
-            Some(migrate) => migrate(element),
-            None => self.codec.decode(element),
-        };
         // All are decoded before one is taken: an entry is applied as a whole or not at all.
         let list: Vec<E> = elements(entry.value)
-            .map(|element| decode(element?))
+            .map(|element| self.stored.decode(element?))
             .collect::<esker_format::Result<_>>()?;
         match entry.op {
             Op::Put => self.update(&key, &namespace, list)?,
@@ -260,11 +254,7 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> KeyedState for ListState<
     }
 
     fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
-        self.stored = match &stored.value {
-            Some(info) => self.codec.migration(info)?,
-            None => None,
-        };
-        Ok(())
+        self.stored.begin_restore(stored)
     }
 
     fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
@@ -272,7 +262,7 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> KeyedState for ListState<
     }
 
     fn end_restore(&mut self) {
-        self.stored = None;
+        self.stored.end_restore();
         drop(self.capture());
     }
 

@@ -4,10 +4,11 @@ use super::address::{Address, locate};
 use super::state::KeyedState;
 use super::table::{CowTable, Seed};
 use crate::backend::StateCapture;
+use crate::backend::stored::Stored;
 use crate::{Error, ErrorKind, Result};
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
-use esker_format::{Key, KeyGroupRange, Migration, ValueCodec};
+use esker_format::{Key, KeyGroupRange, ValueCodec};
 use std::sync::Arc;
 use triomphe::Arc as Shared;
 
@@ -50,9 +51,7 @@ pub struct MapState<K: Key, N: Key, U: Key, V> {
     entries: u64,
     /// The number of the next capture, which tells a map changed since the last one.
     epoch: u32,
-    codec: Arc<dyn ValueCodec<V>>,
-    /// Decodes the values of a snapshot while it is restored, where they are of another shape.
-    stored: Option<Migration<V>>,
+    stored: Stored<V>,
 }
 
 impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U, V> {
@@ -65,9 +64,8 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
         K::check()?;
         N::check()?;
         U::check()?;
-        let codec: Arc<dyn ValueCodec<V>> = Arc::new(codec);
         let table = CowTable::new(range, Seed::of(id));
-        Ok(Self { id, table, entries: 0, epoch: 1, codec, stored: None })
+        Ok(Self { id, table, entries: 0, epoch: 1, stored: Stored::new(codec) })
     }
 
     #[inline]
@@ -262,7 +260,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
             entries: self.entries,
             epoch,
             range: self.table.range(),
-            codec: self.codec.clone(),
+            codec: self.stored.codec(),
         }
     }
 
@@ -280,10 +278,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
         let user_key = U::decode(&parts.user_key)?;
         match entry.op {
             Op::Put => {
-                let value = match &self.stored {
-                    Some(migrate) => migrate(entry.value)?,
-                    None => self.codec.decode(entry.value)?,
-                };
+                let value = self.stored.decode(entry.value)?;
                 self.put(&key, &namespace, &user_key, value)?;
             }
             Op::Delete => drop(self.remove(&key, &namespace, &user_key)?),
@@ -302,11 +297,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> KeyedState for Ma
     }
 
     fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
-        self.stored = match &stored.value {
-            Some(info) => self.codec.migration(info)?,
-            None => None,
-        };
-        Ok(())
+        self.stored.begin_restore(stored)
     }
 
     fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
@@ -314,7 +305,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> KeyedState for Ma
     }
 
     fn end_restore(&mut self) {
-        self.stored = None;
+        self.stored.end_restore();
         drop(self.capture());
     }
 

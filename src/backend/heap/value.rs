@@ -6,12 +6,13 @@ use super::address::{Address, locate, prefetch};
 use super::rows::{Removed, Rows, for_pieces};
 use super::state::{EntryDecoder, KeyedState};
 use super::table::{CowTable, Cursor, Frozen, Seed};
+use crate::backend::stored::Stored;
 use crate::backend::{EntrySink, StateCapture};
 use crate::{Error, ErrorKind, Result};
 use decode::{Decoded, Decoder, value_of};
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
-use esker_format::{Key, KeyGroupRange, Migration, ValueCodec};
+use esker_format::{Key, KeyGroupRange, ValueCodec};
 use std::any::Any;
 use std::sync::Arc;
 use std::vec::IntoIter;
@@ -34,9 +35,7 @@ use std::vec::IntoIter;
 pub struct ValueState<K: Key, N: Key, V> {
     id: u32,
     table: CowTable<Address<K, N>, V>,
-    codec: Arc<dyn ValueCodec<V>>,
-    /// Decodes the values of a snapshot while it is restored, where they are of another shape.
-    stored: Option<Arc<Migration<V>>>,
+    stored: Stored<V>,
 }
 
 impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
@@ -48,7 +47,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
         K::check()?;
         N::check()?;
         let table = CowTable::new(range, Seed::of(id));
-        Ok(Self { id, table, codec: Arc::new(codec), stored: None })
+        Ok(Self { id, table, stored: Stored::new(codec) })
     }
 
     #[inline]
@@ -145,7 +144,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     /// The state as it is now. Changes are counted from here for the next capture.
     pub fn capture(&mut self) -> ValueCapture<K, N, V> {
         let frozen = self.table.freeze();
-        ValueCapture { id: self.id, frozen, range: self.table.range(), codec: self.codec.clone() }
+        ValueCapture { id: self.id, frozen, range: self.table.range(), codec: self.stored.codec() }
     }
 
     /// Applies one entry of a run of this state; entries of key groups not owned are passed over.
@@ -156,7 +155,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     pub fn apply(&mut self, entry: Entry<'_>) -> Result<bool> {
         let found = Address::of_entry(entry, self.id, self.table.range())?;
         let Some((_, address)) = found else { return Ok(false) };
-        match value_of(&*self.codec, self.stored.as_deref(), entry)? {
+        match value_of(&self.stored, entry)? {
             Some(value) => drop(self.table.insert(address, value)),
             None => drop(self.table.remove(&address)),
         }
@@ -170,17 +169,12 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for ValueState
     }
 
     fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
-        self.stored = match &stored.value {
-            Some(info) => self.codec.migration(info)?.map(Arc::new),
-            None => None,
-        };
-        Ok(())
+        self.stored.begin_restore(stored)
     }
 
     fn decoder(&self) -> Option<Arc<dyn EntryDecoder>> {
         let (range, seed) = (self.table.range(), self.table.seed());
-        let (codec, stored) = (self.codec.clone(), self.stored.clone());
-        Some(Arc::new(Decoder::<K, N, V>::new(self.id, range, seed, codec, stored)))
+        Some(Arc::new(Decoder::<K, N, V>::new(self.id, range, seed, self.stored.clone())))
     }
 
     fn apply_decoded(&mut self, entries: &mut (dyn Any + Send), count: usize) -> Result<()> {
@@ -204,7 +198,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for ValueState
     }
 
     fn end_restore(&mut self) {
-        self.stored = None;
+        self.stored.end_restore();
         drop(self.table.freeze());
     }
 

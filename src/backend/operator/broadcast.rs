@@ -3,9 +3,10 @@
 use super::{NewSubtask, OperatorCapture, OperatorState, broadcast_source, key_of, put};
 use crate::Result;
 use crate::backend::EntrySink;
+use crate::backend::stored::Stored;
 use esker_format::manifest::{StateInfo, StateKind};
 use esker_format::run::Entry;
-use esker_format::{Key, Migration, ValueCodec};
+use esker_format::{Key, ValueCodec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,8 +27,7 @@ type Entries<UK, V> = BTreeMap<Vec<u8>, (UK, V)>;
 pub struct BroadcastState<UK, V> {
     id: u32,
     entries: Arc<Entries<UK, V>>,
-    codec: Arc<dyn ValueCodec<V>>,
-    stored: Option<Migration<V>>,
+    stored: Stored<V>,
 }
 
 impl<UK: Key, V: Clone + Send + Sync + 'static> BroadcastState<UK, V> {
@@ -40,7 +40,7 @@ impl<UK: Key, V: Clone + Send + Sync + 'static> BroadcastState<UK, V> {
     /// `Incompatible` if the type of keys has no deterministic encoding.
     pub fn new(id: u32, codec: impl ValueCodec<V> + 'static) -> Result<Self> {
         UK::check()?;
-        Ok(Self { id, entries: Arc::default(), codec: Arc::new(codec), stored: None })
+        Ok(Self { id, entries: Arc::default(), stored: Stored::new(codec) })
     }
 
     /// How many entries there are.
@@ -84,7 +84,7 @@ impl<UK: Key, V: Clone + Send + Sync + 'static> BroadcastState<UK, V> {
 
     /// The map as it is now, by reference.
     pub fn capture(&self) -> Arc<dyn OperatorCapture> {
-        let (entries, codec) = (Arc::clone(&self.entries), Arc::clone(&self.codec));
+        let (entries, codec) = (Arc::clone(&self.entries), self.stored.codec());
         Arc::new(BroadcastCapture { id: self.id, entries, codec })
     }
 
@@ -95,10 +95,7 @@ impl<UK: Key, V: Clone + Send + Sync + 'static> BroadcastState<UK, V> {
     /// `Incompatible`, naming the difference, if its values are of another type and cannot be
     /// migrated.
     pub fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
-        self.stored = match &stored.value {
-            Some(info) => self.codec.migration(info)?,
-            None => None,
-        };
+        self.stored.begin_restore(stored)?;
         self.clear();
         Ok(())
     }
@@ -109,17 +106,14 @@ impl<UK: Key, V: Clone + Send + Sync + 'static> BroadcastState<UK, V> {
     /// `Corrupt` if the entry is no entry of this state.
     pub fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
         let Some(key) = key_of(self.id, entry)? else { return Ok(()) };
-        let value = match &self.stored {
-            Some(migrate) => migrate(entry.value)?,
-            None => self.codec.decode(entry.value)?,
-        };
+        let value = self.stored.decode(entry.value)?;
         self.put(UK::decode(&key)?, value);
         Ok(())
     }
 
     /// Ends a restore.
     pub fn end_restore(&mut self) {
-        self.stored = None;
+        self.stored.end_restore();
     }
 }
 

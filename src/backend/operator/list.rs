@@ -2,10 +2,11 @@
 
 use super::{NewSubtask, OperatorCapture, OperatorState, key_of, put};
 use crate::backend::EntrySink;
+use crate::backend::stored::Stored;
 use crate::{Error, ErrorKind, Result};
+use esker_format::ValueCodec;
 use esker_format::manifest::{StateInfo, StateKind};
 use esker_format::run::Entry;
-use esker_format::{Migration, ValueCodec};
 use std::sync::Arc;
 
 /// Who gets the elements of a list on restore.
@@ -33,8 +34,7 @@ pub struct OperatorListState<E> {
     id: u32,
     redistribution: Redistribution,
     elements: Arc<Vec<E>>,
-    codec: Arc<dyn ValueCodec<E>>,
-    stored: Option<Migration<E>>,
+    stored: Stored<E>,
     /// How many elements of older subtasks a restore has met.
     met: u64,
 }
@@ -46,8 +46,8 @@ impl<E: Clone + Send + Sync + 'static> OperatorListState<E> {
         redistribution: Redistribution,
         codec: impl ValueCodec<E> + 'static,
     ) -> Self {
-        let (elements, codec) = (Arc::new(Vec::new()), Arc::new(codec));
-        Self { id, redistribution, elements, codec, stored: None, met: 0 }
+        let (elements, stored) = (Arc::new(Vec::new()), Stored::new(codec));
+        Self { id, redistribution, elements, stored, met: 0 }
     }
 
     /// The kind of the state in manifests.
@@ -81,7 +81,7 @@ impl<E: Clone + Send + Sync + 'static> OperatorListState<E> {
 
     /// The list as it is now, by reference.
     pub fn capture(&self) -> Arc<dyn OperatorCapture> {
-        let (elements, codec) = (Arc::clone(&self.elements), Arc::clone(&self.codec));
+        let (elements, codec) = (Arc::clone(&self.elements), self.stored.codec());
         Arc::new(ListCapture { id: self.id, elements, codec })
     }
 
@@ -92,10 +92,7 @@ impl<E: Clone + Send + Sync + 'static> OperatorListState<E> {
     /// `Incompatible`, naming the difference, if its elements are of another type and cannot be
     /// migrated.
     pub fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
-        self.stored = match &stored.value {
-            Some(info) => self.codec.migration(info)?,
-            None => None,
-        };
+        self.stored.begin_restore(stored)?;
         self.clear();
         self.met = 0;
         Ok(())
@@ -115,10 +112,7 @@ impl<E: Clone + Send + Sync + 'static> OperatorListState<E> {
         self.met += 1;
         let turn = number.checked_rem(parallelism.into());
         if self.redistribution == Redistribution::Union || turn == Some(subtask.into()) {
-            let element = match &self.stored {
-                Some(migrate) => migrate(entry.value)?,
-                None => self.codec.decode(entry.value)?,
-            };
+            let element = self.stored.decode(entry.value)?;
             self.add(element);
         }
         Ok(())
@@ -126,7 +120,7 @@ impl<E: Clone + Send + Sync + 'static> OperatorListState<E> {
 
     /// Ends a restore.
     pub fn end_restore(&mut self) {
-        self.stored = None;
+        self.stored.end_restore();
         self.met = 0;
     }
 }

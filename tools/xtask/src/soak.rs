@@ -3,8 +3,10 @@
 use crate::{command, run};
 use esker_test_support::soak;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+/// Says which sources are tested.
+const COMMIT: &str = "git describe --always --dirty";
 /// Package, kind of target, and filter of its tests.
 const TESTS: [(&str, &str, &str); 6] = [
     ("esker", "--lib", "snapshot::tests::chain"),
@@ -24,11 +26,12 @@ pub(crate) fn soak() -> Result<(), String> {
     let share = if std::env::var_os(soak::SHARE_VARIABLE).is_some() { soak::share()? } else { 1.0 };
     let seed = soak::seed_or_default()?;
     println!("machine: {}", machine());
-    println!("commit: {}", said_by("git describe --always --dirty"));
+    let commit = said_by(COMMIT);
+    println!("commit: {commit}");
     println!("began: {}", said_by("date --utc +%FT%TZ"));
     println!("ESKER_SOAK={share} ESKER_SEED={seed}");
 
-    let (started, mut took) = (Instant::now(), Vec::new());
+    let mut took = Vec::new();
     for (package, target, filter) in TESTS {
         let test = format!("cargo test --release --package {package} {target} --");
         let names = names(&test, filter)?;
@@ -42,11 +45,15 @@ pub(crate) fn soak() -> Result<(), String> {
         }
     }
 
-    println!("\nsoak: ESKER_SOAK={share} ESKER_SEED={seed}, every test passed");
+    if said_by(COMMIT) != commit {
+        return Err(format!("what was tested is not {commit}: it changed while the tests ran"));
+    }
+    println!("\nsoak: {commit} ESKER_SOAK={share} ESKER_SEED={seed}, every test passed");
     for (package, name, took) in &took {
         println!("soak: {:>8.1} s  {package} {name}", took.as_secs_f64());
     }
-    println!("soak: {:>8.1} s  {} tests", started.elapsed().as_secs_f64(), took.len());
+    let all: Duration = took.iter().map(|(_, _, took)| *took).sum();
+    println!("soak: {:>8.1} s  {} tests", all.as_secs_f64(), took.len());
     Ok(())
 }
 

@@ -3,28 +3,23 @@
 use crate::backend::heap::address::{Address, hash};
 use crate::backend::heap::state::{DecodedEntries, EntryDecoder};
 use crate::backend::heap::table::Seed;
+use crate::backend::stored::Stored;
 use crate::{Error, ErrorKind, Result};
 use esker_format::composite::CompositeKey;
 use esker_format::run::{Block, BlockCursor, Entry, Op};
-use esker_format::{Key, KeyGroup, KeyGroupRange, Migration, ValueCodec};
+use esker_format::{Key, KeyGroup, KeyGroupRange};
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 /// The value that an entry puts, if it puts one.
 ///
 /// # Errors
 /// `Corrupt` if the entry is none of a value state.
 #[inline]
-pub(super) fn value_of<V>(
-    codec: &dyn ValueCodec<V>,
-    stored: Option<&Migration<V>>,
-    entry: Entry<'_>,
-) -> Result<Option<V>> {
-    match (entry.op, stored) {
-        (Op::Put, Some(migrate)) => Ok(Some(migrate(entry.value)?)),
-        (Op::Put, None) => Ok(Some(codec.decode(entry.value)?)),
-        (Op::Delete | Op::Clear, _) => Ok(None),
-        (op, _) => {
+pub(super) fn value_of<V: 'static>(stored: &Stored<V>, entry: Entry<'_>) -> Result<Option<V>> {
+    match entry.op {
+        Op::Put => Ok(Some(stored.decode(entry.value)?)),
+        Op::Delete | Op::Clear => Ok(None),
+        op => {
             let message = format!("a value state holds no {op:?} entries");
             Err(Error::new(ErrorKind::Corrupt, message))
         }
@@ -36,8 +31,7 @@ pub(super) struct Decoder<K, N, V> {
     id: u32,
     range: KeyGroupRange,
     seed: Seed,
-    codec: Arc<dyn ValueCodec<V>>,
-    stored: Option<Arc<Migration<V>>>,
+    stored: Stored<V>,
     types: PhantomData<fn() -> (K, N)>,
 }
 
@@ -53,14 +47,8 @@ pub(super) struct Decoded<K, N, V> {
 impl<K, N, V> Decoder<K, N, V> {
     /// For the state `id` of the key groups in `range`, whose table hashes with `seed`; values that
     /// are stored in another shape are migrated.
-    pub(super) fn new(
-        id: u32,
-        range: KeyGroupRange,
-        seed: Seed,
-        codec: Arc<dyn ValueCodec<V>>,
-        stored: Option<Arc<Migration<V>>>,
-    ) -> Self {
-        Self { id, range, seed, codec, stored, types: PhantomData }
+    pub(super) fn new(id: u32, range: KeyGroupRange, seed: Seed, stored: Stored<V>) -> Self {
+        Self { id, range, seed, stored, types: PhantomData }
     }
 }
 
@@ -90,7 +78,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> EntryDecoder for Decoder<
             if counts {
                 let address = Address::<K, N>::decode(&parts)?;
                 let hash = hash(&address.key, &address.namespace, self.seed);
-                let value = value_of(&*self.codec, self.stored.as_deref(), entry)?;
+                let value = value_of(&self.stored, entry)?;
                 groups.push(group.0);
                 entries.push(Decoded { group: group.0, hash, address, value });
             }

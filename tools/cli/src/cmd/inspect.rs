@@ -1,6 +1,6 @@
 //! `esker inspect`: what files hold.
 
-use super::{inspect_snapshot, write_json_line};
+use super::{Named, inspect_snapshot, write_json_line};
 use crate::file::{self, Content, Run, Sealed};
 use crate::outcome::{Outcome, Problem, Status, say};
 use crate::snapshot::{is_snapshot, local};
@@ -21,12 +21,8 @@ Examples:
   esker inspect 7-0.run
   esker inspect --json 7-0.run | jq '.run.states[].entries'")]
 pub(crate) struct Args {
-    /// Folders or URLs of snapshots, roots of jobs, runs and sealed files, in any mixture
-    #[arg(required = true, value_name = "SNAPSHOT|FILE")]
-    files: Vec<String>,
-    /// Write one JSON object per file or snapshot
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    named: Named,
 }
 
 /// Every field is always there; of `run` and `sealed` at most one is not null.
@@ -41,28 +37,29 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+    let (files, json) = (&args.named.files, args.named.json);
     let mut worst = Outcome::Yes;
     let mut shown = 0;
-    for name in &args.files {
+    for name in files {
         if is_snapshot(name) {
-            if shown > 0 && !args.json {
+            if shown > 0 && !json {
                 writeln!(out)?;
             }
             shown += 1;
-            worst = worst.max(inspect_snapshot::run(name, args.json, out)?);
+            worst = worst.max(inspect_snapshot::run(name, json, out)?);
             continue;
         }
         let content = file::open(local(name).unwrap_or(Path::new(name)));
         let status = content.as_ref().err().map_or(Status::Ok, |problem| problem.status);
         worst = worst.max(status.outcome());
-        if args.json {
+        if json {
             write_json_line(out, &report(name, status, &content))?;
         }
         match content {
-            Err(problem) if !args.json || status == Status::Unreadable => {
+            Err(problem) if !json || status == Status::Unreadable => {
                 say(format_args!("{status} {name}: {problem}"));
             }
-            Ok(content) if !args.json => {
+            Ok(content) if !json => {
                 if shown > 0 {
                     writeln!(out)?;
                 }

@@ -21,6 +21,17 @@ use esker::format::KeyGroupRange;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 
+/// What `inspect` and `verify` take.
+#[derive(clap::Args)]
+struct Named {
+    /// Folders or URLs of snapshots, roots of jobs, runs and sealed files, in any mixture
+    #[arg(required = true, value_name = "SNAPSHOT|FILE")]
+    files: Vec<String>,
+    /// Write one JSON object per file or snapshot
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Demo(demo::Args),

@@ -1,6 +1,6 @@
 //! `esker verify`: whether files and snapshots are, to the last bit, what esker wrote.
 
-use super::{progress, write_json_line};
+use super::{Named, progress, write_json_line};
 use crate::file;
 use crate::outcome::{Outcome, Problem, Status, say};
 use crate::snapshot::{Checked, Checker, Found, Harm, SnapshotAt, find, is_snapshot, local};
@@ -30,12 +30,8 @@ Examples:
   esker verify --json claim.log | jq .status
   esker verify --json /data/job | jq -c '.damage[].lost'")]
 pub(crate) struct Args {
-    /// Folders or URLs of snapshots, roots of jobs, runs and sealed files, in any mixture
-    #[arg(required = true, value_name = "SNAPSHOT|FILE")]
-    files: Vec<String>,
-    /// Write one JSON object per file or snapshot
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    named: Named,
 }
 
 #[derive(Serialize)]
@@ -60,11 +56,12 @@ struct Summary {
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+    let (files, json) = (&args.named.files, args.named.json);
     let mut worst = Outcome::Yes;
-    for name in &args.files {
+    for name in files {
         let outcome = match is_snapshot(name) {
-            true => run_snapshot(name, args.json, out)?,
-            false => run_file(name, args.json, out)?,
+            true => run_snapshot(name, json, out)?,
+            false => run_file(name, json, out)?,
         };
         worst = worst.max(outcome);
     }

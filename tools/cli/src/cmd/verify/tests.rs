@@ -4,7 +4,7 @@
 #[path = "../../../tests/world/mod.rs"]
 pub(super) mod world;
 
-use super::{Args, run};
+use super::{Args, Named, run};
 use crate::outcome::Outcome;
 use esker::format::frame;
 use esker_test_support::soak;
@@ -16,7 +16,8 @@ use world::{World, files};
 const DAMAGED: u32 = 200;
 
 pub(super) fn verify(folder: &Path) -> (Outcome, String) {
-    let args = Args { files: vec![folder.to_str().unwrap().to_owned()], json: false };
+    let files = vec![folder.to_str().unwrap().to_owned()];
+    let args = Args { named: Named { files, json: false } };
     let mut out = Vec::new();
     let outcome = run(&args, &mut out).unwrap();
     (outcome, String::from_utf8(out).unwrap())
