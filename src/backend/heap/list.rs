@@ -121,22 +121,26 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
     #[inline]
     pub fn append(&mut self, key: &K, namespace: &N, element: E) -> Result<()> {
         let (group, hash) = self.locate(key, namespace)?;
-        let epoch = self.epoch;
-        let make_key = || Address { key: key.clone(), namespace: namespace.clone() };
-        self.table.rmw_raw(
-            group,
-            hash,
-            |address| address.is(key, namespace),
-            make_key,
-            |slot| {
-                let body = slot.get_or_insert_with(|| Shared::new(Body::new(epoch)));
-                let body = Shared::make_mut(body);
-                body.begin(epoch);
+        let eq = |address: &Address<K, N>| address.is(key, namespace);
+        match self.table.get_mut_raw(group, hash, eq) {
+            Some(body) => Self::own(body, self.epoch).push(element),
+            None => {
+                let mut body = Body::new(self.epoch);
                 body.push(element);
-            },
-        );
+                let make_key = || Address { key: key.clone(), namespace: namespace.clone() };
+                self.table.insert_raw(group, hash, eq, make_key, Shared::new(body));
+            }
+        }
         self.elements += 1;
         Ok(())
+    }
+
+    /// The body of a list, this state's alone, to be changed in this epoch.
+    #[inline]
+    fn own(body: &mut Shared<Body<E>>, epoch: u32) -> &mut Body<E> {
+        let body = Shared::make_mut(body);
+        body.begin(epoch);
+        body
     }
 
     /// Puts elements behind the others. If the iterator panics, those it gave before are there.

@@ -68,7 +68,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
         Ok(Self { id, table, entries: 0, epoch: 1, stored: Stored::new(codec) })
     }
 
-    #[inline]
+    #[inline(always)]
     fn body(&self, key: &K, namespace: &N) -> Result<Option<&Body<U, V>>> {
         let (group, hash) = locate(&self.table, key, namespace)?;
         let body = self.table.get_raw(group, hash, |address| address.is(key, namespace));
@@ -165,13 +165,19 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
     /// As for [`read`](Self::read).
     #[inline]
     pub fn put(&mut self, key: &K, namespace: &N, user_key: &U, value: V) -> Result<Option<V>> {
-        self.change(key, namespace, |slot, epoch| match slot {
-            Some(body) => Self::own(body, epoch).put(user_key, value),
+        let (group, hash) = locate(self.table.range(), self.table.seed(), key, namespace)?;
+        let eq = |address: &Address<K, N>| address.is(key, namespace);
+        let before = match self.table.get_mut_raw(group, hash, eq) {
+            Some(body) => Self::own(body, self.epoch).put(user_key, value),
             None => {
-                *slot = Some(Shared::new(Body::one(epoch, user_key.clone(), value)));
+                let body = Shared::new(Body::one(self.epoch, user_key.clone(), value));
+                let make_key = || Address { key: key.clone(), namespace: namespace.clone() };
+                self.table.insert_raw(group, hash, eq, make_key, body);
                 None
             }
-        })
+        };
+        self.entries += u64::from(before.is_none());
+        Ok(before)
     }
 
     /// Reads, changes, sets or removes an entry's value in one look-up.

@@ -6,6 +6,7 @@
 mod capture;
 mod node;
 mod order;
+mod sorted;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -20,8 +21,8 @@ use arrayvec::ArrayVec;
 use esker_format::manifest::{StateInfo, StateKind};
 use esker_format::run::{Entry, Op};
 use esker_format::{Key, KeyGroup, KeyGroupRange};
-use node::FAN_OUT;
 use order::{Probe, Timer};
+use sorted::FAN_OUT;
 use std::cmp::Ordering;
 use std::sync::Arc;
 use tree::Tree;
@@ -56,7 +57,7 @@ pub struct TimerState<K, N> {
     domain: TimeDomain,
     range: KeyGroupRange,
     front: ArrayVec<Timer<K, N>, FAN_OUT>,
-    tree: Tree<Timer<K, N>>,
+    tree: Tree<K, N>,
     /// Timers that the last capture held, gone since.
     removed: Vec<Timer<K, N>>,
 }
@@ -122,13 +123,13 @@ impl<K: Key, N: Key> TimerState<K, N> {
         let probe = self.probe(time_ms, key, namespace)?;
         Ok(match self.find_front(&probe) {
             Some(found) => found.is_ok(),
-            None => self.tree.contains(|timer| probe.order(timer)),
+            None => self.tree.contains(&probe),
         })
     }
 
     /// The earliest time, in milliseconds.
     pub fn peek(&self) -> Option<i64> {
-        self.front.last().or_else(|| self.tree.first()).map(|timer| timer.time_ms)
+        self.front.last().map(|timer| timer.time_ms).or_else(|| self.tree.first_ms())
     }
 
     /// Takes the first timer off, if its time is not after `time_ms`: a watermark, or the time on
@@ -136,12 +137,10 @@ impl<K: Key, N: Key> TimerState<K, N> {
     /// More may be registered and deleted before the next call.
     pub fn pop_due(&mut self, time_ms: i64) -> Option<(i64, K, N)> {
         if self.front.is_empty() {
-            let first = self.tree.first()?;
-            if first.time_ms > time_ms {
+            if self.tree.first_ms()? > time_ms {
                 return None;
             }
-            self.front = self.tree.take_first();
-            self.front.reverse();
+            self.front.extend(self.tree.take_first().into_reversed());
         }
         if self.front.last()?.time_ms > time_ms {
             return None;
@@ -156,7 +155,7 @@ impl<K: Key, N: Key> TimerState<K, N> {
     /// The timers as they are now. Changes are counted from here for the next capture.
     pub fn capture(&mut self) -> TimerCapture<K, N> {
         let removed = std::mem::take(&mut self.removed);
-        TimerCapture::new(self.id, self.range, self.front.clone(), self.tree.freeze(), removed)
+        TimerCapture::new(self.id, self.range, &self.front, self.tree.freeze(), removed)
     }
 
     fn probe<'a>(&self, time_ms: i64, key: &'a K, namespace: &'a N) -> Result<Probe<'a, K, N>> {
@@ -184,12 +183,11 @@ impl<K: Key, N: Key> TimerState<K, N> {
             }
             Some(Err(_)) => {
                 for timer in self.front.drain(..FAN_OUT / 2).collect::<ArrayVec<_, FAN_OUT>>() {
-                    let moved = timer.clone();
-                    self.tree.insert(|other| timer.probe().order(other), || moved);
+                    self.tree.insert(&timer.probe(), timer.born);
                 }
                 self.insert(probe)
             }
-            None => self.tree.insert(|timer| probe.order(timer), || probe.to_timer(epoch)),
+            None => self.tree.insert(probe, epoch),
         }
     }
 
@@ -197,7 +195,7 @@ impl<K: Key, N: Key> TimerState<K, N> {
         let removed = match self.find_front(probe) {
             Some(Ok(at)) => Some(self.front.remove(at)),
             Some(Err(_)) => None,
-            None => self.tree.remove(|timer| probe.order(timer)),
+            None => self.tree.remove(probe),
         };
         let Some(timer) = removed else { return false };
         if timer.born != self.tree.epoch() {

@@ -78,19 +78,22 @@ impl<U: Key, V: Clone + Send + Sync + 'static> Body<U, V> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, user_key: &U) -> Option<&V> {
         match &self.kind {
             Kind::Small(small) => small.get(user_key),
-            Kind::Large(table, _) => {
-                let table = table.table();
-                table.get_raw(0, hash(user_key, &(), table.seed()), |k| k.0 == *user_key)
-            }
+            Kind::Large(table, _) => Self::get_large(table, user_key),
         }
     }
 
+    #[inline(never)]
+    fn get_large<'a>(table: &'a SharedTable<UserKey<U>, V>, user_key: &U) -> Option<&'a V> {
+        let table = table.table();
+        table.get_raw(0, hash(user_key, &(), table.seed()), |k| k.0 == *user_key)
+    }
+
     /// Sets the value of a user key and returns the one before. `begin` has been called.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(&mut self, user_key: &U, value: V) -> Option<V> {
         let Kind::Small(small) = &mut self.kind else {
             return self.rmw(user_key, |slot| slot.replace(value));

@@ -1,18 +1,15 @@
-//! A small map: its entries side by side, and a byte of hash for each, searched eight at a time.
+//! A small map: its entries side by side, and a byte of hash for each, searched sixteen at a time.
 
 use crate::backend::heap::address::hash;
-use crate::backend::heap::table::Seed;
+use crate::backend::heap::table::{Seed, equal_bytes};
 use esker_format::Key;
-
-/// The lowest bit of each byte.
-const ONES: u64 = u64::MAX / 0xFF;
 
 /// Few entries, and which of them changed since the last capture.
 #[derive(Clone)]
 pub(super) struct Small<U, V> {
     entries: Vec<(U, V)>,
     /// A byte of hash per entry; it says no without a look at the entries.
-    tags: [[u8; 8]; 4],
+    tags: [[u8; 16]; 2],
     /// User keys that the last capture held, removed since, each once; they may be back. Boxed, as
     /// most maps have none.
     #[allow(clippy::box_collection)]
@@ -45,7 +42,7 @@ impl<U: Key, V> Small<U, V> {
     };
 
     pub(super) fn new() -> Self {
-        Self { entries: Vec::new(), tags: [[0; 8]; 4], removed: None, changed: 0, born: 0 }
+        Self { entries: Vec::new(), tags: [[0; 16]; 2], removed: None, changed: 0, born: 0 }
     }
 
     pub(super) fn forget_changes(&mut self) {
@@ -80,26 +77,25 @@ impl<U: Key, V> Small<U, V> {
         (entries, self.removed.map_or_else(Vec::new, |removed| *removed))
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, user_key: &U) -> Option<usize> {
-        let wanted = u64::from(tag(user_key)) * ONES;
-        let words = self.entries.len().div_ceil(8);
-        for (word, tags) in self.tags.iter().take(words).enumerate() {
-            // The high bit of each byte that is equal, and rarely of one behind it that is not.
-            let differ = u64::from_le_bytes(*tags) ^ wanted;
-            let mut equal = differ.wrapping_sub(ONES) & !differ & (ONES << 7);
-            while equal != 0 {
-                let index = 8 * word + equal.trailing_zeros() as usize / 8;
-                if self.entries.get(index).is_some_and(|(k, _)| k == user_key) {
-                    return Some(index);
-                }
-                equal &= equal - 1;
+        let tag = tag(user_key);
+        // All tags at once: a branch on how many there are, or on where the equal one is, would
+        // often be guessed wrong.
+        let [low, high] = &self.tags;
+        let tagged = equal_bytes(low, tag) | equal_bytes(high, tag) << 16;
+        let mut equal = tagged & ((1 << self.entries.len()) - 1);
+        while equal != 0 {
+            let index = equal.trailing_zeros() as usize;
+            if self.entries.get(index).is_some_and(|(k, _)| k == user_key) {
+                return Some(index);
             }
+            equal &= equal - 1;
         }
         None
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, user_key: &U) -> Option<&V> {
         self.find(user_key).map(|index| &self.entries[index].1)
     }
@@ -107,7 +103,7 @@ impl<U: Key, V> Small<U, V> {
     /// Adds an entry that is not there.
     pub(super) fn push(&mut self, user_key: U, value: V) {
         let index = self.entries.len();
-        self.tags[index / 8][index % 8] = tag(&user_key);
+        self.tags[index / 16][index % 16] = tag(&user_key);
         let bit = 1 << index;
         self.changed |= bit;
         self.born |= bit;
@@ -148,7 +144,7 @@ impl<U: Key, V> Small<U, V> {
     /// Says that the entry `index` has gone, and the last one stands in its place.
     fn forget_entry(&mut self, index: usize) {
         let last = self.entries.len();
-        self.tags[index / 8][index % 8] = self.tags[last / 8][last % 8];
+        self.tags[index / 16][index % 16] = self.tags[last / 16][last % 16];
         for bits in [&mut self.changed, &mut self.born] {
             let moved = *bits >> last & 1;
             *bits &= !(1 << index | 1 << last);

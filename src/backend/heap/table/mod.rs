@@ -26,6 +26,7 @@
 #![allow(unsafe_code)]
 
 mod arena;
+mod bytes;
 mod frozen;
 mod group;
 mod node;
@@ -39,6 +40,7 @@ mod visit;
 mod walk;
 mod write;
 
+pub use bytes::equal_bytes;
 pub use frozen::Frozen;
 pub use seed::Seed;
 pub use shared::SharedTable;

@@ -4,44 +4,48 @@
 //! written makes an index of all (8 bytes for each timer) that the others share.
 
 use super::super::rows::{Rows, for_pieces};
-use super::node::{FAN_OUT, Leaf};
-use super::order::Timer;
+use super::node::Leaf;
+use super::order::{Probe, Timer};
+use super::sorted::Sorted;
 use super::tree::Tree;
 use crate::Result;
 use crate::backend::{EntrySink, StateCapture};
-use arrayvec::ArrayVec;
 use esker_format::run::Op;
 use esker_format::{Key, KeyGroupRange};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+use triomphe::Arc;
 
 /// Timers at one moment; they never change (I4), and can be written on any thread.
 pub struct TimerCapture<K, N> {
     id: u32,
     range: KeyGroupRange,
-    /// The next few to fire, the last one first.
-    front: Arc<Leaf<Timer<K, N>>>,
-    tree: Tree<Timer<K, N>>,
+    /// The next few to fire.
+    front: Arc<Leaf<K, N>>,
+    tree: Tree<K, N>,
     removed: Vec<Timer<K, N>>,
     full: OnceLock<Index<K, N>>,
     changes: OnceLock<Index<K, N>>,
 }
 
 impl<K: Key, N: Key> TimerCapture<K, N> {
+    /// `next` are the next few to fire, the last one first.
     pub(super) fn new(
         id: u32,
         range: KeyGroupRange,
-        front: ArrayVec<Timer<K, N>, FAN_OUT>,
-        tree: Tree<Timer<K, N>>,
+        next: &[Timer<K, N>],
+        tree: Tree<K, N>,
         removed: Vec<Timer<K, N>>,
     ) -> Self {
-        let front = Arc::new(Leaf::new(tree.epoch(), front));
+        let mut timers = Sorted::new();
+        next.iter().rev().for_each(|timer| timers.push(timer.clone()));
+        let front = Arc::new(Leaf { epoch: tree.epoch(), timers });
         let (full, changes) = (OnceLock::new(), OnceLock::new());
         Self { id, range, front, tree, removed, full, changes }
     }
 
     /// How many timers there were.
     pub fn len(&self) -> usize {
-        self.front.entries.len() + self.tree.len()
+        self.front.timers.len() + self.tree.len()
     }
 
     /// Whether there was no timer.
@@ -51,13 +55,12 @@ impl<K: Key, N: Key> TimerCapture<K, N> {
 
     fn holds(&self, timer: &Timer<K, N>) -> bool {
         let probe = timer.probe();
-        let is = |other: &Timer<K, N>| probe.order(other).is_eq();
-        self.front.entries.iter().any(is) || self.tree.contains(|other| probe.order(other))
+        self.front.timers.search(&probe).is_ok() || self.tree.contains(&probe)
     }
 
     fn index(&self, changed: bool) -> Index<K, N> {
         let mut index = Index { leaves: Vec::new(), live: Vec::new(), gone: Vec::new() };
-        let wanted = |timer: &Timer<K, N>| !changed || timer.born == self.tree.epoch();
+        let wanted = |born| !changed || born == self.tree.epoch();
         index.add(&self.front, wanted);
         self.tree.for_leaves(changed, &mut |leaf| index.add(leaf, wanted));
         index.live.sort_unstable();
@@ -80,24 +83,24 @@ impl<K: Key, N: Key> TimerCapture<K, N> {
         let mut rows = Rows::new(self.id);
         for_pieces(self.range, range, index.live.len() + index.gone.len(), |piece| {
             for timer in index.live(piece) {
-                add(&mut rows, timer, Op::Put);
+                add(&mut rows, &timer, Op::Put);
             }
             for (_, number) in index.gone(piece) {
-                add(&mut rows, &self.removed[*number], Op::Delete);
+                add(&mut rows, &self.removed[*number].probe(), Op::Delete);
             }
             rows.flush(sink)
         })
     }
 }
 
-fn add<K: Key, N: Key>(rows: &mut Rows, timer: &Timer<K, N>, op: Op) {
-    let Timer { time_ms, key, namespace, .. } = timer;
+fn add<K: Key, N: Key>(rows: &mut Rows, timer: &Probe<'_, K, N>, op: Op) {
+    let Probe { time_ms, key, namespace, .. } = *timer;
     rows.add_with(key, namespace, |out| time_ms.encode_into(out), op, |_| Ok(()));
 }
 
 /// Timers by key group.
 struct Index<K, N> {
-    leaves: Vec<Arc<Leaf<Timer<K, N>>>>,
+    leaves: Vec<Arc<Leaf<K, N>>>,
     /// Key group (16 bits), leaf (40), slot (8).
     live: Vec<u64>,
     /// Key group and number among the removed ones.
@@ -105,21 +108,26 @@ struct Index<K, N> {
 }
 
 impl<K, N> Index<K, N> {
-    fn add(&mut self, leaf: &Arc<Leaf<Timer<K, N>>>, wanted: impl Fn(&Timer<K, N>) -> bool) {
+    fn add(&mut self, leaf: &Arc<Leaf<K, N>>, wanted: impl Fn(u32) -> bool) {
         let number = (self.leaves.len() as u64) << 8;
-        for (slot, timer) in leaf.entries.iter().enumerate().filter(|(_, timer)| wanted(timer)) {
-            self.live.push(u64::from(timer.group) << 48 | number | slot as u64);
+        for slot in 0..leaf.timers.len() {
+            if let Some((timer, born)) = leaf.timers.get(slot)
+                && wanted(born)
+            {
+                self.live.push(u64::from(timer.group) << 48 | number | slot as u64);
+            }
         }
         self.leaves.push(Arc::clone(leaf));
     }
 
-    fn live(&self, range: KeyGroupRange) -> impl Iterator<Item = &Timer<K, N>> {
+    fn live(&self, range: KeyGroupRange) -> impl Iterator<Item = Probe<'_, K, N>> {
         let group = |packed: &u64| (packed >> 48) as u16;
         let start = self.live.partition_point(|packed| group(packed) < range.first());
         let end = self.live.partition_point(|packed| group(packed) <= range.last());
-        self.live[start..end].iter().map(|packed| {
+        self.live[start..end].iter().filter_map(|packed| {
             let leaf = (packed >> 8) & ((1 << 40) - 1);
-            &self.leaves[leaf as usize].entries[(packed & 0xff) as usize]
+            let timers = &self.leaves[leaf as usize].timers;
+            timers.get((packed & 0xff) as usize).map(|(timer, _)| timer)
         })
     }
 
@@ -140,7 +148,7 @@ impl<K: Key, N: Key> StateCapture for TimerCapture<K, N> {
     }
 
     fn earliest_timer_ms(&self) -> Option<i64> {
-        self.front.entries.last().or_else(|| self.tree.first()).map(|timer| timer.time_ms)
+        self.front.timers.first_ms().or_else(|| self.tree.first_ms())
     }
 
     fn write_full(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {

@@ -1,39 +1,33 @@
 //! The nodes of a [`Tree`](super::tree::Tree).
 
+use super::order::{Probe, Timer};
+use super::sorted::{FAN_OUT, Sorted};
 use arrayvec::ArrayVec;
-use std::cmp::Ordering;
-use std::sync::Arc;
+use esker_format::Key;
+use triomphe::Arc;
 
-/// Entries of a leaf and children of an inner node, at most.
-pub(super) const FAN_OUT: usize = 64;
 /// Below this a node is merged if it can be.
 const SPARSE: usize = FAN_OUT / 4;
 
-/// Entries side by side, in order.
+/// Timers side by side, in order.
 #[derive(Debug, Clone)]
-pub(super) struct Leaf<T> {
-    epoch: u32,
-    pub(super) entries: ArrayVec<T, FAN_OUT>,
-}
-
-impl<T> Leaf<T> {
-    pub(super) fn new(epoch: u32, entries: ArrayVec<T, FAN_OUT>) -> Self {
-        Self { epoch, entries }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Inner<T> {
+pub(super) struct Leaf<K, N> {
     pub(super) epoch: u32,
-    /// Between two children: not above the entries of the second, above those of the first.
-    pub(super) bounds: ArrayVec<T, FAN_OUT>,
-    pub(super) children: ArrayVec<Link<T>, FAN_OUT>,
+    pub(super) timers: Sorted<K, N>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Link<T> {
-    Leaf(Arc<Leaf<T>>),
-    Inner(Arc<Inner<T>>),
+pub(super) struct Inner<K, N> {
+    pub(super) epoch: u32,
+    /// Between two children: not above the timers of the second, above those of the first.
+    pub(super) bounds: Sorted<K, N>,
+    pub(super) children: ArrayVec<Link<K, N>, FAN_OUT>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Link<K, N> {
+    Leaf(Arc<Leaf<K, N>>),
+    Inner(Arc<Inner<K, N>>),
 }
 
 /// What a write needs to know of the tree.
@@ -44,18 +38,18 @@ pub(super) struct Writer {
 }
 
 /// How an insertion ended below a node.
-pub(super) enum Inserted<T> {
+pub(super) enum Inserted<K, N> {
     Present,
     Done,
     /// The node was split: the bound of the new right part, and that.
-    Split(T, Link<T>),
+    Split(Timer<K, N>, Link<K, N>),
 }
 
 impl Writer {
     /// The node, to be changed: a copy of its own if it is shared.
     #[inline]
     pub(super) fn own<'a, N: Clone>(&mut self, node: &'a mut Arc<N>) -> &'a mut N {
-        if Arc::strong_count(node) != 1 {
+        if !node.is_unique() {
             self.nodes_copied += 1;
         }
         Arc::make_mut(node)
@@ -70,33 +64,31 @@ impl Writer {
     }
 }
 
-impl<T> Inner<T> {
-    /// The child in which an entry is, if it is in the tree.
+impl<K: Key, N: Key> Inner<K, N> {
+    /// The child in which a timer is, if it is in the tree.
     #[inline]
-    pub(super) fn child(&self, order: impl Fn(&T) -> Ordering) -> usize {
-        self.bounds.partition_point(|bound| order(bound) != Ordering::Greater)
+    pub(super) fn child(&self, probe: &Probe<'_, K, N>) -> usize {
+        self.bounds.search(probe).map_or_else(|at| at, |at| at + 1)
     }
 
-    fn remove_child(&mut self, at: usize) -> Link<T> {
-        if !self.bounds.is_empty() {
+    fn remove_child(&mut self, at: usize) -> Link<K, N> {
+        if self.bounds.len() > 0 {
             self.bounds.remove(at.saturating_sub(1));
         }
         self.children.remove(at)
     }
-}
 
-impl<T: Clone> Inner<T> {
-    fn insert_child(&mut self, at: usize, bound: T, right: Link<T>) {
+    fn insert_child(&mut self, at: usize, bound: Timer<K, N>, right: Link<K, N>) {
         self.bounds.insert(at, bound);
         self.children.insert(at + 1, right);
     }
 
     /// Splits a full node and returns the bound of the right part, and that. It has one child if
     /// `last`, half of them otherwise.
-    fn split(&mut self, last: bool) -> (T, Self) {
+    fn split(&mut self, last: bool) -> (Timer<K, N>, Self) {
         let cut = if last { FAN_OUT - 1 } else { FAN_OUT / 2 };
         let children = self.children.drain(cut..).collect();
-        let bounds = self.bounds.drain(cut..).collect();
+        let bounds = self.bounds.split_off(cut);
         (self.bounds.remove(cut - 1), Self { epoch: self.epoch, bounds, children })
     }
 
@@ -123,13 +115,13 @@ impl<T: Clone> Inner<T> {
             (Link::Leaf(from), Link::Leaf(to)) => {
                 let to = writer.own(to);
                 to.epoch = writer.epoch;
-                to.entries.extend(writer.take(from).entries);
+                to.timers.append(writer.take(from).timers);
             }
             (Link::Inner(from), Link::Inner(to)) => {
                 let (to, from) = (writer.own(to), writer.take(from));
                 to.epoch = writer.epoch;
                 to.bounds.push(bound);
-                to.bounds.extend(from.bounds);
+                to.bounds.append(from.bounds);
                 to.children.extend(from.children);
             }
             // Never so: all leaves are equally deep.
@@ -138,15 +130,19 @@ impl<T: Clone> Inner<T> {
     }
 }
 
-impl<T> Link<T> {
+impl<K: Key, N: Key> Link<K, N> {
+    pub(super) fn leaf(epoch: u32, timers: Sorted<K, N>) -> Self {
+        Self::Leaf(Arc::new(Leaf { epoch, timers }))
+    }
+
     fn len(&self) -> usize {
         match self {
-            Self::Leaf(leaf) => leaf.entries.len(),
+            Self::Leaf(leaf) => leaf.timers.len(),
             Self::Inner(inner) => inner.children.len(),
         }
     }
 
-    pub(super) fn for_leaves(&self, epoch: Option<u32>, f: &mut impl FnMut(&Arc<Leaf<T>>)) {
+    pub(super) fn for_leaves(&self, epoch: Option<u32>, f: &mut impl FnMut(&Arc<Leaf<K, N>>)) {
         let wanted = |of: u32| epoch.is_none_or(|epoch| epoch == of);
         match self {
             Self::Leaf(leaf) if wanted(leaf.epoch) => f(leaf),
@@ -156,45 +152,35 @@ impl<T> Link<T> {
             _ => {}
         }
     }
-}
 
-impl<T: Clone> Link<T> {
     /// `last`: whether there is nothing behind this node. What is registered in ascending order then
     /// fills nodes to the brim.
     pub(super) fn insert(
         &mut self,
         writer: &mut Writer,
         last: bool,
-        order: &impl Fn(&T) -> Ordering,
-        make: impl FnOnce() -> T,
-    ) -> Inserted<T> {
+        probe: &Probe<'_, K, N>,
+        born: u32,
+    ) -> Inserted<K, N> {
         match self {
             Self::Leaf(leaf) => {
-                let Err(at) = leaf.entries.binary_search_by(order) else {
+                let Err(at) = leaf.timers.search(probe) else {
                     return Inserted::Present;
                 };
                 let leaf = writer.own(leaf);
                 leaf.epoch = writer.epoch;
-                if !leaf.entries.is_full() {
-                    leaf.entries.insert(at, make());
-                    return Inserted::Done;
+                if leaf.timers.is_full() {
+                    return leaf.split(at, last, probe.to_timer(born));
                 }
-                let cut = if last && at == FAN_OUT { FAN_OUT } else { FAN_OUT / 2 };
-                let mut right: ArrayVec<T, FAN_OUT> = leaf.entries.drain(cut..).collect();
-                if at < FAN_OUT && at <= cut {
-                    leaf.entries.insert(at, make());
-                } else {
-                    right.insert(at - cut, make());
-                }
-                let right = Leaf::new(writer.epoch, right);
-                Inserted::Split(right.entries[0].clone(), Self::Leaf(Arc::new(right)))
+                leaf.timers.insert(at, probe.to_timer(born));
+                Inserted::Done
             }
             Self::Inner(inner) => {
-                let at = inner.child(order);
+                let at = inner.child(probe);
                 let inner = writer.own(inner);
                 inner.epoch = writer.epoch;
                 let last = last && at + 1 == inner.children.len();
-                let (bound, right) = match inner.children[at].insert(writer, last, order, make) {
+                let (bound, right) = match inner.children[at].insert(writer, last, probe, born) {
                     Inserted::Split(bound, right) => (bound, right),
                     ended => return ended,
                 };
@@ -217,20 +203,20 @@ impl<T: Clone> Link<T> {
     pub(super) fn remove(
         &mut self,
         writer: &mut Writer,
-        order: &impl Fn(&T) -> Ordering,
-    ) -> Option<T> {
+        probe: &Probe<'_, K, N>,
+    ) -> Option<Timer<K, N>> {
         match self {
             Self::Leaf(leaf) => {
-                let at = leaf.entries.binary_search_by(order).ok()?;
+                let at = leaf.timers.search(probe).ok()?;
                 let leaf = writer.own(leaf);
                 leaf.epoch = writer.epoch;
-                Some(leaf.entries.remove(at))
+                Some(leaf.timers.remove(at))
             }
             Self::Inner(inner) => {
-                let at = inner.child(order);
+                let at = inner.child(probe);
                 let inner = writer.own(inner);
                 inner.epoch = writer.epoch;
-                let removed = inner.children[at].remove(writer, order)?;
+                let removed = inner.children[at].remove(writer, probe)?;
                 inner.settle(writer, at);
                 Some(removed)
             }
@@ -238,17 +224,17 @@ impl<T: Clone> Link<T> {
     }
 
     /// Takes the first leaf out of a node, which it may leave empty.
-    pub(super) fn take_first(&mut self, writer: &mut Writer) -> ArrayVec<T, FAN_OUT> {
+    pub(super) fn take_first(&mut self, writer: &mut Writer) -> Sorted<K, N> {
         match self {
             Self::Leaf(leaf) => {
                 let leaf = writer.own(leaf);
                 leaf.epoch = writer.epoch;
-                std::mem::take(&mut leaf.entries)
+                std::mem::replace(&mut leaf.timers, Sorted::new())
             }
             Self::Inner(inner) => {
                 let inner = writer.own(inner);
                 inner.epoch = writer.epoch;
-                let Some(first) = inner.children.first_mut() else { return ArrayVec::new() };
+                let Some(first) = inner.children.first_mut() else { return Sorted::new() };
                 let taken = first.take_first(writer);
                 if first.len() == 0 {
                     inner.remove_child(0);
@@ -256,5 +242,21 @@ impl<T: Clone> Link<T> {
                 taken
             }
         }
+    }
+}
+
+impl<K: Key, N: Key> Leaf<K, N> {
+    /// Puts a timer at `at` of a full leaf, and half of them, or the new one alone, into another.
+    #[cold]
+    fn split(&mut self, at: usize, last: bool, timer: Timer<K, N>) -> Inserted<K, N> {
+        let cut = if last && at == FAN_OUT { FAN_OUT } else { FAN_OUT / 2 };
+        let mut right = self.timers.split_off(cut);
+        if at < FAN_OUT && at <= cut {
+            self.timers.insert(at, timer);
+        } else {
+            right.insert(at - cut, timer);
+        }
+        let Some((bound, born)) = right.get(0) else { return Inserted::Done };
+        Inserted::Split(bound.to_timer(born), Link::leaf(self.epoch, right))
     }
 }

@@ -34,6 +34,13 @@ impl<'a, K: Key, N: Key> Probe<'a, K, N> {
         Timer { time_ms: self.time_ms, group: self.group, born, key, namespace }
     }
 
+    /// Whether it is the same timer.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        (self.time_ms, self.group) == (other.time_ms, other.group)
+            && self.key == other.key
+            && self.namespace == other.namespace
+    }
+
     /// How `timer` stands to the one that is looked for.
     #[inline]
     pub(super) fn order(&self, timer: &Timer<K, N>) -> Ordering {
@@ -53,7 +60,7 @@ impl<K, N> Timer<K, N> {
 }
 
 /// Keys are equal if and only if their bytes are, and equality is the cheaper question.
-fn by_bytes<K: Key>(a: &K, b: &K) -> Ordering {
+pub(super) fn by_bytes<K: Key>(a: &K, b: &K) -> Ordering {
     if a == b {
         return Ordering::Equal;
     }

@@ -18,9 +18,15 @@ fn row(time_ms: i64, key: u64, namespace: u8) -> (i64, u16, [u8; 8], u8) {
 
 fn content(timers: &Timers) -> Vec<(i64, u16, [u8; 8], u8)> {
     let mut all = Vec::new();
-    let mut add = |timer: &Timer<u64, u8>| all.push(row(timer.time_ms, timer.key, timer.namespace));
-    timers.front.iter().rev().for_each(&mut add);
-    timers.tree.for_leaves(false, &mut |leaf| leaf.entries.iter().for_each(&mut add));
+    let mut add = |timer: Probe<'_, u64, u8>| {
+        all.push(row(timer.time_ms, *timer.key, *timer.namespace));
+    };
+    timers.front.iter().rev().for_each(|timer| add(timer.probe()));
+    timers.tree.for_leaves(false, &mut |leaf| {
+        (0..leaf.timers.len())
+            .filter_map(|at| leaf.timers.get(at))
+            .for_each(|(timer, _)| add(timer));
+    });
     all
 }
 
@@ -153,6 +159,27 @@ fn the_first_write_after_a_capture_copies_its_path_alone() {
     assert!(state.pop_due(0).is_some());
     assert_eq!(state.nodes_copied(), path);
     assert_eq!(capture.len(), 199_999);
+}
+
+/// They differ by their last bytes alone, and the last ones are as late as can be: nothing in a node
+/// may be taken for what stands behind its timers.
+#[test]
+fn timers_of_one_time_and_key_group_are_in_order_of_namespace() {
+    let (mut state, mut model) = ([timers(KeyGroupRange::ALL)], Model::new());
+    for i in 0..=255_u8 {
+        for time_ms in [i64::MIN, 7, i64::MAX] {
+            register(&mut state, &mut model, (time_ms, 1, i.wrapping_mul(101)));
+            register(&mut state, &mut model, (time_ms, 1, i / 2));
+        }
+    }
+    for i in (0..=255_u8).step_by(3) {
+        delete(&mut state, &mut model, (7, 1, i));
+        delete(&mut state, &mut model, (i64::MAX, 1, i));
+        delete(&mut state, &mut model, (i64::MAX, 2, i));
+    }
+    assert!(content(&state[0]).into_iter().eq(model.iter().copied()));
+    perform(&mut state, &mut model, Call::Fire(i64::MAX, None));
+    assert!(state[0].is_empty() && model.is_empty());
 }
 
 #[test]

@@ -2,29 +2,31 @@
 //!
 //! Nodes are counted; a write copies those on its path that are shared (root, inner nodes, leaf) and
 //! changes the others in place. Each node carries the **epoch** of its last change, so that what a
-//! capture holds unchanged since the one before is skipped by the node. Entries know their own
-//! epoch; the tree compares none, but asks a closure how an entry stands to the one looked for.
+//! capture holds unchanged since the one before is skipped by the node. Timers know in which epoch
+//! they were registered.
 //!
 //! Leaves but the root's are never empty. A node that falls below a quarter is merged with a
 //! neighbour where both fit into one. Idea: the B-trees of Bayer and McCreight (1972), copied by the
 //! path (Driscoll et al., 1989).
 
-use super::node::{FAN_OUT, Inner, Inserted, Leaf, Link, Writer};
+use super::node::{Inner, Inserted, Leaf, Link, Writer};
+use super::order::{Probe, Timer};
+use super::sorted::Sorted;
 use arrayvec::ArrayVec;
-use std::cmp::Ordering;
-use std::sync::Arc;
+use esker_format::Key;
+use triomphe::Arc;
 
 /// The tree, or what it held at one moment.
 #[derive(Debug, Clone)]
-pub(super) struct Tree<T> {
-    root: Link<T>,
+pub(super) struct Tree<K, N> {
+    root: Link<K, N>,
     len: usize,
     writer: Writer,
 }
 
-impl<T: Clone> Tree<T> {
+impl<K: Key, N: Key> Tree<K, N> {
     pub(super) fn new() -> Self {
-        let root = Link::Leaf(Arc::new(Leaf::new(0, ArrayVec::new())));
+        let root = Link::leaf(0, Sorted::new());
         Self { root, len: 0, writer: Writer { epoch: 0, nodes_copied: 0 } }
     }
 
@@ -49,47 +51,40 @@ impl<T: Clone> Tree<T> {
         frozen
     }
 
-    pub(super) fn first(&self) -> Option<&T> {
+    /// The earliest time, in milliseconds.
+    pub(super) fn first_ms(&self) -> Option<i64> {
         let mut link = &self.root;
         loop {
             match link {
-                Link::Leaf(leaf) => return leaf.entries.first(),
+                Link::Leaf(leaf) => return leaf.timers.first_ms(),
                 Link::Inner(inner) => link = inner.children.first()?,
             }
         }
     }
 
-    /// Whether there is an entry that is `Equal`.
-    pub(super) fn contains(&self, order: impl Fn(&T) -> Ordering) -> bool {
+    /// Whether there is such a timer.
+    pub(super) fn contains(&self, probe: &Probe<'_, K, N>) -> bool {
         let mut link = &self.root;
         loop {
             match link {
-                Link::Leaf(leaf) => return leaf.entries.binary_search_by(order).is_ok(),
-                Link::Inner(inner) => link = &inner.children[inner.child(&order)],
+                Link::Leaf(leaf) => return leaf.timers.search(probe).is_ok(),
+                Link::Inner(inner) => link = &inner.children[inner.child(probe)],
             }
         }
     }
 
-    /// Inserts what `make` gives where `order` says; `false` if there is an entry that is `Equal`.
-    pub(super) fn insert(
-        &mut self,
-        order: impl Fn(&T) -> Ordering,
-        make: impl FnOnce() -> T,
-    ) -> bool {
-        match self.root.insert(&mut self.writer, true, &order, make) {
+    /// Inserts a timer registered in epoch `born`; `false` if it is there.
+    pub(super) fn insert(&mut self, probe: &Probe<'_, K, N>, born: u32) -> bool {
+        match self.root.insert(&mut self.writer, true, probe, born) {
             Inserted::Present => return false,
             Inserted::Done => {}
             Inserted::Split(bound, right) => {
-                let empty = Inner {
-                    epoch: self.writer.epoch,
-                    bounds: ArrayVec::new(),
-                    children: ArrayVec::new(),
-                };
-                let left = std::mem::replace(&mut self.root, Link::Inner(Arc::new(empty)));
+                let (epoch, mut bounds) = (self.writer.epoch, Sorted::new());
+                bounds.push(bound);
+                let root = Inner { epoch, bounds, children: ArrayVec::new() };
+                let left = std::mem::replace(&mut self.root, Link::Inner(Arc::new(root)));
                 if let Link::Inner(root) = &mut self.root {
-                    let root = self.writer.own(root);
-                    root.bounds.push(bound);
-                    root.children.extend([left, right]);
+                    self.writer.own(root).children.extend([left, right]);
                 }
             }
         }
@@ -97,16 +92,16 @@ impl<T: Clone> Tree<T> {
         true
     }
 
-    /// Removes the entry that is `Equal`.
-    pub(super) fn remove(&mut self, order: impl Fn(&T) -> Ordering) -> Option<T> {
-        let removed = self.root.remove(&mut self.writer, &order)?;
+    /// Removes a timer.
+    pub(super) fn remove(&mut self, probe: &Probe<'_, K, N>) -> Option<Timer<K, N>> {
+        let removed = self.root.remove(&mut self.writer, probe)?;
         self.len -= 1;
         self.lower_root();
         Some(removed)
     }
 
     /// Takes the first leaf out.
-    pub(super) fn take_first(&mut self) -> ArrayVec<T, FAN_OUT> {
+    pub(super) fn take_first(&mut self) -> Sorted<K, N> {
         let taken = self.root.take_first(&mut self.writer);
         self.len -= taken.len();
         self.lower_root();
@@ -118,16 +113,12 @@ impl<T: Clone> Tree<T> {
             && root.children.len() < 2
         {
             let only = self.writer.own(root).children.pop();
-            let empty = || Link::Leaf(Arc::new(Leaf::new(self.writer.epoch, ArrayVec::new())));
-            self.root = only.unwrap_or_else(empty);
+            self.root = only.unwrap_or_else(|| Link::leaf(self.writer.epoch, Sorted::new()));
         }
     }
 
     /// Calls `f` with each leaf, in order; with `changed` only those changed in the last epoch.
-    pub(super) fn for_leaves(&self, changed: bool, f: &mut impl FnMut(&Arc<Leaf<T>>)) {
+    pub(super) fn for_leaves(&self, changed: bool, f: &mut impl FnMut(&Arc<Leaf<K, N>>)) {
         self.root.for_leaves(changed.then_some(self.writer.epoch), f);
     }
 }
-
-#[cfg(test)]
-mod tests;
