@@ -1,6 +1,6 @@
 //! List state: a list per key and namespace, in a copy-on-write table of copy-on-write lists.
 
-use super::address::{Address, locate};
+use super::address::{Address, locate, prefetch};
 use super::state::KeyedState;
 use super::table::{CowTable, Cursor, Seed};
 use crate::Result;
@@ -67,6 +67,13 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
     #[inline]
     fn locate(&self, key: &K, namespace: &N) -> Result<(u16, u64)> {
         locate(&self.table, key, namespace)
+    }
+
+    /// Says that a list is about to be asked for; see
+    /// [`ValueState::prefetch`](super::ValueState::prefetch). The elements are not fetched.
+    #[inline]
+    pub fn prefetch(&self, key: &K, namespace: &N) {
+        prefetch(&self.table, key, namespace);
     }
 
     /// How many lists there are.

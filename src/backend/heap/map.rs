@@ -1,6 +1,6 @@
 //! Map state: a map per key and namespace, in a copy-on-write table of copy-on-write maps.
 
-use super::address::{Address, locate};
+use super::address::{Address, locate, prefetch};
 use super::state::KeyedState;
 use super::table::{CowTable, Seed};
 use crate::backend::StateCapture;
@@ -73,6 +73,13 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
         let (group, hash) = locate(&self.table, key, namespace)?;
         let body = self.table.get_raw(group, hash, |address| address.is(key, namespace));
         Ok(body.map(|body| &**body))
+    }
+
+    /// Says that a map is about to be asked for; see
+    /// [`ValueState::prefetch`](super::ValueState::prefetch). What the map itself holds is not fetched.
+    #[inline]
+    pub fn prefetch(&self, key: &K, namespace: &N) {
+        prefetch(&self.table, key, namespace);
     }
 
     /// How many maps there are.
@@ -165,7 +172,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
     /// As for [`read`](Self::read).
     #[inline]
     pub fn put(&mut self, key: &K, namespace: &N, user_key: &U, value: V) -> Result<Option<V>> {
-        let (group, hash) = locate(self.table.range(), self.table.seed(), key, namespace)?;
+        let (group, hash) = locate(&self.table, key, namespace)?;
         let eq = |address: &Address<K, N>| address.is(key, namespace);
         let before = match self.table.get_mut_raw(group, hash, eq) {
             Some(body) => Self::own(body, self.epoch).put(user_key, value),
