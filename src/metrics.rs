@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `esker_state_entries` | gauge | operator, subtask, state | live entries at the last checkpoint |
 //! | `esker_state_bytes` | gauge | operator, subtask, state | keys and values in the part's runs, unpacked |
+//! | `esker_copied_bytes_total` | counter | | bytes of table pages that writes copied, as a capture holds them |
 //! | `esker_part_written_bytes_total` | counter | operator, subtask | bytes |
 //! | `esker_part_referenced_bytes` | gauge | operator, subtask | bytes |
 //! | `esker_part_write_seconds` | histogram | operator, subtask | seconds |
@@ -40,6 +41,11 @@ mod facade {
         metrics::histogram!("esker_part_write_seconds", &labels).record(stats.time.as_secs_f64());
     }
 
+    /// A write copied a page that a capture holds.
+    pub(crate) fn copied(len_bytes: usize) {
+        metrics::counter!("esker_copied_bytes_total").increment(len_bytes as u64);
+    }
+
     /// A restore went on by so much.
     pub(crate) fn restored(uid: &str, entries: u64, read_len_bytes: u64) {
         let labels = [("operator", uid.to_owned())];
@@ -65,6 +71,8 @@ mod facade {
 
     pub(crate) fn part_written(_id: &PartId, _written: &WrittenPart) {}
 
+    pub(crate) fn copied(_len_bytes: usize) {}
+
     pub(crate) fn restored(_uid: &str, _entries: u64, _read_len_bytes: u64) {}
 
     pub(crate) fn swept(_file_count: u64, _len_bytes: u64) {}
@@ -72,4 +80,7 @@ mod facade {
     pub(crate) fn condemned(_file_count: usize) {}
 }
 
-pub(crate) use facade::{condemned, part_written, restored, swept};
+pub(crate) use facade::{condemned, copied, part_written, restored, swept};
+
+#[cfg(all(test, feature = "metrics"))]
+mod tests;

@@ -42,12 +42,14 @@ fn ci() -> Result<(), String> {
     readme_gives_the_test_command()?;
     cargo("fmt --all --check")?;
     cargo("clippy --workspace --all-targets -- -D warnings")?;
+    cargo("clippy --package esker --all-features --all-targets -- -D warnings")?;
     run(command("cargo doc --workspace --no-deps --document-private-items")
         .env("RUSTDOCFLAGS", "-D warnings"))?;
     the_format_crate_stays_pure()?;
     deny()?;
     asan()?;
     fuzz::all(fuzz::CI_SECONDS)?;
+    cargo("test --package esker --all-features --lib metrics")?;
     run(&mut command(TEST))
 }
 

@@ -199,6 +199,12 @@ impl<K, V> Page<K, V> {
         unsafe { (*self.head()).log2_groups.into() }
     }
 
+    /// Bytes of its control bytes and entries.
+    pub(super) unsafe fn len_bytes(self) -> usize {
+        // SAFETY: the page is live.
+        (CTRL_LEN_BYTES + Self::GROUP_LEN_BYTES) << unsafe { self.log2_groups() }
+    }
+
     /// How many leading bits of position all entries share.
     #[inline]
     pub(super) unsafe fn depth(self) -> u32 {

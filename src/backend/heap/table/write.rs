@@ -45,7 +45,9 @@ impl<K: TableKey, V: Clone> CowTable<K, V> {
                         child.page().forget_changes();
                         node.set_run(index, run, child.owned());
                     } else {
-                        node.set_run(index, run, Link::to_page(child.page().copy(&mut self.pages)));
+                        let page = child.page().copy(&mut self.pages);
+                        crate::metrics::copied(page.len_bytes());
+                        node.set_run(index, run, Link::to_page(page));
                         child.release(base, self.pages.arena());
                     }
                 }
