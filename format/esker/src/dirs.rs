@@ -94,6 +94,10 @@ pub(crate) fn join(
         let message = format!("a slash, or more than one digest: name={name:?}");
         return Err(FormatError::corrupt("name", message));
     }
+    if dir.contains(PLACEHOLDER) {
+        let message = format!("`{PLACEHOLDER}` in the folder of a run: folder={dir:?}");
+        return Err(FormatError::corrupt("name", message));
+    }
     let name = name.replace(PLACEHOLDER, &digest.to_string());
     RelativeName::new(if dir.is_empty() { name } else { format!("{dir}/{name}") })
 }

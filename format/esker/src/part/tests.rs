@@ -109,6 +109,14 @@ fn unknown_fields_are_kept() {
     assert_eq!(Part::decode(&part.encode().unwrap()), Ok(part));
 }
 
+#[test]
+fn a_folder_of_runs_with_a_placeholder_is_refused() {
+    let json = json_of(&sample()).replace("\"shared/12\"", "\"sha*red/12\"");
+    let error = decode_json(&json).unwrap_err();
+    assert_eq!(error.kind, FormatErrorKind::Corrupt, "{error}");
+    assert!(error.message.contains("folder=\"sha*red/12\""), "{error}");
+}
+
 type Spoil = fn(&mut Part);
 
 #[test]
