@@ -17,6 +17,9 @@ const FILL: f64 = 0.7;
 /// No layer is cut into pieces smaller than this for the sake of having all threads at work.
 const SHARE_LEN_BYTES_MIN: f64 = (512 << 10) as f64;
 
+/// Nor into more than this, which would fill a chain with runs before it has too many levels.
+const SHARES_MAX: usize = 16;
+
 /// Something to be written whole, in pieces.
 pub(super) struct Layer {
     pub(super) content: Content,
@@ -83,7 +86,7 @@ impl Queue {
         let mut work = VecDeque::new();
         for (number, layer) in layers.iter().enumerate() {
             // A little more, so that what rounding leaves is no piece of its own.
-            let share = layer.len_bytes() / threads as f64 * 1.001;
+            let share = layer.len_bytes() / threads.min(SHARES_MAX) as f64 * 1.001;
             let planned = (piece_len_bytes as f64 * FILL).min(share.max(SHARE_LEN_BYTES_MIN));
             let (base, mut left) = (layer.base(), Some(layer.range));
             while let Some(range) = left {

@@ -272,7 +272,8 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> StateCapture for ValueCap
         let gone = |address: &Address<K, N>| self.frozen.get(address).is_none();
         let removed = Removed::new(self.frozen.removed(), range, gone);
         let mut rows = Rows::new(self.id);
-        for_pieces(self.range, range, self.frozen.len(), |piece| {
+        let entries = self.frozen.len() + self.frozen.removed().len();
+        for_pieces(self.range, range, entries, |piece| {
             self.frozen.scan_changed(piece, |address, value| self.put(&mut rows, address, value));
             for Address { key, namespace } in removed.of(piece) {
                 rows.add(key, namespace, Op::Delete, |_| Ok(()));

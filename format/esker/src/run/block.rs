@@ -152,6 +152,11 @@ impl Block {
         self.rows.len() as u32
     }
 
+    /// Bytes that the entries take, in memory.
+    pub fn len_bytes(&self) -> usize {
+        self.keys.len() + self.values.len()
+    }
+
     /// Calls `f` with every entry, in order; the key is rebuilt in one buffer, not per entry.
     ///
     /// # Errors

@@ -87,7 +87,8 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> StateCapture for ListCapt
         let gone = |address: &Address<K, N>| self.frozen.get(address).is_none();
         let removed = Removed::new(self.frozen.removed(), range, gone);
         let mut rows = Rows::new(self.id);
-        for_pieces(self.range, range, self.elements as usize, |piece| {
+        let entries = self.elements as usize + self.frozen.removed().len();
+        for_pieces(self.range, range, entries, |piece| {
             self.frozen.scan_changed(piece, |address, body| match body.change(self.epoch) {
                 Some(Change::Replaced) => self.add(&mut rows, address, Op::Put, body, 0),
                 Some(Change::Appended(from)) => {

@@ -83,7 +83,8 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> StateCapture
         // A map that was removed, and perhaps filled again: it is cleared, then come its entries.
         let removed = Removed::new(self.frozen.removed(), range, |_| true);
         let mut rows = Rows::new(self.id);
-        for_pieces(self.range, range, self.entries as usize, |piece| {
+        let entries = self.entries as usize + self.frozen.removed().len();
+        for_pieces(self.range, range, entries, |piece| {
             for Address { key, namespace } in removed.of(piece) {
                 rows.add(key, namespace, Op::Clear, |_| Ok(()));
             }

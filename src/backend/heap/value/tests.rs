@@ -154,6 +154,29 @@ fn serde_values_and_text_keys_round_trip() {
     assert_eq!(restored.get(&"N14228".into(), &()).unwrap(), Some(("EWR".into(), -4)));
 }
 
+#[test]
+fn entries_that_would_grow_in_memory_are_not_decoded_ahead() {
+    fn decoded<V: Clone + Send + Sync + 'static>(value: V) -> bool
+    where
+        Bincode: ValueCodec<V>,
+    {
+        let mut state = ValueState::<u64, (), V>::new(1, KeyGroupRange::ALL, Bincode).unwrap();
+        for key in 0..1000 {
+            state.update(&key, &(), value.clone()).unwrap();
+        }
+        let file = full(&state.capture());
+        let reader = RunReader::open_file(&file).unwrap();
+        let handle = &reader.index().blocks[0];
+        let start = handle.offset as usize;
+        let block = reader.block(0, &file[start..start + handle.len_bytes as usize]).unwrap();
+        let decoder = state.decoder().unwrap();
+        decoder.decode(&block, &mut |_| true).unwrap().is_some()
+    }
+    assert!(decoded(7_u64));
+    // A byte in a run, 1,032 in memory.
+    assert!(!decoded(None::<[[u64; 32]; 4]>));
+}
+
 fn is_send<T: Send>() {}
 
 #[test]
