@@ -2,6 +2,7 @@
 //!
 //! `cargo run -p esker --example embed [FOLDER]`; run it again on the same folder, and it goes on counting.
 
+use esker::backend::Backend;
 use esker::engine::LocalJob;
 use esker::format::KeyGroupRange;
 use esker::state::{ListDescriptor, ValueDescriptor};

@@ -98,23 +98,22 @@ impl<D: ?Sized> Slots<D> {
         Ok(())
     }
 
-    /// Opens a state, which `build` makes. `S` is what is in the box.
+    /// That a state as `info` says can be restored from the snapshot, if that holds it.
     ///
     /// # Errors
-    /// `Incompatible` if the snapshot holds a state of this name with another kind or key types;
-    /// those of `build`.
-    pub(super) fn add<S>(
-        &mut self,
-        info: StateInfo,
-        build: impl FnOnce(u32) -> Result<Box<D>>,
-    ) -> Result<Handle<S>> {
-        let states = self.stored.iter().flat_map(|stored| &stored.states);
-        if let Some(stored) = states.into_iter().find(|state| state.name == info.name) {
-            check_stored(&info, stored)?;
+    /// `Incompatible` if the snapshot holds a state of this name with another kind or key types.
+    pub(super) fn check_stored(&self, info: &StateInfo) -> Result<()> {
+        let mut states = self.stored.iter().flat_map(|stored| &stored.states);
+        match states.find(|state| state.name == info.name) {
+            Some(stored) => check_stored(info, stored),
+            None => Ok(()),
         }
-        let state = build(info.id)?;
+    }
+
+    /// Adds a state, which is a `S`.
+    pub(super) fn add<S>(&mut self, info: StateInfo, state: Box<D>) -> Handle<S> {
         self.slots.push(Slot { info, state });
-        Ok(Handle { index: self.slots.len() - 1, state: PhantomData })
+        Handle { index: self.slots.len() - 1, state: PhantomData }
     }
 
     /// The state behind a handle; `any` is `D` as one of any type.

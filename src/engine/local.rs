@@ -4,6 +4,7 @@ mod operators;
 mod publish;
 
 use crate::backend::heap::HeapBackend;
+use crate::backend::{Backend, BackendFactory};
 use crate::checkpoint::{Job, Retention};
 use crate::format::manifest::{Manifest, Operator, SnapshotKind};
 use crate::format::{KeyGroupRange, RelativeName};
@@ -105,13 +106,26 @@ impl LocalJob {
         self.last.as_ref().map(|(checkpoint, manifest)| (*checkpoint, manifest))
     }
 
-    /// A backend for the key groups `range` of operator `uid`, empty: open its states, then
+    /// A heap backend for the key groups `range` of operator `uid`, empty: open its states, then
     /// [`restore`](Self::restore) it.
     pub fn backend(&self, uid: &str, range: KeyGroupRange) -> HeapBackend {
         match self.stored(uid) {
             Some(stored) => HeapBackend::restoring(stored, range),
             None => HeapBackend::new(uid, range),
         }
+    }
+
+    /// The same of another backend, made by `factory`.
+    ///
+    /// # Errors
+    /// The factory's.
+    pub fn backend_of<F: BackendFactory>(
+        &self,
+        factory: &F,
+        uid: &str,
+        range: KeyGroupRange,
+    ) -> Result<F::Backend> {
+        factory.make(uid, range, self.stored(uid))
     }
 
     fn stored(&self, uid: &str) -> Option<&Operator> {
@@ -138,9 +152,9 @@ impl LocalJob {
     /// Without a checkpoint, or where the operator is new, there is nothing to do.
     ///
     /// # Errors
-    /// Those of [`HeapBackend::restore`]; `Conflict` if a checkpoint that had failed turns out to be
+    /// Those of [`Backend::restore`]; `Conflict` if a checkpoint that had failed turns out to be
     /// complete: make the backend again.
-    pub async fn restore(&mut self, backend: &mut HeapBackend) -> Result<()> {
+    pub async fn restore(&mut self, backend: &mut impl Backend) -> Result<()> {
         if self.settle().await?.is_some() {
             let message = "a checkpoint that was in doubt is complete: make the backend again";
             return Err(Error::new(ErrorKind::Conflict, message));
@@ -169,7 +183,7 @@ impl LocalJob {
     /// `Invalid` if key groups or operators are missing, a backend was not restored, or the subtasks
     /// of an operator have different states; `Poisoned` if a backend is; `Fenced` if the job has
     /// another owner by now; the store's. After an error the next checkpoint holds these changes too.
-    pub async fn checkpoint(&mut self, backends: &mut [HeapBackend]) -> Result<u64> {
+    pub async fn checkpoint<B: Backend>(&mut self, backends: &mut [B]) -> Result<u64> {
         self.settle().await?;
         let operators = self.check(backends)?;
         let checkpoint = self.next();
@@ -198,7 +212,11 @@ impl LocalJob {
     ///
     /// # Errors
     /// As for [`checkpoint`](Self::checkpoint); `Invalid` if a savepoint is there already.
-    pub async fn savepoint(&mut self, backends: &mut [HeapBackend], store: &Store) -> Result<u64> {
+    pub async fn savepoint<B: Backend>(
+        &mut self,
+        backends: &mut [B],
+        store: &Store,
+    ) -> Result<u64> {
         self.settle().await?;
         let operators = self.check(backends)?;
         let manifest_path = RelativeName::new(MANIFEST_NAME)?;
@@ -252,20 +270,20 @@ impl LocalJob {
     }
 
     /// The operators of `backends`, if these can be captured and nothing stored would be lost.
-    fn check(&self, backends: &[HeapBackend]) -> Result<Vec<(Operator, Vec<usize>)>> {
+    fn check(&self, backends: &[impl Backend]) -> Result<Vec<(Operator, Vec<usize>)>> {
         let operators = operators(backends)?;
         let stored = self.last.iter().flat_map(|(_, manifest)| &manifest.operators);
         for stored in stored.filter(|stored| !self.dropped.contains(&stored.uid)) {
             check_holds(&operators, stored)?;
         }
         for backend in backends {
-            backend.check()?;
+            backend.states().check()?;
             let is_restored = match self.subtasks.get(&place(backend)) {
                 // One with fewer captures is another backend.
                 Some(subtask) => subtask.captures_taken <= backend.captures_taken(),
                 None => self.stored(backend.uid()).is_none(),
             };
-            if backend.awaits_restore() || !is_restored {
+            if backend.states().awaits_restore() || !is_restored {
                 return Err(not_restored(backend));
             }
         }
@@ -274,7 +292,7 @@ impl LocalJob {
 
     /// Captures all backends. Where someone else took a capture since the last one here, what
     /// changed before it is known no more, and the next checkpoint is a full one.
-    fn capture(&mut self, backends: &mut [HeapBackend]) -> Result<Vec<Captures>> {
+    fn capture(&mut self, backends: &mut [impl Backend]) -> Result<Vec<Captures>> {
         let mut captures = Vec::new();
         for backend in backends {
             let subtask = self.subtasks.entry(place(backend)).or_default();
@@ -288,7 +306,7 @@ impl LocalJob {
     }
 }
 
-fn place(backend: &HeapBackend) -> Place {
+fn place(backend: &impl Backend) -> Place {
     (backend.uid().to_owned(), backend.range().first())
 }
 

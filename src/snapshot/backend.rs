@@ -3,7 +3,7 @@
 use super::chain::Chain;
 use super::restore::{OperatorElement, Restored, Target, restore};
 use super::settings::SnapshotSettings;
-use crate::backend::heap::HeapBackend;
+use crate::backend::KeyedStates;
 use crate::backend::operator::{NewSubtask, OperatorBackend};
 use crate::format::KeyGroup;
 use crate::format::composite::CompositeKey;
@@ -11,50 +11,48 @@ use crate::format::manifest::{Manifest, StateInfo};
 use crate::format::run::{Entry, Op};
 use crate::{Error, Result, Store};
 
-impl HeapBackend {
-    /// Restores the open states from what a snapshot holds of the key groups owned; the backend was
-    /// made by [`HeapBackend::restoring`]. `store` is where the manifest's names begin.
-    ///
-    /// # Errors
-    /// Those of [`restore`], and `Incompatible` if the snapshot holds a state that is not open. The
-    /// backend is then poisoned: it holds some of the state.
-    pub async fn restore(
-        &mut self,
-        store: &Store,
-        manifest: &Manifest,
-        settings: &SnapshotSettings,
-    ) -> Result<Restored> {
-        let (uid, range) = (self.uid().to_owned(), self.range());
-        let (mut targets, migrates) = self.targets()?;
-        let done = restore(store, manifest, &uid, range, &mut targets, settings).await;
-        drop(targets);
-        match done {
-            Ok(mut restored) => {
-                self.restored();
-                if migrates {
-                    // Those runs hold what the next manifest would describe wrongly.
-                    restored.chain = Chain::default();
-                }
-                Ok(restored)
+/// Restores the open states from what a snapshot holds of the key groups owned; they were made to be
+/// restored from it. `store` is where the manifest's names begin.
+///
+/// # Errors
+/// Those of [`restore`], and `Incompatible` if the snapshot holds a state that is not open. The states
+/// are then poisoned: they hold some of it.
+pub async fn restore_states(
+    states: &mut KeyedStates,
+    store: &Store,
+    manifest: &Manifest,
+    settings: &SnapshotSettings,
+) -> Result<Restored> {
+    let (uid, range) = (states.uid().to_owned(), states.range());
+    let (mut targets, migrates) = targets(states)?;
+    let done = restore(store, manifest, &uid, range, &mut targets, settings).await;
+    drop(targets);
+    match done {
+        Ok(mut restored) => {
+            states.restored();
+            if migrates {
+                // Those runs hold what the next manifest would describe wrongly.
+                restored.chain = Chain::default();
             }
-            Err(error) => {
-                self.poison(format!("the restore failed: {error}"));
-                Err(error)
-            }
+            Ok(restored)
+        }
+        Err(error) => {
+            states.poison(format!("the restore failed: {error}"));
+            Err(error)
         }
     }
+}
 
-    /// The open states that the snapshot holds, and whether runs of it cannot be built upon: values
-    /// are of another shape, or live longer or shorter, so that what had expired would show again.
-    fn targets(&mut self) -> Result<(Vec<Target<'_>>, bool)> {
-        let pairs = self.stored_states()?;
-        let duration_ms = |info: &StateInfo| info.ttl.map(|ttl| ttl.duration_ms);
-        let migrates = pairs.iter().any(|(stored, open, _)| {
-            stored.value != open.value || duration_ms(stored) != duration_ms(open)
-        });
-        let target = |(stored, _, state)| Target { stored, state };
-        Ok((pairs.into_iter().map(target).collect(), migrates))
-    }
+/// The open states that the snapshot holds, and whether runs of it cannot be built upon: values are of
+/// another shape, or live longer or shorter, so that what had expired would show again.
+fn targets(states: &mut KeyedStates) -> Result<(Vec<Target<'_>>, bool)> {
+    let pairs = states.stored_states()?;
+    let duration_ms = |info: &StateInfo| info.ttl.map(|ttl| ttl.duration_ms);
+    let migrates = pairs.iter().any(|(stored, open, _)| {
+        stored.value != open.value || duration_ms(stored) != duration_ms(open)
+    });
+    let target = |(stored, _, state)| Target { stored, state };
+    Ok((pairs.into_iter().map(target).collect(), migrates))
 }
 
 impl OperatorBackend {

@@ -22,6 +22,7 @@ mod sweep;
 mod writer;
 
 pub use crate::backend::operator::OperatorCapture;
+pub use backend::restore_states;
 pub use chain::Chain;
 pub use lineage::Lineage;
 pub use manifest::{

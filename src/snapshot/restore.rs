@@ -12,7 +12,7 @@ use super::plan::{Estimates, counting, pruned};
 use super::pool::Pool;
 use super::source::{SPAN_LEN_BYTES as FETCH_LEN_BYTES, Source};
 use super::sweep::{Sweep, Unpacked};
-use crate::backend::heap::KeyedState;
+use crate::backend::KeyedState;
 use crate::{Error, ErrorKind, Result, Store};
 use esker_format::KeyGroupRange;
 use esker_format::composite::CompositeKey;

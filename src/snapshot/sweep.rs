@@ -10,7 +10,7 @@
 use super::groups::Groups;
 use super::restore::{CaptureTimes, Target};
 use super::source::{Place, Source, place};
-use crate::backend::heap::{DecodedEntries, EntryDecoder};
+use crate::backend::{DecodedEntries, EntryDecoder};
 use crate::{Error, ErrorKind, Result};
 use esker_format::run::{Block, BlockCursor};
 use esker_format::{KeyGroup, KeyGroupRange};

@@ -1,8 +1,8 @@
 //! Descriptors of the kinds of keyed state.
 
+use super::Aggregate;
 use super::descriptor::{Described, key_info, keyed_info};
 use crate::Result;
-use crate::backend::heap::{Aggregate, TimeDomain};
 use crate::format::manifest::{StateInfo, StateKind};
 use crate::format::{Bincode, Key, ValueCodec};
 use serde::{Serialize, de::DeserializeOwned};
@@ -192,6 +192,15 @@ impl<K: Key, A: Aggregate, N: Key> Described for AggregatingDescriptor<K, A, N> 
     fn info(&self, id: u32) -> Result<StateInfo> {
         keyed_info::<N>(id, &self.name, StateKind::Aggregating, None, Some(self.codec.info()?))
     }
+}
+
+/// By which time timers fire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TimeDomain {
+    /// The time that events carry; a watermark says how far it has come.
+    Event,
+    /// The time of a clock, which the engine reads.
+    Processing,
 }
 
 /// Describes timers per key `K` and namespace `N` (`()`: none).

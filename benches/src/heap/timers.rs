@@ -3,7 +3,8 @@
 use crate::keys;
 use crate::measure::{in_turn, seconds};
 use crate::report::{Question, Report};
-use esker::backend::heap::{TimeDomain, TimerState};
+use esker::backend::heap::TimerState;
+use esker::state::TimeDomain;
 use esker_format::KeyGroupRange;
 use std::collections::BTreeSet;
 

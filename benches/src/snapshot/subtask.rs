@@ -1,7 +1,7 @@
 //! One subtask of a job: a state, its store, and the chain of its checkpoints.
 
 use crate::heap::{State, filled, state};
-use esker::backend::heap::KeyedState;
+use esker::backend::KeyedState;
 use esker::snapshot::{
     Lineage, NewOperator, PartId, PartInput, SnapshotSettings, Target, WriteStats, restore,
     write_manifest, write_part,

@@ -1,9 +1,9 @@
 //! List state: a list per key and namespace, in a copy-on-write table of copy-on-write lists.
 
 use super::address::{Address, locate, prefetch};
-use super::state::KeyedState;
 use super::table::{CowTable, Cursor, Seed};
 use crate::Result;
+use crate::backend::KeyedState;
 use crate::backend::StateCapture;
 use crate::backend::stored::Stored;
 use esker_format::manifest::StateInfo;
@@ -119,6 +119,14 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
         let (group, hash) = self.locate(key, namespace)?;
         let body = self.table.get_raw(group, hash, |address| address.is(key, namespace));
         Ok(f(ListView::new(body.map(|body| &**body))))
+    }
+
+    /// Calls `f` with each element in place, in order.
+    ///
+    /// # Errors
+    /// As for [`len`](Self::len).
+    pub fn for_each(&self, key: &K, namespace: &N, f: impl FnMut(&E)) -> Result<()> {
+        self.get_with(key, namespace, |list| list.chunks().flatten().for_each(f))
     }
 
     /// Puts an element behind the others.

@@ -1,8 +1,8 @@
 //! Map state: a map per key and namespace, in a copy-on-write table of copy-on-write maps.
 
 use super::address::{Address, locate, prefetch};
-use super::state::KeyedState;
 use super::table::{CowTable, Seed};
+use crate::backend::KeyedState;
 use crate::backend::StateCapture;
 use crate::backend::stored::Stored;
 use crate::{Error, ErrorKind, Result};

@@ -1,31 +1,23 @@
 //! State on the heap, in copy-on-write versions.
-mod access;
 mod address;
-mod aggregating;
 mod backend;
-mod descriptors;
+mod calls;
 mod list;
 mod map;
-mod reducing;
 mod rows;
-mod state;
 pub mod table;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 mod timer;
 mod ttl;
 mod value;
 
-pub use access::ValueAccess;
-pub use aggregating::{Aggregate, AggregatingState, MergeAggregate};
-pub use backend::{HeapBackend, HeapDescriptor};
+pub use backend::{HeapBackend, HeapBackends};
 pub use list::{ListCapture, ListState, ListView};
 pub use map::{MapCapture, MapIter, MapState, MapView};
-pub use reducing::ReducingState;
-pub use state::{DecodedEntries, EntryDecoder, KeyedState};
-pub use timer::{TimeDomain, TimerCapture, TimerState};
+pub use timer::{TimerCapture, TimerState};
 pub use ttl::{
-    Timed, TimedCodec, TtlCapture, TtlConfig, TtlListCapture, TtlListState, TtlMapCapture,
-    TtlMapState, TtlValueCapture, TtlValueState, TtlVisibility,
+    TtlCapture, TtlListCapture, TtlListState, TtlMapCapture, TtlMapState, TtlValueCapture,
+    TtlValueState,
 };
 pub use value::{ValueCapture, ValueState};

@@ -1,30 +1,30 @@
 //! What the tests of keyed states share.
 
-use super::state::KeyedState;
 use crate::Result;
+use crate::backend::KeyedState;
 use crate::backend::StateCapture;
 use esker_format::run::{Entry, Op, RunOptions, RunReader, RunWriter};
 use esker_format::{Key, KeyGroup, KeyGroupRange};
 
 /// The file of a run.
-pub(super) fn run(write: impl FnOnce(&mut RunWriter) -> Result<()>) -> Vec<u8> {
+pub(in crate::backend) fn run(write: impl FnOnce(&mut RunWriter) -> Result<()>) -> Vec<u8> {
     let mut writer = RunWriter::new(RunOptions { block_len_bytes: 4096, ..RunOptions::default() });
     write(&mut writer).unwrap();
     writer.finish().unwrap().0
 }
 
 /// Everything in a capture.
-pub(super) fn full(capture: &dyn StateCapture) -> Vec<u8> {
+pub(in crate::backend) fn full(capture: &dyn StateCapture) -> Vec<u8> {
     run(|writer| capture.write_full(KeyGroupRange::ALL, writer))
 }
 
 /// What changed before a capture.
-pub(super) fn changes(capture: &dyn StateCapture) -> Vec<u8> {
+pub(in crate::backend) fn changes(capture: &dyn StateCapture) -> Vec<u8> {
     run(|writer| capture.write_changes(KeyGroupRange::ALL, writer))
 }
 
 /// Calls `f` with each entry of a run.
-pub(super) fn for_entries(file: &[u8], mut f: impl FnMut(Entry<'_>)) {
+pub(in crate::backend) fn for_entries(file: &[u8], mut f: impl FnMut(Entry<'_>)) {
     let reader = RunReader::open_file(file).unwrap();
     reader.verify(file).unwrap();
     for (number, handle) in reader.index().blocks.iter().enumerate() {
@@ -41,26 +41,29 @@ pub(super) fn for_entries(file: &[u8], mut f: impl FnMut(Entry<'_>)) {
 }
 
 /// Operation and value length of each entry of a run.
-pub(super) fn ops(file: &[u8]) -> Vec<(Op, usize)> {
+pub(in crate::backend) fn ops(file: &[u8]) -> Vec<(Op, usize)> {
     let mut ops = Vec::new();
     for_entries(file, |entry| ops.push((entry.op, entry.value.len())));
     ops
 }
 
 /// Applies a run to all states.
-pub(super) fn restore<S: KeyedState>(states: &mut [S], file: &[u8]) {
+pub(in crate::backend) fn restore<S: KeyedState>(states: &mut [S], file: &[u8]) {
     for_entries(file, |entry| states.iter_mut().for_each(|state| state.apply(entry).unwrap()));
 }
 
 /// One state per subtask.
-pub(super) fn subtasks<S>(parallelism: u32, make: impl Fn(KeyGroupRange) -> S) -> Vec<S> {
+pub(in crate::backend) fn subtasks<S>(
+    parallelism: u32,
+    make: impl Fn(KeyGroupRange) -> S,
+) -> Vec<S> {
     (0..parallelism)
         .map(|index| make(KeyGroupRange::of_subtask(index, parallelism).unwrap()))
         .collect()
 }
 
 /// The subtask that owns a key: records are routed by key group, as an engine does.
-pub(super) fn subtask_of(key: u64, parallelism: u32) -> usize {
+pub(in crate::backend) fn subtask_of(key: u64, parallelism: u32) -> usize {
     let group = key.with_encoded(KeyGroup::of);
     (0..parallelism)
         .position(|i| KeyGroupRange::of_subtask(i, parallelism).unwrap().contains(group))
@@ -70,7 +73,7 @@ pub(super) fn subtask_of(key: u64, parallelism: u32) -> usize {
 /// I8: the changes of each epoch are made by `change`, which is given all subtasks; then each
 /// subtask is captured. What is restored at another parallelism from full snapshots is, byte for
 /// byte, what is restored from the chain of changes, and is returned.
-pub(super) fn restored<S: KeyedState, C>(
+pub(in crate::backend) fn restored<S: KeyedState, C>(
     (before, after): (u32, u32),
     make: impl Fn(KeyGroupRange) -> S,
     epochs: Vec<C>,
@@ -101,7 +104,7 @@ pub(super) fn restored<S: KeyedState, C>(
 }
 
 /// The subtask that a record of `key` goes to.
-pub(super) fn owner<'a, S>(states: &'a mut [S], key: &impl Key) -> &'a mut S {
+pub(in crate::backend) fn owner<'a, S>(states: &'a mut [S], key: &impl Key) -> &'a mut S {
     let group = key.with_encoded(KeyGroup::of);
     let parallelism = states.len() as u32;
     let owns =

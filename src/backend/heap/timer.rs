@@ -14,8 +14,8 @@ mod tree;
 pub use capture::TimerCapture;
 
 use super::address::{self, Address};
-use super::state::KeyedState;
-use crate::backend::StateCapture;
+use crate::backend::{KeyedState, StateCapture};
+use crate::state::TimeDomain;
 use crate::{Error, ErrorKind, Result};
 use arrayvec::ArrayVec;
 use esker_format::manifest::{StateInfo, StateKind};
@@ -26,15 +26,6 @@ use sorted::FAN_OUT;
 use std::cmp::Ordering;
 use std::sync::Arc;
 use tree::Tree;
-
-/// By which time timers fire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TimeDomain {
-    /// The time that events carry; a watermark says how far it has come.
-    Event,
-    /// The time of a clock, which the engine reads.
-    Processing,
-}
 
 /// Timers of one time domain, each of a time in milliseconds, a key `K` and a namespace `N`.
 ///

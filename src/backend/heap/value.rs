@@ -4,9 +4,9 @@ mod decode;
 
 use super::address::{Address, locate, prefetch};
 use super::rows::{Removed, Rows, for_pieces};
-use super::state::{EntryDecoder, KeyedState};
 use super::table::{CowTable, Cursor, Frozen, Seed};
 use crate::backend::stored::Stored;
+use crate::backend::{EntryDecoder, KeyedState};
 use crate::backend::{EntrySink, StateCapture};
 use crate::{Error, ErrorKind, Result};
 use decode::{Decoded, Decoder, value_of};

@@ -75,7 +75,9 @@ impl OperatorBackend {
         let name = descriptor.name().to_owned();
         self.slots.check_free(&name)?;
         let info = descriptor.info(self.slots.ids.of_operator(&name))?;
-        self.slots.add(info, |id| Ok(Box::new(descriptor.build(id)?)))
+        self.slots.check_stored(&info)?;
+        let state = Box::new(descriptor.build(info.id)?);
+        Ok(self.slots.add(info, state))
     }
 
     /// The state behind a handle, to read or write.

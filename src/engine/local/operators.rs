@@ -1,6 +1,6 @@
 //! The operators of a checkpoint, as the backends of their subtasks have them.
 
-use crate::backend::heap::HeapBackend;
+use crate::backend::Backend;
 use crate::format::KeyGroupRange;
 use crate::format::manifest::Operator;
 use crate::{Error, ErrorKind, Result};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 ///
 /// # Errors
 /// `Invalid` if key groups are missing, or the subtasks of an operator do not agree on its states.
-pub(super) fn operators(backends: &[HeapBackend]) -> Result<Vec<(Operator, Vec<usize>)>> {
+pub(super) fn operators(backends: &[impl Backend]) -> Result<Vec<(Operator, Vec<usize>)>> {
     let mut by_uid: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (at, backend) in backends.iter().enumerate() {
         by_uid.entry(backend.uid()).or_default().push(at);
@@ -47,7 +47,7 @@ pub(super) fn operators(backends: &[HeapBackend]) -> Result<Vec<(Operator, Vec<u
 
 /// That subtask `subtask` has the states of the first: a manifest says once what they are, and
 /// under which ids their entries stand.
-fn check_same(first: &HeapBackend, other: &HeapBackend, subtask: u32) -> Result<()> {
+fn check_same<B: Backend>(first: &B, other: &B, subtask: u32) -> Result<()> {
     let (uid, in_first, in_other) = (first.uid(), first.infos(), other.infos());
     let of_one = in_first.iter().find(|info| !in_other.contains(info));
     if let Some(info) = of_one.or_else(|| in_other.iter().find(|info| !in_first.contains(info))) {
@@ -93,7 +93,7 @@ pub(super) fn check_holds(operators: &[(Operator, Vec<usize>)], stored: &Operato
 }
 
 /// The error for a backend without what the last checkpoint holds of it.
-pub(super) fn not_restored(backend: &HeapBackend) -> Error {
+pub(super) fn not_restored(backend: &impl Backend) -> Error {
     let message = format!(
         "operator={}: the backend of the key groups {} to {} is not the one restored from the last \
          checkpoint, whose state would be lost: restore it by LocalJob::restore, or drop the \

@@ -1,7 +1,7 @@
 //! How a checkpoint is written, published, and ended if an error or a dropped future did not.
 
 use super::{LocalJob, Unfinished, place};
-use crate::backend::heap::HeapBackend;
+use crate::backend::Backend;
 use crate::format::manifest::{Operator, SnapshotKind};
 use crate::snapshot::{
     Captures, NewOperator, PartId, PartInput, WrittenPart, write_manifest, write_part,
@@ -14,7 +14,7 @@ impl LocalJob {
         &mut self,
         checkpoint: u64,
         operators: &[(Operator, Vec<usize>)],
-        backends: &[HeapBackend],
+        backends: &[impl Backend],
         mut captures: Vec<Captures>,
     ) -> Result<()> {
         let (store, generation) = (self.job.store().clone(), self.job.generation());

@@ -1,6 +1,7 @@
 use super::*;
+use crate::backend::Backend;
 use crate::backend::Handle;
-use crate::backend::heap::ValueState;
+use crate::backend::heap::{HeapBackend, ValueState};
 use crate::block_on;
 use crate::format::{Key, KeyGroup};
 use crate::snapshot::open_snapshot;
@@ -139,7 +140,7 @@ fn no_operator_is_lost_unless_it_is_dropped() {
     backends.push(other);
     block_on(job.checkpoint(&mut backends)).unwrap();
     let other = backends.pop().unwrap();
-    invalid(block_on(job.checkpoint(&mut [])), "operator=op");
+    invalid(block_on(job.checkpoint::<HeapBackend>(&mut [])), "operator=op");
     invalid(block_on(job.checkpoint(&mut backends)), "operator=other");
 
     // Never restored: made by the job, or not even that.

@@ -1,7 +1,7 @@
 //! The chain merger against a model of what each operation means.
 
 use super::world::*;
-use crate::backend::heap::KeyedState;
+use crate::backend::KeyedState;
 use crate::backend::{EntrySink, StateCapture};
 use crate::snapshot::*;
 use crate::{Result, Store, block_on};

@@ -1,8 +1,10 @@
 //! What had expired is decided by the time of the part that holds it.
 
 use super::world::{UID, info};
-use crate::backend::heap::{KeyedState, TtlConfig, TtlValueState};
+use crate::backend::KeyedState;
+use crate::backend::heap::TtlValueState;
 use crate::snapshot::*;
+use crate::state::TtlConfig;
 use crate::{Store, block_on};
 use esker_format::manifest::{Manifest, Operator, SnapshotKind};
 use esker_format::{Key, KeyGroup, KeyGroupRange, Ordered};

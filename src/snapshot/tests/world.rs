@@ -1,6 +1,7 @@
 //! A small job: value state in some subtasks, checkpoints that complete or do not, and a model.
 
-use crate::backend::heap::{KeyedState, ValueState};
+use crate::backend::KeyedState;
+use crate::backend::heap::ValueState;
 use crate::snapshot::*;
 use crate::{Result, Store, block_on};
 use esker_format::manifest::{

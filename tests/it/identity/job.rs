@@ -3,6 +3,7 @@
 use super::kinds::Kinds;
 use super::lines;
 use super::model::Model;
+use esker::backend::Backend;
 use esker::backend::Handle;
 use esker::backend::heap::HeapBackend;
 use esker::backend::operator::{BroadcastState, OperatorBackend, OperatorListState};

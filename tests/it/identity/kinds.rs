@@ -2,16 +2,16 @@
 
 use super::job::Call;
 use super::model::{Mean, Model};
-use esker::backend::Handle;
 use esker::backend::heap::{
-    Aggregate, AggregatingState, HeapBackend, ListState, MapState, ReducingState, TimerState,
-    TtlConfig, TtlListState, TtlMapState, TtlValueState, ValueState,
+    HeapBackend, ListState, MapState, TimerState, TtlListState, TtlMapState, TtlValueState,
+    ValueState,
 };
+use esker::backend::{Aggregating, AggregatingState, Backend, Handle, Reducing, ReducingState};
 use esker::format::manifest::TtlUpdate;
 use esker::format::{Key, Ordered};
 use esker::state::{
-    AggregatingDescriptor, ListDescriptor, MapDescriptor, ReducingDescriptor, TimerDescriptor,
-    ValueDescriptor,
+    Aggregate, AggregatingDescriptor, ListDescriptor, MapDescriptor, ReducingDescriptor,
+    TimerDescriptor, TtlConfig, ValueDescriptor,
 };
 
 pub(crate) const DURATION_MS: u64 = 50;
@@ -81,8 +81,8 @@ pub(crate) struct Kinds<N: Space> {
     value: Handle<ValueState<u64, N, u32>>,
     list: Handle<ListState<u64, N, u32>>,
     map: Handle<MapState<u64, N, u8, String>>,
-    reducing: Handle<ReducingState<u64, N, u32>>,
-    aggregating: Handle<AggregatingState<u64, N, Means>>,
+    reducing: Handle<Reducing<HeapBackend, u64, N, u32>>,
+    aggregating: Handle<Aggregating<HeapBackend, u64, N, Means>>,
     event: Handle<TimerState<u64, N>>,
     processing: Handle<TimerState<u64, N>>,
     ttl_value: Handle<Expiring<N, u32>>,

@@ -3,7 +3,8 @@
 
 use super::job::small;
 use super::lines;
-use esker::backend::heap::{HeapBackend, TtlConfig};
+use esker::backend::Backend;
+use esker::backend::heap::HeapBackend;
 use esker::backend::operator::OperatorBackend;
 use esker::format::KeyGroupRange;
 use esker::format::manifest::{Manifest, Operator, SnapshotKind, StateInfo};
@@ -13,7 +14,7 @@ use esker::snapshot::{
 };
 use esker::state::{
     BroadcastDescriptor, ListDescriptor, MapDescriptor, OperatorListDescriptor, ReducingDescriptor,
-    TimerDescriptor, ValueDescriptor,
+    TimerDescriptor, TtlConfig, ValueDescriptor,
 };
 use esker::{Error, ErrorKind, Result, Store, block_on};
 use serde::{Deserialize, Serialize};

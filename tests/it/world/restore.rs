@@ -2,6 +2,7 @@
 
 use super::table::{Rows, Table};
 use super::{KEYED, SOURCE, parallelism_of, settings};
+use esker::backend::Backend;
 use esker::backend::heap::HeapBackend;
 use esker::format::manifest::Manifest;
 use esker::format::{KeyGroupRange, Ordered, ValueCodec};

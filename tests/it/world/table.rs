@@ -4,10 +4,8 @@ use super::content::Content;
 use super::rows::{Change, KEYS, changes};
 use super::{KEYED, parallelism_of};
 use esker::Result;
-use esker::backend::Handle;
-use esker::backend::heap::{
-    HeapBackend, ListState, MapState, ReducingState, TimerState, ValueState,
-};
+use esker::backend::heap::{HeapBackend, ListState, MapState, TimerState, ValueState};
+use esker::backend::{Backend, Handle, Reducing};
 use esker::format::{Key, KeyGroup};
 use esker::snapshot::Captures;
 use esker::state::{
@@ -24,7 +22,7 @@ pub(crate) struct Table {
     maps: Handle<MapState<u64, (), u64, u64>>,
     timers: Handle<TimerState<u64, ()>>,
     fired: Handle<ValueState<u64, (), u64>>,
-    sums: Handle<ReducingState<u64, (), u64>>,
+    sums: Handle<Reducing<HeapBackend, u64, (), u64>>,
 }
 
 impl Table {

@@ -2,7 +2,7 @@
 
 use super::table::{Captured, Rows};
 use super::{KEYED, SOURCE, settings};
-use esker::backend::EntrySink;
+use esker::backend::{Backend, EntrySink};
 use esker::checkpoint::{Job as Owner, Retention};
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{Manifest, Operator, PartRef, SnapshotKind, StateInfo, StateKind};

@@ -1,6 +1,7 @@
 //! Snapshots of a job whose parallelism changed: several parts name the same run.
 #![allow(clippy::unwrap_used, reason = "tests, helpers included")]
 
+use esker::backend::Backend;
 use esker::engine::LocalJob;
 use esker::format::KeyGroupRange;
 use esker::snapshot::open_snapshot;

@@ -1,11 +1,12 @@
 //! Captures of states with TTL.
 
-use super::{Timed, TtlConfig};
 use crate::Result;
+use crate::backend::Timed;
 use crate::backend::heap::list::ListCapture;
 use crate::backend::heap::map::MapCapture;
 use crate::backend::heap::value::ValueCapture;
 use crate::backend::{EntrySink, StateCapture};
+use crate::state::TtlConfig;
 use esker_format::{Key, KeyGroupRange};
 
 /// A state with TTL at one moment; it never changes (I4).

@@ -1,13 +1,14 @@
 //! List state with TTL: a time for each element.
 
 use super::super::list::{ListCapture, ListState, ListView};
-use super::super::state::KeyedState;
 use super::super::table::Cursor;
 use super::capture::TtlCapture;
-use super::clock::Clock;
-use super::{Timed, TimedCodec, TtlConfig};
 use crate::Result;
+use crate::backend::KeyedState;
 use crate::backend::StateCapture;
+use crate::backend::ttl::Clock;
+use crate::backend::{Timed, TimedCodec};
+use crate::state::TtlConfig;
 use esker_format::list::{elements, put_element};
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
@@ -22,8 +23,10 @@ use std::sync::Arc;
 /// that a list that is appended to and expires at the other end is seldom rewritten.
 ///
 /// ```
-/// # use esker::backend::heap::{KeyedState, TtlConfig, TtlListState};
+/// # use esker::backend::KeyedState;
+/// # use esker::backend::heap::TtlListState;
 /// # use esker::format::{KeyGroupRange, Ordered};
+/// # use esker::state::TtlConfig;
 /// let hour = TtlConfig::new(3_600_000);
 /// let mut late = TtlListState::<String, (), i64>::new(1, KeyGroupRange::ALL, Ordered, hour)?;
 /// late.append(&"UA".into(), &(), 15)?;

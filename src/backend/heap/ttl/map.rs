@@ -1,12 +1,13 @@
 //! Map state with TTL: a time for each entry.
 
 use super::super::map::{MapCapture, MapCursor, MapState};
-use super::super::state::KeyedState;
 use super::capture::TtlCapture;
-use super::clock::Clock;
-use super::{Timed, TimedCodec, TtlConfig};
 use crate::Result;
+use crate::backend::KeyedState;
 use crate::backend::StateCapture;
+use crate::backend::ttl::Clock;
+use crate::backend::{Timed, TimedCodec};
+use crate::state::TtlConfig;
 use esker_format::manifest::StateInfo;
 use esker_format::run::Entry;
 use esker_format::{Key, KeyGroupRange, ValueCodec};
@@ -17,8 +18,10 @@ use std::sync::Arc;
 /// never goes back.
 ///
 /// ```
-/// # use esker::backend::heap::{KeyedState, TtlConfig, TtlMapState};
+/// # use esker::backend::KeyedState;
+/// # use esker::backend::heap::TtlMapState;
 /// # use esker::format::{KeyGroupRange, Ordered};
+/// # use esker::state::TtlConfig;
 /// let hour = TtlConfig::new(3_600_000);
 /// let mut gates =
 ///     TtlMapState::<String, (), String, u32>::new(1, KeyGroupRange::ALL, Ordered, hour)?;
@@ -136,6 +139,16 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> TtlMapState<K, N,
         let mut keys = Vec::new();
         self.for_each(key, namespace, |user_key, _| keys.push(user_key.clone()))?;
         Ok(keys)
+    }
+
+    /// Whether the map has no entry; that reads each entry.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn is_empty(&mut self, key: &K, namespace: &N) -> Result<bool> {
+        let mut is_empty = true;
+        self.for_each(key, namespace, |_, _| is_empty = false)?;
+        Ok(is_empty)
     }
 
     /// Sets an entry's value and returns the one before, unless that had expired.

@@ -1,7 +1,9 @@
-use super::super::reducing::ReducingState;
-use super::super::state::KeyedState;
 use super::super::testing::{changes, full, owner, restore, subtasks};
 use super::*;
+use crate::backend::{Backend, KeyedState, ReducingState};
+use crate::backend::{Timed, TimedCodec};
+use crate::format::manifest::TtlUpdate;
+use crate::state::{TtlConfig, TtlVisibility};
 use esker_format::manifest::{StateInfo, StateKind};
 use esker_format::{KeyGroupRange, Ordered, ValueCodec};
 use proptest::prelude::*;

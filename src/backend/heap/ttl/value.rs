@@ -1,14 +1,14 @@
 //! Value state with TTL.
 
-use super::super::access::ValueAccess;
-use super::super::state::KeyedState;
 use super::super::table::Cursor;
 use super::super::value::{ValueCapture, ValueState};
 use super::capture::TtlCapture;
-use super::clock::Clock;
-use super::{Timed, TimedCodec, TtlConfig};
 use crate::Result;
+use crate::backend::KeyedState;
 use crate::backend::StateCapture;
+use crate::backend::ttl::Clock;
+use crate::backend::{Timed, TimedCodec};
+use crate::state::TtlConfig;
 use esker_format::manifest::StateInfo;
 use esker_format::run::Entry;
 use esker_format::{Key, KeyGroupRange, ValueCodec};
@@ -18,8 +18,10 @@ use std::sync::Arc;
 /// [`set_time_ms`](KeyedState::set_time_ms) last said; 0 at first. It never goes back.
 ///
 /// ```
-/// # use esker::backend::heap::{KeyedState, TtlConfig, TtlValueState};
+/// # use esker::backend::KeyedState;
+/// # use esker::backend::heap::TtlValueState;
 /// # use esker::format::{KeyGroupRange, Ordered};
+/// # use esker::state::TtlConfig;
 /// let hour = TtlConfig::new(3_600_000);
 /// let mut gates = TtlValueState::<String, (), u32>::new(1, KeyGroupRange::ALL, Ordered, hour)?;
 /// gates.update(&"UA".into(), &(), 7)?;
@@ -170,23 +172,6 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> TtlValueState<K, N, V> {
             self.values.clear(&key, &namespace)?;
         }
         Ok(())
-    }
-}
-
-impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueAccess<K, N, V>
-    for TtlValueState<K, N, V>
-{
-    fn read<R>(&mut self, key: &K, namespace: &N, f: impl FnOnce(Option<&V>) -> R) -> Result<R> {
-        self.get_with(key, namespace, f)
-    }
-
-    fn change<R>(
-        &mut self,
-        key: &K,
-        namespace: &N,
-        f: impl FnOnce(&mut Option<V>) -> R,
-    ) -> Result<R> {
-        self.rmw(key, namespace, f)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Entries of a value state out of blocks, decoded on any thread.
 
 use crate::backend::heap::address::{Address, hash};
-use crate::backend::heap::state::{DecodedEntries, EntryDecoder};
 use crate::backend::heap::table::Seed;
 use crate::backend::stored::Stored;
+use crate::backend::{DecodedEntries, EntryDecoder};
 use crate::{Error, ErrorKind, Result};
 use esker_format::composite::CompositeKey;
 use esker_format::run::{Block, BlockCursor, Entry, Op};

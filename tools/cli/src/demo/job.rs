@@ -10,6 +10,7 @@ use super::operators::{CARRIERS, Carriers, FLEET, Fleet, Operator, SOURCE};
 use super::source::{Offset, Source};
 use super::subtask::{self, Order, Place, Told, Work, Writer};
 use super::watch::{Hold, Progress, watched};
+use esker::backend::Backend;
 use esker::backend::heap::HeapBackend;
 use esker::backend::operator::OperatorBackend;
 use esker::checkpoint::Job as Owner;

@@ -3,14 +3,11 @@
 use super::flights::Flight;
 use super::recount::{IDLE_MS, LATE_MINUTES};
 use esker::Result;
-use esker::backend::Handle;
-use esker::backend::heap::{
-    Aggregate, AggregatingState, HeapBackend, ListState, MapState, ReducingState, TimerState,
-    ValueState,
-};
+use esker::backend::heap::{HeapBackend, ListState, MapState, TimerState, ValueState};
+use esker::backend::{Aggregating, Backend, Handle, Reducing};
 use esker::state::{
-    AggregatingDescriptor, ListDescriptor, MapDescriptor, ReducingDescriptor, TimerDescriptor,
-    ValueDescriptor,
+    Aggregate, AggregatingDescriptor, ListDescriptor, MapDescriptor, ReducingDescriptor,
+    TimerDescriptor, ValueDescriptor,
 };
 use serde::{Deserialize, Serialize};
 
@@ -80,8 +77,8 @@ pub(super) struct Fleet {
     last_leg: Handle<ValueState<String, (), Leg>>,
     routes: Handle<MapState<String, (), String, u64>>,
     late: Handle<ListState<String, (), i64>>,
-    miles: Handle<ReducingState<String, (), u64>>,
-    delay: Handle<AggregatingState<String, (), Delays>>,
+    miles: Handle<Reducing<HeapBackend, String, (), u64>>,
+    delay: Handle<Aggregating<HeapBackend, String, (), Delays>>,
     idle: Handle<TimerState<String, ()>>,
     idle_spells: Handle<ValueState<String, (), u64>>,
 }

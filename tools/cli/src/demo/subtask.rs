@@ -2,6 +2,7 @@
 
 use super::flights::Flight;
 use super::operators::Operator;
+use esker::backend::Backend;
 use esker::format::KeyGroupRange;
 use esker::format::manifest::SnapshotKind;
 use esker::snapshot::{

@@ -3,10 +3,8 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(unreachable_pub, reason = "of tests alone")]
 
-use esker::backend::EntrySink;
-use esker::backend::heap::{
-    KeyedState, ListState, MapState, ReducingState, TimeDomain, TimerState, ValueState,
-};
+use esker::backend::heap::{ListState, MapState, TimerState, ValueState};
+use esker::backend::{EntrySink, KeyedState, ReducingState};
 use esker::checkpoint::{Job, ReferenceSource};
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{
@@ -19,6 +17,7 @@ use esker::format::{
     Bincode, CodecId, Key, KeyGroup, KeyGroupRange, RelativeName, Schema, ValueCodec,
 };
 use esker::snapshot::*;
+use esker::state::TimeDomain;
 use esker::{Result, Store, block_on};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -65,18 +64,19 @@ struct Subtask {
     count: ValueState<String, (), u64>,
     late: ListState<String, (), String>,
     routes: MapState<String, (), String, u64>,
-    total: ReducingState<String, u32, u64>,
+    total: ReducingState<String, u32, u64, ValueState<String, u32, u64>>,
     wake: TimerState<String, ()>,
     lineage: Lineage,
 }
 
 impl Subtask {
     fn new(range: KeyGroupRange) -> Self {
+        let total = ValueState::new(4, range, Bincode).unwrap();
         Self {
             count: ValueState::new(1, range, Bincode).unwrap(),
             late: ListState::new(2, range, Bincode).unwrap(),
             routes: MapState::new(3, range, Bincode).unwrap(),
-            total: ReducingState::new(4, range, Bincode, |sum, more| *sum += more).unwrap(),
+            total: ReducingState::over(total, |sum, more| *sum += more),
             wake: TimerState::new(5, TimeDomain::Event, range).unwrap(),
             lineage: Lineage::default(),
         }

@@ -1,7 +1,8 @@
 use super::super::tests::{DURATION_MS, configs, stored};
-use super::super::{TtlUpdate, TtlVisibility};
 use super::*;
 use crate::backend::heap::testing::{changes, full, ops, owner, restore, subtasks};
+use crate::format::manifest::TtlUpdate;
+use crate::state::TtlVisibility;
 use esker_format::Ordered;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

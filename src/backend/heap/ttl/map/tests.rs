@@ -1,7 +1,7 @@
-use super::super::TtlUpdate;
 use super::super::tests::{DURATION_MS, configs, stored};
 use super::*;
 use crate::backend::heap::testing::{changes, full, owner, restore, subtasks};
+use crate::format::manifest::TtlUpdate;
 use esker_format::Ordered;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

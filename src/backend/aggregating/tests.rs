@@ -1,9 +1,10 @@
 //! Reducing and aggregating state against a model; both store the accumulator alone.
 
-use super::super::reducing::ReducingState;
-use super::super::testing::{changes, full, owner, restore, subtasks};
 use super::*;
-use esker_format::Ordered;
+use crate::backend::ReducingState;
+use crate::backend::heap::ValueState;
+use crate::backend::heap::testing::{changes, full, owner, restore, subtasks};
+use esker_format::{KeyGroupRange, Ordered};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -35,15 +36,16 @@ impl MergeAggregate for Mean {
     }
 }
 
-type Means = AggregatingState<u64, u8, Mean>;
-type Sums = ReducingState<u64, u8, u64>;
+type Means = AggregatingState<u64, u8, Mean, ValueState<u64, u8, (u64, u64)>>;
+type Sums = ReducingState<u64, u8, u64, ValueState<u64, u8, u64>>;
 
 fn means(range: KeyGroupRange) -> Means {
-    AggregatingState::new(3, range, Ordered, Mean).unwrap()
+    AggregatingState::over(ValueState::new(3, range, Ordered).unwrap(), Mean)
 }
 
 fn sums(range: KeyGroupRange) -> Sums {
-    ReducingState::new(4, range, Ordered, |value, input| *value += input).unwrap()
+    let values = ValueState::new(4, range, Ordered).unwrap();
+    ReducingState::over(values, |value, input| *value += input)
 }
 
 proptest! {

@@ -30,7 +30,13 @@ pub struct DecodedEntries {
     pub entries: Box<dyn Any + Send>,
 }
 
-/// A keyed state on the heap.
+/// What a state can hold: a copy is what a capture keeps while the state goes on. Interior mutability
+/// in it is a bug, as a capture would change with it (I4).
+pub trait StateValue: Clone + Send + Sync + 'static {}
+
+impl<V: Clone + Send + Sync + 'static> StateValue for V {}
+
+/// A keyed state, in whatever backend.
 pub trait KeyedState: Any + Send {
     /// The state as it is now. Changes are counted from here for the next capture. Costs the same
     /// whatever the number of entries.
@@ -78,3 +84,52 @@ pub trait KeyedState: Any + Send {
     /// The current time for TTL, in milliseconds; it never goes back. Of no matter to states without.
     fn set_time_ms(&mut self, _now_ms: i64) {}
 }
+
+/// Forwards [`KeyedState`] to the values that a state is built on.
+macro_rules! keyed_by {
+    ($values:ident) => {
+        fn capture_state(&mut self) -> std::sync::Arc<dyn $crate::backend::StateCapture> {
+            self.$values.capture_state()
+        }
+
+        fn captured_at(&mut self, time_ms: i64) {
+            self.$values.captured_at(time_ms);
+        }
+
+        fn begin_restore(
+            &mut self,
+            stored: &esker_format::manifest::StateInfo,
+        ) -> $crate::Result<()> {
+            self.$values.begin_restore(stored)
+        }
+
+        fn apply(&mut self, entry: esker_format::run::Entry<'_>) -> $crate::Result<()> {
+            self.$values.apply(entry)
+        }
+
+        fn decoder(&self) -> Option<std::sync::Arc<dyn $crate::backend::EntryDecoder>> {
+            self.$values.decoder()
+        }
+
+        fn apply_decoded(
+            &mut self,
+            entries: &mut (dyn std::any::Any + Send),
+            count: usize,
+        ) -> $crate::Result<()> {
+            self.$values.apply_decoded(entries, count)
+        }
+
+        fn end_restore(&mut self) {
+            self.$values.end_restore();
+        }
+
+        fn entries(&self) -> u64 {
+            self.$values.entries()
+        }
+
+        fn set_time_ms(&mut self, now_ms: i64) {
+            self.$values.set_time_ms(now_ms);
+        }
+    };
+}
+pub(super) use keyed_by;

@@ -1,7 +1,7 @@
 //! The time of a state with TTL: what has expired now, and what had when a snapshot was captured.
 
 use super::codec::time_of;
-use super::{TtlConfig, TtlVisibility};
+use crate::state::{TtlConfig, TtlVisibility};
 use crate::{Error, ErrorKind, Result};
 use esker_format::manifest::{StateInfo, TtlUpdate};
 use esker_format::run::{Entry, Op};
@@ -9,8 +9,8 @@ use esker_format::run::{Entry, Op};
 /// The time of a state with TTL. It never goes back: what has expired may be gone, from memory or
 /// from a file, and must not come back elsewhere.
 #[derive(Debug, Clone)]
-pub(super) struct Clock {
-    pub(super) config: TtlConfig,
+pub(in crate::backend) struct Clock {
+    pub(in crate::backend) config: TtlConfig,
     now_ms: Option<i64>,
     /// When what is restored was captured.
     captured_ms: Option<i64>,
@@ -19,40 +19,40 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    pub(super) fn new(config: TtlConfig) -> Self {
+    pub(in crate::backend) fn new(config: TtlConfig) -> Self {
         Self { config, now_ms: None, captured_ms: None, stored_duration_ms: None }
     }
 
     /// What was last said; 0 at first.
-    pub(super) fn now_ms(&self) -> i64 {
+    pub(in crate::backend) fn now_ms(&self) -> i64 {
         self.now_ms.unwrap_or(0)
     }
 
-    pub(super) fn set_ms(&mut self, now_ms: i64) {
+    pub(in crate::backend) fn set_ms(&mut self, now_ms: i64) {
         self.now_ms = self.now_ms.max(Some(now_ms));
     }
 
-    pub(super) fn is_expired(&self, time_ms: i64) -> bool {
+    pub(in crate::backend) fn is_expired(&self, time_ms: i64) -> bool {
         self.config.is_expired(time_ms, self.now_ms())
     }
 
-    pub(super) fn shows_expired(&self) -> bool {
+    pub(in crate::backend) fn shows_expired(&self) -> bool {
         self.config.visibility == TtlVisibility::UntilCleanedUp
     }
 
-    pub(super) fn renews_on_read(&self) -> bool {
+    pub(in crate::backend) fn renews_on_read(&self) -> bool {
         self.config.update == TtlUpdate::ReadAndWrite
     }
 
     /// What is restored next was captured at `time_ms`.
-    pub(super) fn captured_at(&mut self, time_ms: i64) {
+    pub(in crate::backend) fn captured_at(&mut self, time_ms: i64) {
         self.captured_ms = Some(time_ms);
         self.set_ms(time_ms);
     }
 
     /// # Errors
     /// `Incompatible` if the state was stored without TTL.
-    pub(super) fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
+    pub(in crate::backend) fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
         let Some(ttl) = stored.ttl else {
             let message = "stored without TTL and asked for with TTL: its entries have no times";
             return Err(Error::new(ErrorKind::Incompatible, message));
@@ -61,13 +61,13 @@ impl Clock {
         Ok(())
     }
 
-    pub(super) fn end_restore(&mut self) {
+    pub(in crate::backend) fn end_restore(&mut self) {
         (self.captured_ms, self.stored_duration_ms) = (None, None);
     }
 
     /// Whether what is being restored had expired when it was captured: by the duration of then, as
     /// dumps see it, whatever it is now. What is too short for a time is left to its decoder.
-    pub(super) fn had_expired(&self, timed: &[u8]) -> bool {
+    pub(in crate::backend) fn had_expired(&self, timed: &[u8]) -> bool {
         let limits = self.captured_ms.zip(self.stored_duration_ms).zip(time_of(timed));
         limits.is_some_and(|((captured_ms, duration_ms), time_ms)| {
             TtlConfig::new(duration_ms).is_expired(time_ms, captured_ms)
@@ -75,7 +75,7 @@ impl Clock {
     }
 
     /// The entry to apply for one of a value or map: none is left of a put that had expired.
-    pub(super) fn restored<'a>(&self, entry: Entry<'a>) -> Entry<'a> {
+    pub(in crate::backend) fn restored<'a>(&self, entry: Entry<'a>) -> Entry<'a> {
         if entry.op == Op::Put && self.had_expired(entry.value) {
             return Entry { op: Op::Delete, value: &[], ..entry };
         }

@@ -1,42 +1,18 @@
 //! Aggregating state: inputs folded into an accumulator of another type, which alone is stored.
 
-use super::access::{ValueAccess, keyed_by_values};
-use super::state::KeyedState;
-use super::value::ValueState;
+use super::calls::ValueCalls;
+use super::state::{KeyedState, keyed_by};
 use crate::Result;
-use esker_format::{Key, KeyGroupRange, ValueCodec};
+use crate::state::{Aggregate, MergeAggregate};
+use esker_format::Key;
 use std::marker::PhantomData;
 
-/// How inputs become an accumulator, and that an output.
-pub trait Aggregate: Send + 'static {
-    /// What is added.
-    type Input;
-    /// What is stored.
-    type Accumulator: Clone + Send + Sync + 'static;
-    /// What is read.
-    type Output;
-
-    /// An accumulator of no input.
-    fn create(&self) -> Self::Accumulator;
-
-    /// Folds `input` in.
-    fn add(&self, accumulator: &mut Self::Accumulator, input: Self::Input);
-
-    /// What the accumulator amounts to.
-    fn result(&self, accumulator: &Self::Accumulator) -> Self::Output;
-}
-
-/// An aggregate whose accumulators can be brought together.
-pub trait MergeAggregate: Aggregate {
-    /// Folds another accumulator in.
-    fn merge(&self, accumulator: &mut Self::Accumulator, other: Self::Accumulator);
-}
-
-/// One accumulator per key `K` and namespace `N`; held in `S`.
+/// One accumulator per key `K` and namespace `N`; held in `S`, a value state of any backend.
 ///
 /// ```
-/// # use esker::backend::heap::{Aggregate, AggregatingState};
+/// # use esker::backend::{AggregatingState, heap::ValueState};
 /// # use esker::format::{KeyGroupRange, Ordered};
+/// # use esker::state::Aggregate;
 /// struct Mean;
 /// impl Aggregate for Mean {
 ///     type Input = u64;
@@ -53,36 +29,17 @@ pub trait MergeAggregate: Aggregate {
 ///         sum / count
 ///     }
 /// }
-/// let mut taxi = AggregatingState::<String, (), Mean>::new(1, KeyGroupRange::ALL, Ordered, Mean)?;
+/// let values = ValueState::<String, (), (u64, u64)>::new(1, KeyGroupRange::ALL, Ordered)?;
+/// let mut taxi = AggregatingState::over(values, Mean);
 /// taxi.add(&"EWR".into(), &(), 10)?;
 /// taxi.add(&"EWR".into(), &(), 20)?;
 /// assert_eq!(taxi.get(&"EWR".into(), &())?, Some(15));
 /// # Ok::<(), esker::Error>(())
 /// ```
-pub struct AggregatingState<
-    K: Key,
-    N: Key,
-    A: Aggregate,
-    S = ValueState<K, N, <A as Aggregate>::Accumulator>,
-> {
+pub struct AggregatingState<K, N, A, S> {
     values: S,
     aggregate: A,
     addresses: PhantomData<fn() -> (K, N)>,
-}
-
-impl<K: Key, N: Key, A: Aggregate> AggregatingState<K, N, A> {
-    /// An empty state with numeric id `id` for the key groups in `range`.
-    ///
-    /// # Errors
-    /// `Incompatible` if the type of key or namespace has no deterministic encoding.
-    pub fn new(
-        id: u32,
-        range: KeyGroupRange,
-        codec: impl ValueCodec<A::Accumulator> + 'static,
-        aggregate: A,
-    ) -> Result<Self> {
-        Ok(Self::over(ValueState::new(id, range, codec)?, aggregate))
-    }
 }
 
 impl<K, N, A, S> AggregatingState<K, N, A, S>
@@ -90,7 +47,7 @@ where
     K: Key,
     N: Key,
     A: Aggregate,
-    S: ValueAccess<K, N, A::Accumulator>,
+    S: ValueCalls<K, N, A::Accumulator>,
 {
     /// Keeps accumulators in a state that is there already; one with TTL, say.
     pub fn over(values: S, aggregate: A) -> Self {
@@ -103,7 +60,7 @@ where
     /// `Invalid` for a key outside the owned key groups.
     pub fn add(&mut self, key: &K, namespace: &N, input: A::Input) -> Result<()> {
         let aggregate = &self.aggregate;
-        self.values.change(key, namespace, |slot| {
+        self.values.rmw(key, namespace, |slot| {
             aggregate.add(slot.get_or_insert_with(|| aggregate.create()), input);
         })
     }
@@ -114,7 +71,7 @@ where
     /// As for [`add`](Self::add).
     pub fn get(&mut self, key: &K, namespace: &N) -> Result<Option<A::Output>> {
         let aggregate = &self.aggregate;
-        self.values.read(key, namespace, |value| value.map(|value| aggregate.result(value)))
+        self.values.get_with(key, namespace, |value| value.map(|value| aggregate.result(value)))
     }
 
     /// A copy of the accumulator.
@@ -122,7 +79,7 @@ where
     /// # Errors
     /// As for [`add`](Self::add).
     pub fn accumulator(&mut self, key: &K, namespace: &N) -> Result<Option<A::Accumulator>> {
-        self.values.read(key, namespace, |value| value.cloned())
+        self.values.get_with(key, namespace, |value| value.cloned())
     }
 
     /// Removes the accumulator and returns it.
@@ -130,7 +87,7 @@ where
     /// # Errors
     /// As for [`add`](Self::add).
     pub fn clear(&mut self, key: &K, namespace: &N) -> Result<Option<A::Accumulator>> {
-        self.values.change(key, namespace, Option::take)
+        self.values.rmw(key, namespace, Option::take)
     }
 
     /// The accumulators.
@@ -144,7 +101,7 @@ where
     K: Key,
     N: Key,
     A: MergeAggregate,
-    S: ValueAccess<K, N, A::Accumulator>,
+    S: ValueCalls<K, N, A::Accumulator>,
 {
     /// Moves the accumulators of namespaces `from` into that of `to`, as where session windows
     /// meet.
@@ -155,7 +112,7 @@ where
         for namespace in from.iter().filter(|namespace| *namespace != to) {
             let Some(other) = self.clear(key, namespace)? else { continue };
             let aggregate = &self.aggregate;
-            self.values.change(key, to, |slot| match slot {
+            self.values.rmw(key, to, |slot| match slot {
                 Some(accumulator) => aggregate.merge(accumulator, other),
                 None => *slot = Some(other),
             })?;
@@ -169,9 +126,9 @@ where
     K: Key,
     N: Key,
     A: Aggregate,
-    S: ValueAccess<K, N, A::Accumulator>,
+    S: ValueCalls<K, N, A::Accumulator>,
 {
-    keyed_by_values!(values);
+    keyed_by!(values);
 }
 
 #[cfg(test)]

@@ -1,56 +1,38 @@
 //! Reducing state: inputs folded into a value of their own type, which alone is stored.
 
-use super::access::{ValueAccess, keyed_by_values};
-use super::state::KeyedState;
-use super::value::ValueState;
+use super::calls::ValueCalls;
+use super::state::{KeyedState, StateValue, keyed_by};
 use crate::Result;
-use esker_format::{Key, KeyGroupRange, ValueCodec};
+use crate::state::Reduce;
+use esker_format::Key;
 use std::marker::PhantomData;
 
-/// Folds an input into what there is.
-type Reduce<V> = Box<dyn Fn(&mut V, V) + Send>;
-
-/// One value of type `V` per key `K` and namespace `N`, into which inputs are folded; held in `S`.
+/// One value of type `V` per key `K` and namespace `N`, into which inputs are folded; held in `S`, a
+/// value state of any backend.
 ///
 /// ```
-/// # use esker::backend::heap::ReducingState;
+/// # use esker::backend::{ReducingState, heap::ValueState};
 /// # use esker::format::{KeyGroupRange, Ordered};
 /// let longest = |value: &mut i64, input: i64| *value = input.max(*value);
-/// let mut delay =
-///     ReducingState::<String, (), i64>::new(1, KeyGroupRange::ALL, Ordered, longest)?;
+/// let values = ValueState::<String, (), i64>::new(1, KeyGroupRange::ALL, Ordered)?;
+/// let mut delay = ReducingState::over(values, longest);
 /// delay.add(&"UA".into(), &(), 12)?;
 /// delay.add(&"UA".into(), &(), -3)?;
 /// assert_eq!(delay.get(&"UA".into(), &())?, Some(12));
 /// # Ok::<(), esker::Error>(())
 /// ```
-pub struct ReducingState<K: Key, N: Key, V, S = ValueState<K, N, V>> {
+pub struct ReducingState<K, N, V, S> {
     values: S,
     reduce: Reduce<V>,
     addresses: PhantomData<fn() -> (K, N)>,
-}
-
-impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ReducingState<K, N, V> {
-    /// An empty state with numeric id `id` for the key groups in `range`; the first input of a key
-    /// is its value, `reduce` folds each further one into it.
-    ///
-    /// # Errors
-    /// `Incompatible` if the type of key or namespace has no deterministic encoding.
-    pub fn new(
-        id: u32,
-        range: KeyGroupRange,
-        codec: impl ValueCodec<V> + 'static,
-        reduce: impl Fn(&mut V, V) + Send + 'static,
-    ) -> Result<Self> {
-        Ok(Self::over(ValueState::new(id, range, codec)?, reduce))
-    }
 }
 
 impl<K, N, V, S> ReducingState<K, N, V, S>
 where
     K: Key,
     N: Key,
-    V: Clone + Send + Sync + 'static,
-    S: ValueAccess<K, N, V>,
+    V: StateValue,
+    S: ValueCalls<K, N, V>,
 {
     /// Folds into the values of a state that is there already; one with TTL, say.
     pub fn over(values: S, reduce: impl Fn(&mut V, V) + Send + 'static) -> Self {
@@ -63,7 +45,7 @@ where
     /// `Invalid` for a key outside the owned key groups.
     pub fn add(&mut self, key: &K, namespace: &N, input: V) -> Result<()> {
         let reduce = &self.reduce;
-        self.values.change(key, namespace, |slot| match slot {
+        self.values.rmw(key, namespace, |slot| match slot {
             Some(value) => reduce(value, input),
             None => *slot = Some(input),
         })
@@ -74,7 +56,7 @@ where
     /// # Errors
     /// As for [`add`](Self::add).
     pub fn get(&mut self, key: &K, namespace: &N) -> Result<Option<V>> {
-        self.values.read(key, namespace, |value| value.cloned())
+        self.values.get_with(key, namespace, |value| value.cloned())
     }
 
     /// Removes the value and returns it.
@@ -82,7 +64,7 @@ where
     /// # Errors
     /// As for [`add`](Self::add).
     pub fn clear(&mut self, key: &K, namespace: &N) -> Result<Option<V>> {
-        self.values.change(key, namespace, Option::take)
+        self.values.rmw(key, namespace, Option::take)
     }
 
     /// Moves the values of namespaces `from` into that of `to`, as where session windows meet.
@@ -108,8 +90,8 @@ impl<K, N, V, S> KeyedState for ReducingState<K, N, V, S>
 where
     K: Key,
     N: Key,
-    V: Clone + Send + Sync + 'static,
-    S: ValueAccess<K, N, V>,
+    V: StateValue,
+    S: ValueCalls<K, N, V>,
 {
-    keyed_by_values!(values);
+    keyed_by!(values);
 }

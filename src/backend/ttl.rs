@@ -1,0 +1,7 @@
+//! Time to live: values with the time of their last update, and the clock of a state that holds them.
+
+mod clock;
+mod codec;
+
+pub(super) use clock::Clock;
+pub use codec::{Timed, TimedCodec};
