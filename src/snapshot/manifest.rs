@@ -3,6 +3,7 @@
 use super::merge::{Damage, Lost};
 use super::source::missing;
 use crate::checkpoint::ReferenceSource;
+use crate::store::ended;
 use crate::{Error, ErrorKind, Result, Store};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -63,7 +64,8 @@ pub fn manifest_folder(manifest: &Manifest) -> Result<Option<RelativeName>> {
 /// byte-equal to the one before is not written again, but in a savepoint, which holds all it names.
 ///
 /// # Errors
-/// The store's, and `Invalid` if a part or the manifest cannot be written.
+/// The store's, and `Invalid` if a part or the manifest cannot be written. No write is under way once
+/// it returns, be it an error.
 pub async fn write_manifest(
     store: &Store,
     mut manifest: Manifest,
@@ -106,11 +108,9 @@ pub async fn write_manifest(
 
     let mut names: BTreeSet<_> = files.keys().cloned().collect();
     let sizes = files.values().map(|bytes| bytes.len() as u64).sum::<u64>();
-    stream::iter(files)
-        .map(|(name, bytes)| async move { store.put(&name, bytes).await })
-        .buffer_unordered(PARTS_AT_ONCE)
-        .try_collect::<()>()
-        .await?;
+    let puts =
+        stream::iter(files).map(|(name, bytes)| async move { store.put(&name, bytes).await });
+    ended(puts, PARTS_AT_ONCE).await?;
     let written_len_bytes = sizes + bytes.len() as u64;
     store.put(&manifest_path, bytes.into()).await?;
     names.insert(manifest_path.clone());

@@ -10,13 +10,14 @@ use super::plan::{Plan, counting, plan};
 use super::queue::{Layer, Piece, Queue, StopOnDrop};
 use crate::backend::StateCapture;
 use crate::backend::operator::OperatorCapture;
+use crate::store::ended;
 use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
 use esker_format::manifest::SnapshotKind;
 use esker_format::part::{PartState, RUNS_MAX, RunRef};
 use esker_format::run::{IndexLocation, StateStats};
 use esker_format::{Digest, KeyGroupRange, RelativeName};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -104,7 +105,8 @@ pub struct WriteStats {
 /// written with the [manifest](super::write_manifest).
 ///
 /// Entries are encoded on threads of their own, files are put on the caller's executor. Dropping the
-/// call ends both and leaves at most files that nothing refers to. Memory: for each thread and each
+/// call ends both and leaves at most files that nothing refers to; where it returns an error, no file
+/// is still under way. Memory: for each thread and each
 /// transfer one run, of at most [`file_len_bytes`](SnapshotSettings::file_len_bytes) and about a 48th
 /// of the state, but for key groups that are larger.
 ///
@@ -261,26 +263,21 @@ impl Files {
         settings: &SnapshotSettings,
     ) -> Result<Vec<WrittenPiece>> {
         let mut pieces = queue.start(settings.threads)?;
-        let mut ended = 0;
-        let puts = stream::poll_fn(|context| pieces.poll_recv(context))
-            .enumerate()
-            .map(|(number, piece)| async move {
+        let puts = stream::poll_fn(|context| pieces.poll_recv(context)).enumerate().map(
+            |(number, piece)| async move {
                 match piece? {
                     Some(piece) => self.put(number, piece).await.map(Some),
                     None => Ok(None),
                 }
-            })
-            .buffer_unordered(settings.transfers_max);
-        let written = puts
-            .inspect_ok(|piece| ended += usize::from(piece.is_none()))
-            .try_filter_map(|piece| async { Ok(piece) })
-            .try_collect::<Vec<_>>()
-            .await?;
-        if ended != settings.threads {
+            },
+        );
+        let written = ended(puts, settings.transfers_max).await?;
+        let threads_ended = written.iter().filter(|piece| piece.is_none()).count();
+        if threads_ended != settings.threads {
             // It had a capture alone: the backend is as it was.
             return Err(Error::new(ErrorKind::Retry, "a thread that encodes state died"));
         }
-        Ok(written)
+        Ok(written.into_iter().flatten().collect())
     }
 
     async fn put(&self, number: usize, mut piece: Piece) -> Result<WrittenPiece> {

@@ -1,10 +1,10 @@
 //! The calls of a [`Store`].
 
-use super::{Store, error};
+use super::{Store, ended, error};
 use crate::format::RelativeName;
 use crate::{Error, ErrorKind, Result};
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{
     Error as StoreError, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
@@ -54,13 +54,10 @@ impl Store {
         let starts = (0..bytes.len()).step_by(PART_LEN_BYTES);
         let parts = starts
             .map(|start| bytes.slice(start..bytes.len().min(start.saturating_add(PART_LEN_BYTES))));
-        let sent = stream::iter(parts)
-            .map(|part| upload.put_part(PutPayload::from_bytes(part)))
-            .buffer_unordered(PARTS_IN_FLIGHT)
-            .try_collect::<()>()
-            .await;
+        let puts = parts.map(|part| upload.put_part(PutPayload::from_bytes(part)));
+        let sent = ended(stream::iter(puts), PARTS_IN_FLIGHT).await;
         let done = match sent {
-            Ok(()) => upload.complete().await.map(|_| ()),
+            Ok(_) => upload.complete().await.map(|_| ()),
             Err(error) => Err(error),
         };
         if done.is_err() {

@@ -5,12 +5,14 @@
 //! the caller's executor, whichever it is, or none: [`block_on`] is the blocking form of each.
 
 mod call;
+mod ended;
 mod error;
 pub mod fault;
 mod local;
 mod runtime;
 
 pub use call::Created;
+pub(crate) use ended::ended;
 pub use runtime::block_on;
 pub(crate) use runtime::sleep;
 
