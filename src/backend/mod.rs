@@ -2,6 +2,8 @@
 mod capture;
 pub mod heap;
 pub mod operator;
+#[cfg(feature = "rocksdb")]
+pub mod rocksdb;
 mod slots;
 mod stored;
 
