@@ -93,13 +93,14 @@ fn the_format_crate_stays_pure() -> Result<(), String> {
     }
 }
 
-/// Bans, licences and sources of all that is compiled, the fuzz targets of libFuzzer included.
+/// Bans, licences and sources of all that is compiled: the fuzz targets of libFuzzer, and what
+/// compiles RocksDB, included.
 /// Advisories need the network: `cargo deny check advisories`.
 fn deny() -> Result<(), String> {
     if !tool::is_there("cargo-deny", "bans, licences and sources (cargo install cargo-deny)")? {
         return Ok(());
     }
-    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml", "tools/rocksdb-sys/compile/Cargo.toml"] {
         cargo(&format!(
             "deny --log-level error --manifest-path {manifest} --config deny.toml --workspace \
              --all-features check bans licenses sources"
