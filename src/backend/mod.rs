@@ -7,6 +7,8 @@ pub mod heap;
 mod keyed;
 pub mod operator;
 mod reducing;
+#[cfg(feature = "rocksdb")]
+pub mod rocksdb;
 mod slots;
 mod state;
 mod states;

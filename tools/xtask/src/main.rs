@@ -1,20 +1,23 @@
 //! `cargo xtask`: the one entry point for people who work on esker.
 //!
-//! `ci` runs the lints and then the test command of README.md; `asan` the tests of the module that
-//! holds `unsafe`, under AddressSanitizer; `soak` the tests that are scaled by
-//! `ESKER_SOAK`, in full; `fuzz` the decoders under libFuzzer; `bench` puts esker beside its peers
+//! `ci` runs the lints and then the test command of README.md, which is `test`: every test of the
+//! workspace, the feature `rocksdb` on; `rocksdb` compiles what that links, once; `asan` runs the
+//! tests of the module that holds `unsafe`, under AddressSanitizer; `soak` the tests that are scaled
+//! by `ESKER_SOAK`, in full; `fuzz` the decoders under libFuzzer; `bench` puts esker beside its peers
 //! (`bench --help`).
 
 mod fuzz;
+mod rocksdb;
 mod soak;
 
 use esker_test_support::tool;
 use std::process::{Command, ExitCode};
 
 /// The test command of README.md; `ci` refuses to run if README.md does not give it.
-const TEST: &str = "cargo test --workspace";
+const TEST: &str = "cargo xtask test";
 
-const USAGE: &str = "usage: cargo xtask ci | asan | soak | fuzz [--seconds N] [TARGET] | \
+const USAGE: &str = "usage: cargo xtask ci | test [ARGUMENT OF cargo test]... | rocksdb | asan | soak | \
+                     fuzz [--seconds N] [TARGET] | \
                      bench [--only P]... [--quick] [--json] [--flink-lab DIR]";
 
 /// The host that sanitizers run on.
@@ -26,7 +29,9 @@ fn main() -> ExitCode {
         Some("asan") => asan(),
         Some("bench") => bench(),
         Some("fuzz") => fuzz::fuzz(std::env::args().skip(2)),
+        Some("rocksdb") => rocksdb::rocksdb(),
         Some("soak") => soak::soak(),
+        Some("test") => test(),
         _ => Err(USAGE.to_owned()),
     };
     match steps {
@@ -42,15 +47,23 @@ fn ci() -> Result<(), String> {
     readme_gives_the_test_command()?;
     cargo("fmt --all --check")?;
     cargo("clippy --workspace --all-targets -- -D warnings")?;
-    cargo("clippy --package esker --all-features --all-targets -- -D warnings")?;
-    run(command("cargo doc --workspace --no-deps --document-private-items")
+    rocksdb::rocksdb()?;
+    cargo("clippy --workspace --all-features --all-targets -- -D warnings")?;
+    run(command("cargo doc --workspace --all-features --no-deps --document-private-items")
         .env("RUSTDOCFLAGS", "-D warnings"))?;
     the_format_crate_stays_pure()?;
     deny()?;
     asan()?;
     fuzz::all(fuzz::CI_SECONDS)?;
-    cargo("test --package esker --all-features --lib metrics")?;
+    cargo("test --package esker --features metrics --lib metrics")?;
     run(&mut command(TEST))
+}
+
+/// Every test of the workspace, the RocksDB backend's among them; what follows `test` goes to cargo.
+fn test() -> Result<(), String> {
+    rocksdb::rocksdb()?;
+    let mut test = command("cargo test --workspace --features esker-cli/rocksdb");
+    run(test.args(std::env::args().skip(2)))
 }
 
 fn readme_gives_the_test_command() -> Result<(), String> {
@@ -80,13 +93,14 @@ fn the_format_crate_stays_pure() -> Result<(), String> {
     }
 }
 
-/// Bans, licences and sources of all that is compiled, the fuzz targets of libFuzzer included.
+/// Bans, licences and sources of all that is compiled: the fuzz targets of libFuzzer, and what
+/// compiles RocksDB, included.
 /// Advisories need the network: `cargo deny check advisories`.
 fn deny() -> Result<(), String> {
     if !tool::is_there("cargo-deny", "bans, licences and sources (cargo install cargo-deny)")? {
         return Ok(());
     }
-    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml", "tools/rocksdb-sys/compile/Cargo.toml"] {
         cargo(&format!(
             "deny --log-level error --manifest-path {manifest} --config deny.toml --workspace \
              --all-features check bans licenses sources"

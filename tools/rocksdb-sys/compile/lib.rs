@@ -1,0 +1,1 @@
+//! Nothing: `build.rs` does what there is to do.
