@@ -90,7 +90,8 @@ pub(super) fn assemble(before: Before, mut pieces: Vec<WrittenPiece>, roles: Rol
     sum_stats(&mut states, all(), &known);
     let kept: BTreeSet<Digest> = all().map(|run| run.digest).collect();
     known.retain(|digest, _| kept.contains(digest));
-    let part = Part { runs, operator_run, states, extra: chain.part.extra };
+    let extra = chain.part.extra;
+    let part = Part { runs, operator_run, native: None, states, extra };
     let chain = Chain { part, estimates, stats: known };
     let stats = WriteStats { referenced_len_bytes: chain.len_bytes(), ..stats };
     WrittenPart { chain, names, stats }

@@ -25,7 +25,7 @@ pub struct Chain {
 impl Default for Chain {
     fn default() -> Self {
         let (runs, states, extra) = (Vec::new(), Vec::new(), Default::default());
-        let part = Part { runs, operator_run: None, states, extra };
+        let part = Part { runs, operator_run: None, native: None, states, extra };
         Self { part, estimates: Estimates::default(), stats: HashMap::new() }
     }
 }
@@ -47,10 +47,9 @@ impl Chain {
         firsts.map(depth).max().unwrap_or(0)
     }
 
-    /// Bytes of all runs that the part names.
+    /// Bytes of all files that the part names.
     pub fn len_bytes(&self) -> u64 {
-        let runs = self.part.runs.iter().chain(&self.part.operator_run);
-        runs.map(|run| run.len_bytes).fold(0, u64::saturating_add)
+        self.part.files().map(|found| found.len_bytes).fold(0, u64::saturating_add)
     }
 }
 

@@ -83,8 +83,7 @@ pub async fn write_manifest(
     for NewOperator { mut operator, parts } in operators {
         operator.parts.clear();
         for (part, before) in parts {
-            let runs = part.runs.iter().chain(&part.operator_run);
-            references.extend(runs.map(|run| run.file.clone()));
+            references.extend(part.files().map(|found| found.file.clone()));
             let bytes = part.encode()?;
             let digest = Digest::of(&bytes);
             let name = match before.filter(|before| reuses && before.digest == digest) {
@@ -199,7 +198,7 @@ pub async fn references(store: &Store, published: &Published) -> Result<BTreeSet
         .map(|part| async move { read_part(store, &part).await })
         .buffer_unordered(PARTS_AT_ONCE);
     while let Some(part) = parts.try_next().await? {
-        names.extend(part.runs.into_iter().chain(part.operator_run).map(|run| run.file));
+        names.extend(part.files().map(|found| found.file.clone()));
     }
     Ok(names)
 }

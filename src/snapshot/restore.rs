@@ -160,7 +160,8 @@ async fn merged_part(
     });
     let times = times.collect();
     let states = states.into_values().collect();
-    let part = Part { runs: pruned(runs), operator_run: None, states, extra: Default::default() };
+    let (runs, extra) = (pruned(runs), Default::default());
+    let part = Part { runs, operator_run: None, native: None, states, extra };
     Ok((times, part))
 }
 

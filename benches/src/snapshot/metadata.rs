@@ -85,5 +85,11 @@ fn part(subtask: u32, count: u32) -> Result<Part, String> {
         Ok::<_, String>(RunRef { file, len_bytes, digest, index, range, base, entries: 100_000 })
     };
     let runs = (0..count).map(run).collect::<Result<_, _>>()?;
-    Ok(Part { runs, operator_run: None, states: Vec::new(), extra: Default::default() })
+    Ok(Part {
+        runs,
+        operator_run: None,
+        native: None,
+        states: Vec::new(),
+        extra: Default::default(),
+    })
 }

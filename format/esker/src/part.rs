@@ -1,15 +1,17 @@
 //! Parts: what one subtask contributed to a snapshot (SPEC.md, "Part").
 //!
 //! A part is a sealed file of the kind `part`. It names the subtask's runs, oldest first, and says
-//! for which key groups each of them counts.
+//! for which key groups each of them counts; or, in a native checkpoint, the files of a database.
 
 mod check;
+mod native;
 #[cfg(test)]
 pub(crate) mod tests;
 mod v1;
 mod v1_stats;
 
 pub use check::{BASE_RANGES_MAX, RUNS_MAX};
+pub use native::{LOCAL_NAME_LEN_BYTES_MAX, NATIVE_FILES_MAX, Native, NativeFile};
 
 use crate::record::Extra;
 use crate::run::{IndexLocation, StateStats};
@@ -31,10 +33,23 @@ pub struct Part {
     /// The run of operator state, complete; its entries have the key group 0, and as key their
     /// position (u64 BE) in the subtask's list, or the encoded broadcast key.
     pub operator_run: Option<RunRef>,
+    /// The keyed state as a database of its backend; there are no `runs` then.
+    pub native: Option<Native>,
     /// What is known of each state that has entries, ids ascending.
     pub states: Vec<PartState>,
     /// Unknown fields.
     pub extra: Extra,
+}
+
+/// A file that a part names, whatever is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileRef<'a> {
+    /// The file, below the root of names.
+    pub file: &'a RelativeName,
+    /// Its length in bytes.
+    pub len_bytes: u64,
+    /// The digest of all of it.
+    pub digest: Digest,
 }
 
 /// A run, by name and digest, and the key groups that it counts for.
@@ -76,6 +91,17 @@ pub struct PartState {
 }
 
 impl Part {
+    /// Every file that the part names: runs, that of operator state, those of a database.
+    pub fn files(&self) -> impl Iterator<Item = FileRef<'_>> {
+        let run = |run: &RunRef| (run.len_bytes, run.digest);
+        let native = self.native.iter().flat_map(|native| &native.files);
+        let native = native.map(|file| (&file.file, (file.len_bytes, file.digest)));
+        (self.runs.iter().chain(&self.operator_run))
+            .map(move |found| (&found.file, run(found)))
+            .chain(native)
+            .map(|(file, (len_bytes, digest))| FileRef { file, len_bytes, digest })
+    }
+
     /// The bytes of the part's file.
     ///
     /// # Errors

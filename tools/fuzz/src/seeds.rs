@@ -121,6 +121,7 @@ pub(crate) fn parts() -> Vec<Vec<u8>> {
             run("plain".into(), 9, vec![KeyGroupRange::new(9, 20).unwrap()]),
         ],
         operator_run: Some(run("operator".into(), 0, vec![KeyGroupRange::ALL])),
+        native: None,
         states: vec![state(1, None), state(7, Some(-3))],
         extra: Extra::new(),
     };

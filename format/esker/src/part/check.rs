@@ -1,6 +1,6 @@
 //! What holds for every part, whoever writes or reads it.
 
-use super::{Part, RunRef};
+use super::{Part, RunRef, native};
 use crate::run::{FOOTER_LEN_BYTES, HEADER_LEN_BYTES};
 use crate::{FormatError, FormatErrorKind, KeyGroupRange, Result};
 
@@ -27,6 +27,12 @@ pub(super) fn check(part: &Part, kind: FormatErrorKind) -> Result<()> {
     let complete = |run: &RunRef| run.range == ALL && run.base == [ALL];
     if let Some(run) = part.operator_run.as_ref().filter(|run| !complete(run)) {
         return refuse(format!("the run of operator state is not complete: file={}", run.file));
+    }
+    if let Some(found) = &part.native {
+        if !part.runs.is_empty() {
+            return refuse("runs of keyed state beside the files of a database".to_owned());
+        }
+        native::check(found, kind)?;
     }
     for (before, state) in part.states.iter().zip(part.states.iter().skip(1)) {
         if before.id >= state.id {

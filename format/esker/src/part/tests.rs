@@ -42,6 +42,7 @@ pub(crate) fn sample() -> Part {
             run(2, range(10, 65), vec![range(10, 20), range(22, 65)]),
         ],
         operator_run: Some(operator_run),
+        native: None,
         states: vec![
             PartState {
                 id: 1,
@@ -64,6 +65,22 @@ pub(crate) fn sample() -> Part {
     }
 }
 
+/// The part of a native checkpoint.
+pub(crate) fn native_sample() -> Part {
+    let file = |number: u8, local: &str, holds| {
+        let digest = Digest::of(&[number]);
+        let file = format!("shared/12/7-0.3.{number}-{digest}.sst").parse().unwrap();
+        NativeFile { local: local.into(), file, len_bytes: 1000, digest, holds }
+    };
+    let files = vec![
+        file(1, "000017.sst", Some((1, range(3, 65)))),
+        file(2, "CURRENT", None),
+        file(3, "MANIFEST-000005", None),
+    ];
+    let native = Native { engine: "rocksdb".into(), files, extra: Extra::new() };
+    Part { runs: Vec::new(), operator_run: None, native: Some(native), ..sample() }
+}
+
 fn decode_json(json: &str) -> Result<Part> {
     Part::decode(&frame::seal("part", 1, json.as_bytes()))
 }
@@ -77,6 +94,25 @@ fn json_of(part: &Part) -> String {
 #[test]
 fn a_part_comes_back() {
     assert_eq!(Part::decode(&sample().encode().unwrap()), Ok(sample()));
+}
+
+#[test]
+fn a_native_part_comes_back() {
+    let part = native_sample();
+    assert_eq!(Part::decode(&part.encode().unwrap()), Ok(part.clone()));
+    let digest = |byte: u8| String::from(crate::digest::ShortDigest(Digest::of(&[byte])));
+    let expected = format!(
+        "\"native\":{{\"engine\":\"rocksdb\",\"files\":[\
+         [\"000017.sst\",[0,\"7-0.3.1-*.sst\",1000,\"{}\"],[1,3,65]],\
+         [\"CURRENT\",[0,\"7-0.3.2-*.sst\",1000,\"{}\"],null],",
+        digest(1),
+        digest(2)
+    );
+    let json = json_of(&part);
+    assert!(json.contains(&expected), "{json}");
+    let files = |part: &Part| part.files().map(|file| file.file.clone()).collect::<Vec<_>>();
+    assert_eq!(files(&part).len(), 3);
+    assert_eq!(files(&sample()).last().map(RelativeName::as_str), Some("at-the-root"));
 }
 
 #[test]
@@ -143,6 +179,27 @@ fn bad_parts_are_refused_by_writer_and_reader() {
         assert_eq!(error.kind, FormatErrorKind::Corrupt, "{error}");
         assert!(error.message.contains(text), "{error}");
     }
+    type SpoilNative = fn(&mut Native);
+    let bad: [(&str, SpoilNative); 5] = [
+        ("do not ascend", |native| native.files.swap(0, 1)),
+        ("no name of a file", |native| native.files[0].local = "..".into()),
+        ("no name of a file", |native| native.files[0].local = "../CURRENT".into()),
+        ("two files of a database", |native| {
+            native.files[0] = NativeFile { local: "0".into(), ..native.files[1].clone() }
+        }),
+        ("an engine's name", |native| native.engine.clear()),
+    ];
+    for (text, spoil) in bad {
+        let mut part = native_sample();
+        part.native.iter_mut().for_each(spoil);
+        let error = part.encode().unwrap_err();
+        assert!(error.kind == FormatErrorKind::Invalid && error.message.contains(text), "{error}");
+        let error = decode_json(&serde_json::to_string(&v1::Part::of(&part).unwrap()).unwrap());
+        let error = error.unwrap_err();
+        assert!(error.kind == FormatErrorKind::Corrupt && error.message.contains(text), "{error}");
+    }
+    let both = Part { native: native_sample().native, ..sample() };
+    assert!(both.encode().unwrap_err().message.contains("beside the files of a database"));
     let mut part = sample();
     part.runs[0].index.len_bytes += 1;
     assert_eq!(part.encode().unwrap_err().kind, FormatErrorKind::Invalid);

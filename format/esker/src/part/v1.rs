@@ -16,10 +16,24 @@ pub(super) struct Part {
     runs: Vec<RunRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     operator_run: Option<RunRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    native: Option<Native>,
     states: Vec<PartState>,
     #[serde(flatten)]
     extra: Extra,
 }
+
+#[derive(Serialize, Deserialize)]
+struct Native {
+    engine: String,
+    files: Vec<NativeFile>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+/// Name within the database, the file, and what it holds: a state's id, first and last key group.
+#[derive(Serialize, Deserialize)]
+struct NativeFile(String, FileRef, Option<(u32, u16, u16)>);
 
 /// Arrays, not objects: dozens of them stand in one part.
 #[derive(Serialize, Deserialize)]
@@ -62,8 +76,11 @@ impl Part {
         let runs = runs.collect::<Result<_>>()?;
         let operator_run = model.operator_run.iter().map(|run| RunRef::of(run, &mut table));
         let operator_run = operator_run.collect::<Result<Vec<_>>>()?.pop();
+        let native = model.native.iter().map(|native| Native::of(native, &mut table));
+        let native = native.collect::<Result<Vec<_>>>()?.pop();
         let states = model.states.iter().map(PartState::of).collect();
-        Ok(Self { dirs: table.dirs, runs, operator_run, states, extra: model.extra.clone() })
+        let (dirs, extra) = (table.dirs, model.extra.clone());
+        Ok(Self { dirs, runs, operator_run, native, states, extra })
     }
 
     pub(super) fn into_part(self) -> Result<super::Part> {
@@ -73,6 +90,7 @@ impl Part {
         Ok(super::Part {
             runs: runs.collect::<Result<_>>()?,
             operator_run: self.operator_run.map(|run| run.into_run(&self.dirs)).transpose()?,
+            native: self.native.map(|native| native.into_native(&self.dirs)).transpose()?,
             states: states.collect::<Result<_>>()?,
             extra: self.extra,
         })
@@ -86,6 +104,31 @@ fn ends(range: &KeyGroupRange) -> (u16, u16) {
 fn range((first, last): (u16, u16)) -> Result<KeyGroupRange> {
     KeyGroupRange::new(first, last)
         .map_err(|error| FormatError { kind: FormatErrorKind::Corrupt, ..error })
+}
+
+impl Native {
+    fn of(model: &super::Native, table: &mut DirTable) -> Result<Self> {
+        let files = model.files.iter().map(|file| {
+            let (dir, name) = table.split(&file.file, file.digest)?;
+            let holds = file.holds.map(|(state, groups)| (state, groups.first(), groups.last()));
+            let stored = FileRef(dir, name, file.len_bytes, ShortDigest(file.digest));
+            Ok(NativeFile(file.local.clone(), stored, holds))
+        });
+        let (engine, extra) = (model.engine.clone(), model.extra.clone());
+        Ok(Self { engine, files: files.collect::<Result<_>>()?, extra })
+    }
+
+    fn into_native(self, dirs: &[String]) -> Result<super::Native> {
+        let files = self.files.into_iter().map(|NativeFile(local, file, holds)| {
+            let FileRef(dir, name, len_bytes, ShortDigest(digest)) = file;
+            let file = dirs::join(dirs, dir, &name, digest)?;
+            let holds = holds.map(|(state, first, last)| Ok((state, range((first, last))?)));
+            let holds = holds.transpose()?;
+            Ok(super::NativeFile { local, file, len_bytes, digest, holds })
+        });
+        let files = files.collect::<Result<_>>()?;
+        Ok(super::Native { engine: self.engine, files, extra: self.extra })
+    }
 }
 
 impl RunRef {

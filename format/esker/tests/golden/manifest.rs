@@ -4,7 +4,7 @@ use super::{check, refused, sample_run};
 use esker_format::manifest::{
     Manifest, Operator, PartRef, SnapshotKind, StateInfo, StateKind, Ttl, TtlUpdate, TypeInfo,
 };
-use esker_format::part::{Part, PartState, RunRef};
+use esker_format::part::{Native, NativeFile, Part, PartState, RunRef};
 use esker_format::record::Extra;
 use esker_format::run::{FOOTER_LEN_BYTES, IndexLocation, RunReader};
 use esker_format::{CodecId, Digest, FormatError, FormatErrorKind, KeyGroupRange, Schema, frame};
@@ -31,7 +31,24 @@ fn sample_part() -> Part {
         stats,
         extra: Extra::new(),
     });
-    Part { runs, operator_run: None, states: states.collect(), extra: Extra::new() }
+    Part { runs, operator_run: None, native: None, states: states.collect(), extra: Extra::new() }
+}
+
+fn native_part() -> Part {
+    let file = |local: &str, kind: &str, holds| {
+        let digest = Digest::of(local.as_bytes());
+        let file = format!("shared/3/7-0.0-{digest}.{kind}").parse().unwrap();
+        NativeFile { local: local.to_owned(), file, len_bytes: 4096, digest, holds }
+    };
+    let files = vec![
+        file("000012.sst", "sst", Some((1, KeyGroupRange::new(0, 32_767).unwrap()))),
+        file("CURRENT", "native", None),
+        file("MANIFEST-000004", "native", None),
+    ];
+    let native = Native { engine: "rocksdb".to_owned(), files, extra: Extra::new() };
+    let states = sample_part().states;
+    let (runs, operator_run, extra) = (Vec::new(), None, Extra::new());
+    Part { runs, operator_run, native: Some(native), states, extra }
 }
 
 fn state(id: u32, name: &str, kind: StateKind, value: Schema) -> StateInfo {
@@ -77,6 +94,9 @@ fn sample_manifest() -> Manifest {
 fn manifest_and_part_v1_are_written_and_read() {
     let (part, manifest) = (sample_part(), sample_manifest());
     check("v1/sample.part", &part.encode().unwrap());
+    let native = native_part();
+    check("v1/native.part", &native.encode().unwrap());
+    assert_eq!(Part::decode(&native.encode().unwrap()).unwrap(), native);
     check("v1/_metadata", &manifest.encode().unwrap());
     assert_eq!(Part::decode(&part.encode().unwrap()).unwrap(), part);
     assert_eq!(Manifest::decode(&manifest.encode().unwrap()).unwrap(), manifest);
@@ -116,6 +136,10 @@ fn bad_parts_are_refused() {
     let name = sample_part().runs[0].file.to_string().replace("shared/", "../");
     let text = format!("name: a segment that is `.` or `..`: name={name:?}");
     refused("leaves-its-root.part", &bad, read, Corrupt, &text);
+
+    let bad = changed("part", &native_part().encode().unwrap(), "\"000012.sst\"", "\"../012.sst\"");
+    let text = "part: no name of a file in a database: local=\"../012.sst\"";
+    refused("leaves-its-database.part", &bad, read, Corrupt, text);
 
     let bad = changed("part", &good, "[[0,32767]]", "[[0,10],[11,20]]");
     let file = &sample_part().runs[0].file;
