@@ -2,7 +2,7 @@
 
 use super::calls::{ListCalls, MapCalls, TimerCalls, ValueCalls};
 use super::state::{KeyedState, StateValue};
-use super::{AggregatingState, Handle, KeyedStates, ReducingState, StateCapture};
+use super::{AggregatingState, Handle, KeyedStates, NativeCapture, ReducingState, StateCapture};
 use crate::format::manifest::{Manifest, Operator, StateInfo, TypeInfo};
 use crate::format::{Key, KeyGroupRange, ValueCodec};
 use crate::snapshot::{Restored, SnapshotSettings, restore_states};
@@ -169,6 +169,15 @@ pub trait Backend: Send + Sized + 'static {
     /// `Poisoned` after an I/O error, until the backend is restored.
     fn capture(&mut self) -> Result<Vec<Arc<dyn StateCapture>>> {
         self.states_mut().capture()
+    }
+
+    /// The backend's own database as it is now, if its checkpoints are native; a savepoint is made of a
+    /// [`capture`](Self::capture) nevertheless.
+    ///
+    /// # Errors
+    /// `Poisoned` after an I/O error, until the backend is restored; the backend's I/O.
+    fn capture_native(&mut self) -> Result<Option<Arc<dyn NativeCapture>>> {
+        Ok(None)
     }
 
     /// How many captures were taken. Whoever writes changes must have every one: where the number

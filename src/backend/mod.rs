@@ -5,6 +5,7 @@ mod capture;
 mod descriptors;
 pub mod heap;
 mod keyed;
+mod native;
 pub mod operator;
 mod reducing;
 #[cfg(feature = "rocksdb")]
@@ -19,6 +20,7 @@ pub use aggregating::AggregatingState;
 pub use calls::{ListCalls, MapCalls, TimerCalls, ValueCalls};
 pub use capture::{EntrySink, StateCapture};
 pub use keyed::{Aggregating, Backend, BackendFactory, Descriptor, DynCodec, Reducing};
+pub use native::{LocalFile, NativeCapture, NativeState};
 pub use reducing::ReducingState;
 pub use slots::Handle;
 pub use state::{DecodedEntries, EntryDecoder, KeyedState, StateValue};

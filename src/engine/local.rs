@@ -4,7 +4,7 @@ mod operators;
 mod publish;
 
 use crate::backend::heap::HeapBackend;
-use crate::backend::{Backend, BackendFactory};
+use crate::backend::{Backend, BackendFactory, NativeCapture};
 use crate::checkpoint::{Job, Retention};
 use crate::format::manifest::{Manifest, Operator, SnapshotKind};
 use crate::format::{KeyGroupRange, RelativeName};
@@ -27,6 +27,12 @@ struct Subtask {
     lineage: Lineage,
     /// How many captures the backend had taken when its last one came to the lineage.
     captures_taken: u64,
+}
+
+/// What a backend was captured as.
+enum Taken {
+    Entries(Captures),
+    Native(Arc<dyn NativeCapture>),
 }
 
 /// A checkpoint that was begun and has not ended.
@@ -190,7 +196,7 @@ impl LocalJob {
         self.job.begin(checkpoint, self.last().map(|(last, _)| last))?;
         self.begun = checkpoint;
         self.unfinished = Some(Unfinished { checkpoint, written: None });
-        let done = match self.capture(backends) {
+        let done = match self.take(backends) {
             Ok(captures) => self.write(checkpoint, &operators, backends, captures).await,
             Err(error) => Err(error),
         };
@@ -288,6 +294,21 @@ impl LocalJob {
             }
         }
         Ok(operators)
+    }
+
+    /// Captures all backends for a checkpoint.
+    fn take<B: Backend>(&mut self, backends: &mut [B]) -> Result<Vec<Taken>> {
+        let mut taken = Vec::new();
+        for backend in backends {
+            taken.push(match backend.capture_native()? {
+                Some(native) => Taken::Native(native),
+                None => {
+                    let captures = self.capture(std::slice::from_mut(backend))?;
+                    Taken::Entries(captures.into_iter().flatten().collect())
+                }
+            });
+        }
+        Ok(taken)
     }
 
     /// Captures all backends. Where someone else took a capture since the last one here, what

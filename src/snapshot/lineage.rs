@@ -54,6 +54,12 @@ impl Lineage {
         (self.pending.clone(), self.chain.clone())
     }
 
+    /// Begins a native checkpoint: what it builds on. Such a checkpoint is complete in itself.
+    pub fn begin_native(&mut self) -> Chain {
+        self.pending.clear();
+        self.chain.clone()
+    }
+
     /// Keeps captures that were taken for something else, a savepoint say: the next checkpoint knows
     /// what changed since them alone.
     pub fn set_aside(&mut self, captures: Captures) {

@@ -12,6 +12,7 @@ mod groups;
 mod lineage;
 mod manifest;
 mod merge;
+mod native;
 mod plan;
 mod pool;
 mod queue;
@@ -30,6 +31,7 @@ pub use manifest::{
     open_snapshot, read_manifest, read_part, references, write_manifest,
 };
 pub use merge::{ChainReader, Damage, Lost};
+pub use native::{fetch_native, write_native_part};
 pub use plan::Estimates;
 pub use restore::{OperatorElement, Restored, Target, find_operator, read_operator_state, restore};
 pub use settings::SnapshotSettings;

@@ -131,6 +131,14 @@ async fn merged_part(
         }
     }
     let parts = read_parts(store, refs).await?;
+    if let Some(native) = parts.iter().find_map(|part| part.native.as_ref()) {
+        let message = format!(
+            "operator={}: the snapshot holds a database of {}, which only that backend opens: \
+             restore it there, or from a savepoint",
+            operator.uid, native.engine
+        );
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
     let mut runs = Vec::new();
     let mut states: BTreeMap<u32, PartState> = BTreeMap::new();
     for (part, (share, fraction)) in parts.iter().zip(&shares) {

@@ -122,6 +122,18 @@ pub async fn write_part(
     input: PartInput,
     settings: &SnapshotSettings,
 ) -> Result<WrittenPart> {
+    let id = input.id.clone();
+    let written = write_runs(store, input, settings).await?;
+    crate::metrics::part_written(&id, &written);
+    Ok(written)
+}
+
+/// As [`write_part`], whose errors it has, but nobody is told.
+pub(super) async fn write_runs(
+    store: &Store,
+    input: PartInput,
+    settings: &SnapshotSettings,
+) -> Result<WrittenPart> {
     let started = Instant::now();
     settings.check()?;
     check(&input)?;
@@ -191,7 +203,6 @@ pub async fn write_part(
     let mut written =
         assemble(Before { chain, plan, estimates, range, states, merge_factor }, pieces, roles);
     written.stats.time = started.elapsed();
-    crate::metrics::part_written(&id, &written);
     Ok(written)
 }
 

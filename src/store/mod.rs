@@ -14,7 +14,7 @@ mod runtime;
 pub use call::Created;
 pub(crate) use ended::ended;
 pub use runtime::block_on;
-pub(crate) use runtime::sleep;
+pub(crate) use runtime::{blocking, sleep};
 
 use crate::format::RelativeName;
 use crate::{Error, ErrorKind, Result};

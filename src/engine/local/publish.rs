@@ -1,13 +1,14 @@
 //! How a checkpoint is written, published, and ended if an error or a dropped future did not.
 
-use super::{LocalJob, Unfinished, place};
+use super::{LocalJob, Taken, Unfinished, place};
 use crate::backend::Backend;
 use crate::format::manifest::{Operator, SnapshotKind};
 use crate::snapshot::{
-    Captures, NewOperator, PartId, PartInput, WrittenPart, write_manifest, write_part,
+    NewOperator, PartId, PartInput, WrittenPart, write_manifest, write_native_part, write_part,
 };
 use crate::{ErrorKind, Result};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl LocalJob {
     pub(super) async fn write(
@@ -15,7 +16,7 @@ impl LocalJob {
         checkpoint: u64,
         operators: &[(Operator, Vec<usize>)],
         backends: &[impl Backend],
-        mut captures: Vec<Captures>,
+        taken: Vec<Taken>,
     ) -> Result<()> {
         let (store, generation) = (self.job.store().clone(), self.job.generation());
         let kind = SnapshotKind::Checkpoint;
@@ -23,21 +24,32 @@ impl LocalJob {
         let mut inputs = Vec::new();
         for (operator, (_, subtasks)) in (0..).zip(operators) {
             for (subtask, at) in (0..).zip(subtasks) {
-                let (Some(backend), Some(captures)) = (backends.get(*at), captures.get_mut(*at))
-                else {
+                let (Some(backend), Some(taken)) = (backends.get(*at), taken.get(*at)) else {
                     continue;
                 };
                 let (range, place) = (backend.range(), place(backend));
                 let lineage = &mut self.subtasks.entry(place.clone()).or_default().lineage;
-                let captures = std::mem::take(captures);
-                let (captures, chain) = lineage.begin(captures, self.settings.pending_max);
+                let ((captures, chain), native) = match taken {
+                    Taken::Entries(captures) => {
+                        (lineage.begin(captures.clone(), self.settings.pending_max), None)
+                    }
+                    Taken::Native(native) => {
+                        ((Vec::new(), lineage.begin_native()), Some(Arc::clone(native)))
+                    }
+                };
                 let id = PartId { kind, checkpoint, generation, operator, subtask };
-                inputs.push((place, PartInput { id, range, captures, operator: None, chain }));
+                let input = PartInput { id, range, captures, operator: None, chain };
+                inputs.push((place, input, native));
             }
         }
         let mut written = Vec::new();
-        for (place, input) in inputs {
-            written.push((place, write_part(&store, input, &self.settings).await?));
+        drop(taken);
+        for (place, input, native) in inputs {
+            let part = match native {
+                Some(native) => write_native_part(&store, input, native, &self.settings).await?,
+                None => write_part(&store, input, &self.settings).await?,
+            };
+            written.push((place, part));
         }
 
         let mut parts = written.iter().map(|(_, part): &(_, WrittenPart)| part.chain.part.clone());

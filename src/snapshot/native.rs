@@ -1,0 +1,165 @@
+//! Native checkpoints: the files of a backend's own database, put under their digests; those that the
+//! last completed checkpoint holds are not put again.
+
+use super::chain::Chain;
+use super::settings::SnapshotSettings;
+use super::source::missing;
+use super::writer::{PartId, PartInput, WriteStats, WrittenPart, write_runs};
+use crate::backend::{LocalFile, NativeCapture};
+use crate::store::{blocking, ended};
+use crate::{Error, ErrorKind, Result, Store};
+use bytes::Bytes;
+use esker_format::part::{Native, NativeFile, PartState};
+use esker_format::run::StateStats;
+use esker_format::{Digest, RelativeName};
+use futures::{StreamExt, stream};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Writes the part of one subtask whose keyed state is `capture`; of `input` the captures count for
+/// nothing, and of its chain the database alone, which must be that of the same backend. Every file is
+/// durable when it returns (I1).
+///
+/// Memory: one file for each transfer. Where it returns an error, no file is still under way.
+///
+/// # Errors
+/// `Invalid` for wrong settings; `Retry` if a file cannot be read; the store's.
+#[tracing::instrument(
+    skip_all,
+    fields(checkpoint = input.id.checkpoint, operator = input.id.operator, subtask = input.id.subtask)
+)]
+pub async fn write_native_part(
+    store: &Store,
+    input: PartInput,
+    capture: Arc<dyn NativeCapture>,
+    settings: &SnapshotSettings,
+) -> Result<WrittenPart> {
+    let started = Instant::now();
+    let PartInput { id, range, operator, chain, .. } = input;
+    let (before, extra) = (chain.part.native, chain.part.extra);
+    let empty = Chain::default();
+    let runs =
+        PartInput { id: id.clone(), range, captures: vec![Vec::new()], operator, chain: empty };
+    let mut written = write_runs(store, runs, settings).await?;
+
+    let known = before.filter(|before| before.engine == capture.engine());
+    let known: BTreeMap<String, NativeFile> =
+        known.into_iter().flat_map(|known| known.files).map(|f| (f.local.clone(), f)).collect();
+    let new = |number: usize, file: &LocalFile| New { number, file: file.clone(), id: id.clone() };
+    let (mut files, mut due) = (Vec::new(), Vec::new());
+    for (number, file) in capture.files().iter().enumerate() {
+        let same = |known: &&NativeFile| file.is_final && known.len_bytes == file.len_bytes;
+        match known.get(&file.local).filter(same) {
+            Some(known) => files.push(NativeFile { holds: file.holds, ..known.clone() }),
+            None => due.push(new(number, file)),
+        }
+    }
+    let puts = stream::iter(due).map(|new| async move { new.put(store).await });
+    for file in ended(puts, settings.transfers_max).await? {
+        written.names.insert(file.file.clone());
+        written.stats.written_len_bytes += file.len_bytes;
+        files.push(file);
+    }
+    files.sort_unstable_by(|a, b| a.local.cmp(&b.local));
+
+    let part = &mut written.chain.part;
+    let engine = capture.engine().to_owned();
+    part.native = Some(Native { engine, files, extra: Default::default() });
+    part.extra = extra;
+    part.states.extend(capture.states().iter().map(|state| PartState {
+        id: state.id,
+        entries: state.entries,
+        earliest_timer_ms: state.earliest_timer_ms,
+        ttl_time_ms: state.ttl_time_ms,
+        stats: StateStats::default(),
+        extra: Default::default(),
+    }));
+    part.states.sort_unstable_by_key(|state| state.id);
+    let (referenced_len_bytes, time) = (written.chain.len_bytes(), started.elapsed());
+    written.stats = WriteStats { referenced_len_bytes, time, ..written.stats };
+    crate::metrics::part_written(&id, &written);
+    Ok(written)
+}
+
+/// A file that no completed checkpoint holds.
+struct New {
+    number: usize,
+    file: LocalFile,
+    id: PartId,
+}
+
+impl New {
+    async fn put(self, store: &Store) -> Result<NativeFile> {
+        let Self { number, file, id } = self;
+        let LocalFile { local, path, holds, .. } = file;
+        let (bytes, digest) = blocking(move || read(&path)).await??;
+        let PartId { checkpoint, generation, operator, subtask, .. } = id;
+        let kind = if holds.is_some() { "sst" } else { "native" };
+        let name = RelativeName::new(format!(
+            "shared/{generation}/{checkpoint}-{operator}.{subtask}.n{number}-{digest}.{kind}"
+        ))?;
+        let len_bytes = bytes.len() as u64;
+        store.put(&name, bytes).await?;
+        Ok(NativeFile { local, file: name, len_bytes, digest, holds })
+    }
+}
+
+fn read(path: &Path) -> Result<(Bytes, Digest)> {
+    let bytes = std::fs::read(path).map_err(|error| failed(error, "read", path))?;
+    let digest = Digest::of(&bytes);
+    Ok((bytes.into(), digest))
+}
+
+/// Puts the files of a database into the folder `dir`, which exists, under the names that they have
+/// within it; each is verified by its digest (I3). Memory: one file for each transfer.
+///
+/// # Errors
+/// `Corrupt`, naming the file with the state and the key groups that are lost with it, for one that is
+/// missing or damaged; the store's; `Retry` if the disk is full or fails.
+pub async fn fetch_native(
+    store: &Store,
+    native: &Native,
+    dir: &Path,
+    settings: &SnapshotSettings,
+) -> Result<()> {
+    let files: Vec<(NativeFile, PathBuf)> =
+        native.files.iter().map(|file| (file.clone(), dir.join(&file.local))).collect();
+    let fetches =
+        stream::iter(files).map(|(file, path)| async move { fetch(store, file, path).await });
+    ended(fetches, settings.transfers_max).await.map(|_: Vec<()>| ())
+}
+
+async fn fetch(store: &Store, file: NativeFile, path: PathBuf) -> Result<()> {
+    let lost = match file.holds {
+        Some((state, groups)) => {
+            format!("state {state}, key groups {}-{}", groups.first(), groups.last())
+        }
+        None => "the whole database".to_owned(),
+    };
+    let of_lost = |error: Error| match error.kind() {
+        ErrorKind::Corrupt => error.of(format_args!("{lost} of it cannot be restored")),
+        _ => error,
+    };
+    let bytes = store.get_within(&file.file, file.len_bytes).await.map_err(of_lost)?;
+    let bytes = bytes.ok_or_else(|| of_lost(missing(&file.file)))?;
+    blocking(move || {
+        if bytes.len() as u64 != file.len_bytes || Digest::of(&bytes) != file.digest {
+            let message =
+                format!("{lost} of it cannot be restored: its digest is not {}", file.digest);
+            return Err(Error::new(ErrorKind::Corrupt, message).at_path(file.file.as_str()));
+        }
+        std::fs::write(&path, &bytes).map_err(|error| failed(error, "write", &path))
+    })
+    .await?
+}
+
+fn failed(error: io::Error, what: &str, path: &Path) -> Error {
+    let message = match error.kind() {
+        io::ErrorKind::StorageFull => "the disk is full: free space, then try again".to_owned(),
+        _ => format!("cannot {what} the file: {error}"),
+    };
+    Error::new(ErrorKind::Retry, message).with_source(error).at_path(path.to_string_lossy())
+}
