@@ -23,6 +23,9 @@ const ABI: &str = match (cfg!(target_env = "gnu"), cfg!(target_env = "musl")) {
     _ => "",
 };
 
+/// Folders that are gone once the library is there, with a number after it.
+const BUILDING: &str = "building-";
+
 /// Says where the library is, or puts it there. Two at once compile it once; what is killed leaves
 /// no half library, and what it did leave the next one clears.
 ///
@@ -43,8 +46,9 @@ pub(crate) fn rocksdb() -> Result<(), String> {
     packages::install()?;
     eprintln!("compiling RocksDB, once: 15 to 20 minutes on two cores");
     let started = Instant::now();
-    let building = cache.join("building");
-    removed(&building)?;
+    cleared(cache)?;
+    // Of another name each time: the compilers of one that was killed may still be writing to theirs.
+    let building = cache.join(format!("{BUILDING}{}", std::process::id()));
     let out = building.join("out");
     fs::create_dir_all(&out).map_err(|error| failed(&out, &error))?;
     let compiled = run(&mut compile(&building.join("target"), &out));
@@ -102,6 +106,17 @@ fn lock(path: &Path) -> Result<File, String> {
     Ok(file)
 }
 
+/// Clears what is left of those that were killed.
+fn cleared(cache: &Path) -> Result<(), String> {
+    for entry in fs::read_dir(cache).map_err(|error| failed(cache, &error))? {
+        let entry = entry.map_err(|error| failed(cache, &error))?;
+        if entry.file_name().to_string_lossy().starts_with(BUILDING) {
+            removed(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn removed(folder: &Path) -> Result<(), String> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(folder, &error)),
@@ -134,6 +149,17 @@ mod tests {
             fs::remove_file(folder.join(bindings)).unwrap();
             assert!(!place::is_there(&folder));
         }
+    }
+
+    #[test]
+    fn what_was_killed_is_cleared_and_nothing_else() {
+        let cache = tempfile::tempdir().unwrap();
+        for folder in ["building-1", "building-22", "0.19.0+11.8.1-linux"] {
+            fs::create_dir_all(cache.path().join(folder).join("out")).unwrap();
+        }
+        cleared(cache.path()).unwrap();
+        let left = fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["0.19.0+11.8.1-linux"]);
     }
 
     #[test]

@@ -123,6 +123,7 @@ mod tests {
         assert!(!put("llvm-14/lib/libclang-cpp.so.14"));
         assert!(!put("llvm-14/lib/clang/14.0.6/include/stdbool.h"));
         assert!(!put("llvm-13/lib/libclang-13.so.1"));
+        assert!(!put("llvm-13/lib/clang/13.0.1/share/list.txt"));
         assert!(put("llvm-14/lib/libclang-14.so.1"));
     }
 }
