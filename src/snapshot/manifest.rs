@@ -259,6 +259,13 @@ impl OpenSnapshot {
         by_name.into_values().collect()
     }
 
+    /// Every file that the parts name, runs and files of databases, with its length in bytes; once, in
+    /// order of name.
+    pub fn files(&self) -> BTreeMap<&RelativeName, u64> {
+        let parts = self.parts.iter().flatten().flatten();
+        parts.flat_map(Part::files).map(|found| (found.file, found.len_bytes)).collect()
+    }
+
     /// Runs that are missing, or of another length than their part says. One look-up for each.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::say_refused;
 use crate::outcome::{Outcome, say};
-use crate::snapshot::find_snapshot;
+use crate::snapshot::{find_snapshot, unreadable};
 use esker::format::canonical::{Canonical, Expired};
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{Operator, StateInfo, TypeInfo};
@@ -110,6 +110,9 @@ fn find(args: &Args, lines: &mut Vec<String>) -> Result<(), Stop> {
         }
     }
     let Some(part) = part else { return Ok(()) };
+    if let Some(native) = &part.native {
+        return Err(unreadable(native).into());
+    }
     let chain = block_on(ChainReader::open(&at.store, &runs_of(&part, group)))?;
     let mut canonical = Canonical::new(&operator.uid, operator.key.as_ref(), info);
     let expired = if args.include_expired { Expired::Shown } else { Expired::Hidden };

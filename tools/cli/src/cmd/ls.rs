@@ -129,9 +129,9 @@ impl Listing {
                 row.generation = Some(manifest.generation);
                 let parts = snapshot.parts.iter().flatten().flatten();
                 row.entries = Some(parts.flat_map(|part| &part.states).map(|s| s.entries).sum());
-                let runs = snapshot.runs();
-                row.run_bytes = Some(runs.iter().map(|run| run.len_bytes).sum());
-                row.runs = Some(runs.len() as u64);
+                let files = snapshot.files();
+                row.run_bytes = Some(files.values().sum());
+                row.runs = Some(files.len() as u64);
                 self.harms.extend(part_harms(&snapshot));
             }
             Err(error) => self.harms.push(Harm::of(&error)),

@@ -154,7 +154,7 @@ fn run_one(
     json: bool,
     out: &mut impl Write,
 ) -> io::Result<Outcome> {
-    let bar: ProgressBar = progress(at.run_len_bytes(), "bytes");
+    let bar: ProgressBar = progress(at.data_len_bytes(), "bytes");
     let checked = checker.check(at, &mut |bytes| bar.inc(bytes));
     bar.finish_and_clear();
     let checked = checked

@@ -8,7 +8,7 @@ use super::lines::part_harms;
 use esker::format::canonical::{Canonical, Expired};
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{Manifest, Operator, StateInfo, StateKind};
-use esker::format::part::{Part, PartState, RunRef};
+use esker::format::part::{NativeFile, Part, PartState, RunRef};
 use esker::format::run::{Entry, StateStats};
 use esker::format::{Digest, FormatError, FormatErrorKind, KeyGroupRange, RelativeName, list};
 use esker::snapshot::{
@@ -37,6 +37,8 @@ type RunId = (RelativeName, Digest, Digest, KeyGroupRange);
 #[derive(Default)]
 pub(crate) struct Checker {
     runs: HashMap<RunId, Rc<CheckedRun>>,
+    /// What is wrong with files of databases.
+    native: HashMap<(RelativeName, Digest), Option<String>>,
 }
 
 impl Checker {
@@ -87,11 +89,33 @@ impl Checker {
             let parts = operator.parts.iter().map(|part| part.name());
             names.extend(parts.collect::<Result<Vec<_>, _>>()?);
         }
-        let runs = snapshot.runs();
-        checked.run_len_bytes = runs.iter().map(|run| run.len_bytes).sum();
-        checked.files += (names.len() + runs.len()) as u64;
+        let files = snapshot.files();
+        checked.run_len_bytes = files.values().sum();
+        checked.files += (names.len() + files.len()) as u64;
         checked.manifest = Some(snapshot.manifest);
         Ok(checked)
+    }
+
+    /// What is wrong with a file of a database; such files are as a rule shared by many checkpoints.
+    fn native(&mut self, store: &Store, file: &NativeFile) -> Result<Option<Error>, Error> {
+        let id = (file.file.clone(), file.digest);
+        if let Some(checked) = self.native.get(&id) {
+            return Ok(checked.clone().map(|message| damaged(message, file.file.as_str())));
+        }
+        let wrong = match block_on(store.get_within(&file.file, file.len_bytes)) {
+            Ok(Some(bytes)) if bytes.len() as u64 != file.len_bytes => {
+                Some(format!("{} bytes, its part says {}", bytes.len(), file.len_bytes))
+            }
+            Ok(Some(bytes)) if Digest::of(&bytes) != file.digest => {
+                Some("the file's digest is not the one that its part names it by".to_owned())
+            }
+            Ok(Some(_)) => None,
+            Ok(None) => Some("the file is missing".to_owned()),
+            Err(error) if error.kind() == ErrorKind::Retry => return Err(error),
+            Err(error) => Some(Harm::of(&error).message),
+        };
+        self.native.insert(id, wrong.clone());
+        Ok(wrong.map(|message| damaged(message, file.file.as_str())))
     }
 
     fn run(&mut self, store: &Store, run: &RunRef, keyed: bool) -> Result<Rc<CheckedRun>, Error> {
@@ -171,6 +195,16 @@ impl PartCheck<'_> {
                 None => summed = false,
             }
         }
+        for file in self.part.native.iter().flat_map(|native| &native.files) {
+            if let Some(error) = checker.native(store, file)? {
+                let (state, range) =
+                    file.holds.map_or((None, self.range), |(id, range)| (Some(id), range));
+                let lost = [Lost { state, range }];
+                let keyed = |info: &StateInfo| info.kind.is_keyed();
+                self.harms.push(Harm::of(&error).losing(self.operator, &lost, keyed));
+            }
+            progress(file.len_bytes);
+        }
         for state in &self.part.states {
             if self.info(state.id).is_none() {
                 self.wrong(None, format!("state {} is not in the manifest", state.id));
@@ -246,8 +280,11 @@ impl PartCheck<'_> {
         said.extend(self.part.states.iter().map(|state| (state.id, state)));
         let ids: BTreeSet<u32> = said.keys().chain(found.keys()).copied().collect();
         for id in ids {
-            // Of a state with TTL, what is live depends on the time of the capture.
-            if self.info(id).is_none_or(|info| info.ttl.is_some()) {
+            // Of a state with TTL, what is live depends on the time of the capture; of one in a
+            // database, only that knows.
+            let native = self.part.native.is_some();
+            if self.info(id).is_none_or(|info| info.ttl.is_some() || native && info.kind.is_keyed())
+            {
                 continue;
             }
             let (entries, earliest_ms) = found.get(&id).copied().unwrap_or_default();

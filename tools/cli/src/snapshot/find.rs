@@ -61,10 +61,10 @@ impl SnapshotAt {
         Ok(listed)
     }
 
-    /// Bytes of all runs that it names, as far as that can be told.
-    pub(crate) fn run_len_bytes(&self) -> u64 {
+    /// Bytes of all files that its parts name, as far as that can be told.
+    pub(crate) fn data_len_bytes(&self) -> u64 {
         let opened = block_on(open_snapshot(&self.store, &self.manifest));
-        opened.map_or(0, |snapshot| snapshot.runs().iter().map(|run| run.len_bytes).sum())
+        opened.map_or(0, |snapshot| snapshot.files().values().sum())
     }
 }
 

@@ -2,6 +2,7 @@
 //! subtasks, and in each the order of runs. Memory: a span and a block of each run of one subtask.
 
 use super::harm::Harm;
+use super::native::unreadable;
 use esker::format::KeyGroupRange;
 use esker::format::canonical::{Canonical, Expired};
 use esker::format::manifest::{Operator, StateInfo};
@@ -94,6 +95,11 @@ pub(crate) fn each_line(
             let mut work = Work { operator, part, filter, progress, each, harms: &mut harms };
             if let Some(range) = operator.range(subtask)?.intersect(filter.range) {
                 work.chain(&snapshot.store, &part.runs, range, true)?;
+                if let Some(native) = &part.native {
+                    let lost = [Lost { state: None, range }];
+                    let keyed = |info: &StateInfo| info.kind.is_keyed();
+                    work.harms.push(Harm::of(&unreadable(native)).losing(operator, &lost, keyed));
+                }
             }
             if let Some(run) =
                 part.operator_run.as_ref().filter(|_| filter.range == KeyGroupRange::ALL)

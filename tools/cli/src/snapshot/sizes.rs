@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// An operator's part of a snapshot.
 pub(crate) struct OperatorSizes<'a> {
     pub(crate) operator: &'a Operator,
-    /// Runs that its parts name, each counted once.
+    /// Runs, or files of a database, that its parts name; each counted once.
     pub(crate) runs: usize,
     pub(crate) run_len_bytes: u64,
     pub(crate) states: Vec<StateSizes<'a>>,
@@ -57,10 +57,12 @@ pub(crate) fn sizes(snapshot: &OpenSnapshot) -> (Vec<OperatorSizes<'_>>, Vec<Har
                 None => sizes,
             }
         });
+        let files: BTreeMap<_, _> =
+            parts().flat_map(Part::files).map(|found| (found.file, found.len_bytes)).collect();
         OperatorSizes {
             operator,
-            runs: runs.len(),
-            run_len_bytes: runs.values().map(|run| run.len_bytes).sum(),
+            runs: files.len(),
+            run_len_bytes: files.values().sum(),
             states: states.collect(),
         }
     });

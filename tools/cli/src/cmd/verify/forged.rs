@@ -10,8 +10,8 @@ use esker::block_on;
 use esker::format::canonical::Expired;
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{Manifest, PartRef, SnapshotKind, Ttl, TtlUpdate};
-use esker::format::part::Part;
-use esker::format::run::{Entry, IndexLocation, Op, RunOptions, RunWriter};
+use esker::format::part::{Native, NativeFile, Part};
+use esker::format::run::{Entry, IndexLocation, Op, RunOptions, RunWriter, StateStats};
 use esker::format::{Bincode, Digest, Key, KeyGroup, KeyGroupRange, RelativeName};
 use esker::snapshot::*;
 use std::path::Path;
@@ -224,5 +224,65 @@ fn a_checkpoint_of_a_rescaled_job_is_sound() {
         let (outcome, out) = verify(manifest_path.parent().unwrap());
         assert!(outcome == Outcome::Yes && out.contains(" 40 entries"), "{out}");
         assert_eq!(lines(manifest_path.parent().unwrap().to_str().unwrap()).unwrap().len(), 40);
+    }
+}
+
+#[test]
+fn files_of_a_database_are_checked_and_the_rest_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(&folder.path().join("job"));
+    world.change(0);
+    let root = folder.path().join("save");
+    world.savepoint(&root);
+    let groups = KeyGroupRange::new(3, 9).unwrap();
+    forge(&root, AIRPORTS, |part, root| {
+        part.runs.clear();
+        part.states[0].stats = StateStats::default();
+        let file = |local: &str, holds| {
+            let bytes = format!("bytes of {local}");
+            std::fs::write(root.join(local), &bytes).unwrap();
+            let (digest, len_bytes) = (Digest::of(bytes.as_bytes()), bytes.len() as u64);
+            NativeFile {
+                local: local.into(),
+                file: local.parse().unwrap(),
+                len_bytes,
+                digest,
+                holds,
+            }
+        };
+        let files = vec![file("1.sst", Some((1, groups))), file("CURRENT", None)];
+        let extra = Default::default();
+        part.native = Some(Native { engine: "rocksdb".into(), files, extra });
+    });
+    let (outcome, out) = verify(&root);
+    assert_eq!(outcome, Outcome::Yes, "{out}");
+
+    let at = find_snapshot(root.to_str().unwrap(), None).unwrap();
+    let snapshot = block_on(open_snapshot(&at.store, &at.manifest)).unwrap();
+    let mut found = Vec::new();
+    let mut keep = |line: &str| {
+        found.push(line.to_owned());
+        Ok(())
+    };
+    let harms = each_line(&snapshot, &Filter::default(), &mut |_| {}, &mut keep).unwrap();
+    assert!(harms.len() == 1 && harms[0].message.contains("a database of rocksdb"), "{harms:?}");
+    found.sort();
+    let others: Vec<_> = world.lines.iter().filter(|line| line.contains(DELAYS)).cloned().collect();
+    assert_eq!(found, others);
+
+    for (name, lost) in [("1.sst", "airports/names key groups 3-9"), ("CURRENT", "0-65535")] {
+        let (path, good) = (root.join(name), std::fs::read(root.join(name)).unwrap());
+        let mut flipped = good.clone();
+        flipped[4] ^= 1;
+        for bad in [Some(&flipped[..]), Some(&good[1..]), None] {
+            match bad {
+                Some(bad) => std::fs::write(&path, bad).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            let (outcome, out) = verify(&root);
+            assert_eq!(outcome, Outcome::No, "{out}");
+            assert!(out.contains(name) && out.contains(lost), "{out}");
+        }
+        std::fs::write(&path, good).unwrap();
     }
 }
