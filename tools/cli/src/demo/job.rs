@@ -10,9 +10,9 @@ use super::operators::{CARRIERS, Carriers, FLEET, Fleet, Operator, SOURCE};
 use super::source::{Offset, Source};
 use super::subtask::{self, Order, Place, Told, Work, Writer};
 use super::watch::{Hold, Progress, watched};
-use esker::backend::Backend;
-use esker::backend::heap::HeapBackend;
+use esker::backend::heap::HeapBackends;
 use esker::backend::operator::OperatorBackend;
+use esker::backend::{Backend, BackendFactory};
 use esker::checkpoint::Job as Owner;
 use esker::format::KeyGroupRange;
 use esker::format::manifest::{Manifest, Operator as Stored, StateInfo, TypeInfo};
@@ -20,7 +20,7 @@ use esker::snapshot::{
     Lineage, ManifestReferences, SnapshotSettings, find_operator, read_manifest,
     read_operator_state,
 };
-use esker::{Result, Store, block_on};
+use esker::{Error, ErrorKind, Result, Store, block_on};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +41,16 @@ pub(super) struct Job {
     /// Subtasks of each keyed operator.
     pub(super) parallelism: u32,
     pub(super) hold: Option<Hold>,
+    pub(super) backend: BackendName,
+}
+
+/// What holds the keyed state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+pub(super) enum BackendName {
+    /// Memory, in copy-on-write versions
+    Heap,
+    /// RocksDB, on the local disk
+    Rocksdb,
 }
 
 /// Runs the job from its last completed checkpoint to its end.
@@ -50,7 +60,11 @@ pub(super) struct Job {
 pub(super) fn run(job: &str) -> std::result::Result<(), String> {
     let job: Job = serde_json::from_str(job).map_err(|error| error.to_string())?;
     let flights = Flights::open(job.input.as_deref())?;
-    start(&job, flights).map_err(|error| error.to_string())
+    let done = match job.backend {
+        BackendName::Heap => start(&job, flights, &HeapBackends),
+        BackendName::Rocksdb => Err(no_rocksdb()),
+    };
+    done.map_err(|error| error.to_string())
 }
 
 /// The inputs of an operator's subtasks, and what a manifest says of its keys and states.
@@ -64,7 +78,14 @@ struct Threads {
     writers: Vec<Vec<Sender<Work>>>,
 }
 
-fn start(job: &Job, flights: Flights) -> Result<()> {
+/// What a build without the feature says.
+pub(super) fn no_rocksdb() -> Error {
+    let message = "this tool has no RocksDB: build it by `cargo xtask rocksdb`, which compiles RocksDB \
+                   once, and then with `--features rocksdb`";
+    Error::new(ErrorKind::Unsupported, message)
+}
+
+fn start<F: BackendFactory>(job: &Job, flights: Flights, factory: &F) -> Result<()> {
     let progress = Arc::new(Progress::default());
     let store = watched(Store::open(&job.dir)?, job.hold, Arc::clone(&progress));
     let mut owner = block_on(Owner::claim(store.clone(), Arc::new(ManifestReferences)))?;
@@ -85,9 +106,10 @@ fn start(job: &Job, flights: Flights) -> Result<()> {
     let writer = threads.source();
     let mut offset = restored_offset(&store, before)?;
     let row = offset.get()?;
-    let (fleet, fleet_states) = threads.operator(FLEET, job.parallelism, before, Fleet::open)?;
+    let (fleet, fleet_states) =
+        threads.operator(FLEET, job.parallelism, before, factory, Fleet::open)?;
     let (carriers, carriers_states) =
-        threads.operator(CARRIERS, job.parallelism, before, Carriers::open)?;
+        threads.operator(CARRIERS, job.parallelism, before, factory, Carriers::open)?;
     let operators = vec![
         stored(SOURCE, None, offset.backend.infos()),
         stored(FLEET, fleet_states.0, fleet_states.1),
@@ -150,22 +172,23 @@ impl Threads {
     }
 
     /// Restores and starts the subtasks of a keyed operator.
-    fn operator<O: Operator + 'static>(
+    fn operator<F: BackendFactory, O: Operator + 'static>(
         &mut self,
         uid: &str,
         parallelism: u32,
         manifest: Option<&Manifest>,
-        open: impl Fn(HeapBackend) -> Result<O>,
+        factory: &F,
+        open: impl Fn(F::Backend) -> Result<O>,
     ) -> Result<Started> {
         let (mut inputs, mut writers, mut states) = (Vec::new(), Vec::new(), (None, Vec::new()));
         for subtask in 0..parallelism {
             let range = KeyGroupRange::of_subtask(subtask, parallelism)?;
             let settings = SnapshotSettings::default();
             let (mut operator, lineage) = match manifest {
-                None => (open(HeapBackend::new(uid, range))?, Lineage::default()),
+                None => (open(factory.make(uid, range, None)?)?, Lineage::default()),
                 Some(manifest) => {
                     let stored = find_operator(manifest, uid)?;
-                    let mut operator = open(HeapBackend::restoring(stored, range))?;
+                    let mut operator = open(factory.make(uid, range, Some(stored))?)?;
                     let store = &self.stores.0;
                     let restored =
                         block_on(operator.backend().restore(store, manifest, &settings))?;

@@ -16,6 +16,7 @@ mod watch;
 use crate::outcome::{Outcome, say};
 use esker::checkpoint::read_log;
 use esker::{Store, block_on};
+use job::BackendName;
 use parent::{Killed, Runs};
 use recount::Recount;
 use std::collections::BTreeSet;
@@ -58,6 +59,9 @@ pub(crate) struct Args {
     /// Where to write the savepoint [default: `savepoint` in that folder]
     #[arg(long, value_name = "URL")]
     savepoint: Option<String>,
+    /// What holds the job's keyed state
+    #[arg(long, value_enum, default_value = "heap")]
+    backend: BackendName,
     /// Write one JSON object with the outcome
     #[arg(long)]
     json: bool,
@@ -89,6 +93,9 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
 }
 
 fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String> {
+    if args.backend == BackendName::Rocksdb {
+        return Err(job::no_rocksdb().to_string());
+    }
     // Before anything is started: a bad row is to be named here, and the rows must be known.
     let Recount { rows, lines: expected } = recount::recount(args.input.as_deref())?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
@@ -109,6 +116,7 @@ fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String
         dir: job.clone(),
         savepoint: savepoint.clone(),
         rate: args.rate.unwrap_or((rows / JOB_SECONDS).max(1)),
+        backend: args.backend,
         kills: plan::plan(seed, args.kills, rows),
         on_row: &|row| bar.set_position(row),
         on_kill: &|number, killed: &Killed| {

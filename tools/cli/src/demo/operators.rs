@@ -3,8 +3,9 @@
 use super::flights::Flight;
 use super::recount::{IDLE_MS, LATE_MINUTES};
 use esker::Result;
-use esker::backend::heap::{HeapBackend, ListState, MapState, TimerState, ValueState};
-use esker::backend::{Aggregating, Backend, Handle, Reducing};
+use esker::backend::{
+    Aggregating, Backend, Handle, ListCalls, MapCalls, Reducing, TimerCalls, ValueCalls,
+};
 use esker::state::{
     Aggregate, AggregatingDescriptor, ListDescriptor, MapDescriptor, ReducingDescriptor,
     TimerDescriptor, ValueDescriptor,
@@ -22,8 +23,11 @@ pub(super) const CARRIERS: &str = "carriers";
 
 /// A subtask of a keyed operator.
 pub(super) trait Operator: Send {
+    /// What holds its states.
+    type Backend: Backend;
+
     /// Its states.
-    fn backend(&mut self) -> &mut HeapBackend;
+    fn backend(&mut self) -> &mut Self::Backend;
 
     /// Event time has come to `time_ms`.
     fn watermark(&mut self, time_ms: i64) -> Result<()>;
@@ -72,19 +76,19 @@ impl Aggregate for Delays {
 }
 
 /// What is known of each aircraft.
-pub(super) struct Fleet {
-    backend: HeapBackend,
-    last_leg: Handle<ValueState<String, (), Leg>>,
-    routes: Handle<MapState<String, (), String, u64>>,
-    late: Handle<ListState<String, (), i64>>,
-    miles: Handle<Reducing<HeapBackend, String, (), u64>>,
-    delay: Handle<Aggregating<HeapBackend, String, (), Delays>>,
-    idle: Handle<TimerState<String, ()>>,
-    idle_spells: Handle<ValueState<String, (), u64>>,
+pub(super) struct Fleet<B: Backend> {
+    backend: B,
+    last_leg: Handle<B::Value<String, (), Leg>>,
+    routes: Handle<B::Map<String, (), String, u64>>,
+    late: Handle<B::List<String, (), i64>>,
+    miles: Handle<Reducing<B, String, (), u64>>,
+    delay: Handle<Aggregating<B, String, (), Delays>>,
+    idle: Handle<B::Timers<String, ()>>,
+    idle_spells: Handle<B::Value<String, (), u64>>,
 }
 
-impl Fleet {
-    pub(super) fn open(mut backend: HeapBackend) -> Result<Self> {
+impl<B: Backend> Fleet<B> {
+    pub(super) fn open(mut backend: B) -> Result<Self> {
         let add = |miles: &mut u64, more| *miles += more;
         Ok(Self {
             last_leg: backend.open(ValueDescriptor::new("last_leg"))?,
@@ -99,13 +103,15 @@ impl Fleet {
     }
 }
 
-impl Operator for Fleet {
-    fn backend(&mut self) -> &mut HeapBackend {
+impl<B: Backend> Operator for Fleet<B> {
+    type Backend = B;
+
+    fn backend(&mut self) -> &mut B {
         &mut self.backend
     }
 
     fn watermark(&mut self, time_ms: i64) -> Result<()> {
-        while let Some((_, tailnum, ())) = self.backend.state(self.idle)?.pop_due(time_ms) {
+        while let Some((_, tailnum, ())) = self.backend.state(self.idle)?.pop_due(time_ms)? {
             self.backend
                 .state(self.idle_spells)?
                 .rmw(&tailnum, &(), |spells| *spells = Some(spells.unwrap_or(0) + 1))?;
@@ -119,7 +125,7 @@ impl Operator for Fleet {
         let route = format!("{origin}-{dest}");
         let backend = &mut self.backend;
         let leg = Leg { origin, dest, time_hour };
-        let before = backend.state(self.last_leg)?.update(tailnum, &(), leg)?;
+        let before = backend.state(self.last_leg)?.rmw(tailnum, &(), |slot| slot.replace(leg))?;
         let count = |rows: &mut Option<u64>| *rows = Some(rows.unwrap_or(0) + 1);
         backend.state(self.routes)?.rmw(tailnum, &(), &route, count)?;
         if let Some(minutes) = flight.arr_delay {
@@ -145,19 +151,21 @@ fn time_ms(time_hour: &str) -> Option<i64> {
 }
 
 /// The rows of each carrier.
-pub(super) struct Carriers {
-    backend: HeapBackend,
-    flights: Handle<ValueState<String, (), u64>>,
+pub(super) struct Carriers<B: Backend> {
+    backend: B,
+    flights: Handle<B::Value<String, (), u64>>,
 }
 
-impl Carriers {
-    pub(super) fn open(mut backend: HeapBackend) -> Result<Self> {
+impl<B: Backend> Carriers<B> {
+    pub(super) fn open(mut backend: B) -> Result<Self> {
         Ok(Self { flights: backend.open(ValueDescriptor::new("flights"))?, backend })
     }
 }
 
-impl Operator for Carriers {
-    fn backend(&mut self) -> &mut HeapBackend {
+impl<B: Backend> Operator for Carriers<B> {
+    type Backend = B;
+
+    fn backend(&mut self) -> &mut B {
         &mut self.backend
     }
 

@@ -1,7 +1,7 @@
 //! Runs the job in a child process, kills it as planned, and starts it again.
 
 use super::event::{CheckpointRow, Event};
-use super::job::Job;
+use super::job::{BackendName, Job};
 use super::plan::{Kill, Moment, PARALLELISM};
 use super::watch::Hold;
 use std::io::{self, BufRead, BufReader};
@@ -38,6 +38,7 @@ pub(super) struct Runs<'a> {
     pub(super) savepoint: String,
     /// Rows per second.
     pub(super) rate: u64,
+    pub(super) backend: BackendName,
     pub(super) kills: Vec<Kill>,
     /// Told of each row reached and each kill.
     pub(super) on_row: &'a dyn Fn(u64),
@@ -124,6 +125,7 @@ impl Runs<'_> {
             rate: self.rate,
             parallelism: before.map_or(PARALLELISM[0], |kill| kill.parallelism),
             hold,
+            backend: self.backend,
         };
         let failed = |error: io::Error| format!("the job cannot be started: {error}");
         let job = serde_json::to_string(&job).map_err(|error| failed(error.into()))?;

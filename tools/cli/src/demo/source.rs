@@ -3,7 +3,7 @@
 use super::event::Event;
 use super::flights::Flights;
 use super::operators::OFFSET;
-use super::subtask::{Barrier, Captured, Order, Told, Work};
+use super::subtask::{Barrier, Captured, Keyed, Order, Told, Work};
 use super::watch::Progress;
 use esker::backend::Handle;
 use esker::backend::operator::{OperatorBackend, OperatorListState, Redistribution};
@@ -123,7 +123,7 @@ impl Source {
     fn barrier(&mut self, barrier: Barrier) -> Result<()> {
         self.stored.set(self.offset)?;
         let operator = Some(self.stored.backend.capture()?);
-        let captured = Captured { keyed: Vec::new(), operator };
+        let captured = Captured { keyed: Keyed::Entries(Vec::new()), operator };
         let _ = self.writer.send(Work::Write { barrier, captured, time: Duration::ZERO });
         self.to_all(|| Order::Barrier(barrier))
     }

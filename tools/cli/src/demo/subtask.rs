@@ -2,12 +2,12 @@
 
 use super::flights::Flight;
 use super::operators::Operator;
-use esker::backend::Backend;
+use esker::backend::{Backend, NativeCapture};
 use esker::format::KeyGroupRange;
 use esker::format::manifest::SnapshotKind;
 use esker::snapshot::{
     Captures, Chain, Lineage, OperatorCapture, PartId, PartInput, SnapshotSettings, WrittenPart,
-    write_part,
+    write_native_part, write_part,
 };
 use esker::{Error, Result, Store, block_on};
 use std::sync::Arc;
@@ -38,8 +38,15 @@ pub(super) enum Work {
 
 /// A subtask's state at a barrier.
 pub(super) struct Captured {
-    pub(super) keyed: Captures,
+    pub(super) keyed: Keyed,
     pub(super) operator: Option<Arc<dyn OperatorCapture>>,
+}
+
+/// A subtask's keyed state at a barrier.
+pub(super) enum Keyed {
+    Entries(Captures),
+    /// Of a backend whose checkpoints are native.
+    Native(Arc<dyn NativeCapture>),
 }
 
 /// Which subtask.
@@ -72,7 +79,14 @@ pub(super) fn run(
             Order::Watermark(time_ms) => operator.watermark(time_ms)?,
             Order::Barrier(barrier) => {
                 let started = Instant::now();
-                let keyed = operator.backend().capture()?;
+                let native = match barrier.kind {
+                    SnapshotKind::Checkpoint => operator.backend().capture_native()?,
+                    SnapshotKind::Savepoint => None,
+                };
+                let keyed = match native {
+                    Some(native) => Keyed::Native(native),
+                    None => Keyed::Entries(operator.backend().capture()?),
+                };
                 let time = started.elapsed();
                 let captured = Captured { keyed, operator: None };
                 // The writer ends only with the job.
@@ -121,12 +135,18 @@ impl Writer {
 
     fn write(&mut self, barrier: Barrier, captured: Captured) -> Result<WrittenPart> {
         let Barrier { kind, checkpoint } = barrier;
-        let (store, (captures, chain)) = match kind {
-            SnapshotKind::Checkpoint => {
-                let begun = self.lineage.begin(captured.keyed, self.settings.pending_max);
-                (&self.stores.0, begun)
-            }
-            SnapshotKind::Savepoint => (&self.stores.1, (vec![captured.keyed], Chain::default())),
+        let store = match kind {
+            SnapshotKind::Checkpoint => &self.stores.0,
+            SnapshotKind::Savepoint => &self.stores.1,
+        };
+        let ((captures, chain), native) = match captured.keyed {
+            Keyed::Entries(keyed) => match kind {
+                SnapshotKind::Checkpoint => {
+                    (self.lineage.begin(keyed, self.settings.pending_max), None)
+                }
+                SnapshotKind::Savepoint => ((vec![keyed], Chain::default()), None),
+            },
+            Keyed::Native(native) => ((Vec::new(), self.lineage.begin_native()), Some(native)),
         };
         let id = PartId {
             kind,
@@ -137,6 +157,9 @@ impl Writer {
         };
         let (range, operator) = (self.range, captured.operator);
         let input = PartInput { id, range, captures, operator, chain };
-        block_on(write_part(store, input, &self.settings))
+        match native {
+            Some(native) => block_on(write_native_part(store, input, native, &self.settings)),
+            None => block_on(write_part(store, input, &self.settings)),
+        }
     }
 }
