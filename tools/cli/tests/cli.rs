@@ -118,6 +118,11 @@ fn verify_refuses_every_bad_file() {
         ("bad/newer.part", "refused", "part: version=2 is newer than the newest known=1"),
         ("bad/leaves-its-root.part", "damaged", "name: a segment that is `.` or `..`"),
         ("bad/bases-touch.part", "damaged", "part: bases overlap, touch, or leave"),
+        (
+            "bad/leaves-its-database.part",
+            "damaged",
+            "part: no name of a file in a database: local=",
+        ),
         ("bad/flipped.metadata", "damaged", "metadata: the digest differs"),
         ("bad/newer.metadata", "refused", "metadata: version=2 is newer than the newest known=1"),
         ("bad/leaves-its-root.metadata", "damaged", "name: an empty segment"),
