@@ -6,6 +6,7 @@ mod descriptors;
 pub mod heap;
 mod keyed;
 pub mod operator;
+mod owned;
 mod reducing;
 #[cfg(feature = "rocksdb")]
 pub mod rocksdb;
