@@ -8,12 +8,12 @@ use super::{
     ListState, MapState, RocksOptions, TimerState, TtlListState, TtlMapState, TtlValueState,
     ValueState,
 };
-use crate::Result;
 use crate::backend::keyed::DynCodec;
 use crate::backend::{Backend, BackendFactory, KeyedStates, StateCapture, StateValue};
 use crate::format::manifest::{Operator, StateInfo};
 use crate::format::{Key, KeyGroupRange};
 use crate::state::{TimeDomain, TtlConfig};
+use crate::{ErrorKind, Result};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -245,10 +245,17 @@ impl BackendFactory for RocksBackends {
         range: KeyGroupRange,
         stored: Option<&Operator>,
     ) -> Result<RocksBackend> {
-        let dir = self.folder()?;
-        match stored {
-            Some(stored) => RocksBackend::restoring(&dir, stored, range, &self.options),
-            None => RocksBackend::new(&dir, uid, range, &self.options),
+        loop {
+            let dir = self.folder()?;
+            let made = match stored {
+                Some(stored) => RocksBackend::restoring(&dir, stored, range, &self.options),
+                None => RocksBackend::new(&dir, uid, range, &self.options),
+            };
+            match made {
+                // Another process took the empty folder for what a crash left, then for its own.
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                made => return made,
+            }
         }
     }
 }

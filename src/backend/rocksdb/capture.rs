@@ -2,7 +2,7 @@
 //! they are.
 
 use super::db::{Family, Frozen};
-use super::expiry::{Expiry, Hold};
+use super::expiry::Hold;
 use super::filter::Content;
 use super::keys::{ID_LEN_BYTES, bounds};
 use crate::backend::ttl::time_of;
@@ -40,9 +40,8 @@ impl Capture {
     }
 
     /// The same of a state with TTL, captured at `time_ms`.
-    pub(super) fn of_ttl(self, config: TtlConfig, time_ms: i64, expiry: &Arc<Expiry>) -> Self {
-        let ttl = Ttl { config, time_ms, _hold: expiry.hold(time_ms) };
-        Self { ttl: Some(ttl), ..self }
+    pub(super) fn of_ttl(self, config: TtlConfig, time_ms: i64, hold: Hold) -> Self {
+        Self { ttl: Some(Ttl { config, time_ms, _hold: hold }), ..self }
     }
 
     /// What is left of a value that had expired in part; `None` if nothing is. `live` is a buffer.

@@ -45,3 +45,23 @@ fn locked(dir: &Path) -> Error {
     let message = "another backend has the folder open: end that, or choose another folder";
     Error::new(ErrorKind::Conflict, message).at_path(dir.display().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rocksdb::{DB, Options};
+
+    #[test]
+    fn a_full_disk_is_to_be_tried_again() {
+        // Only RocksDB makes its errors: here it repeats the name of a folder that is not there.
+        let folder = tempfile::tempdir().unwrap();
+        let error = |name: &str| {
+            let dir = folder.path().join(name);
+            named(DB::open_for_read_only(&Options::default(), &dir, false).err().unwrap(), &dir)
+        };
+        assert_eq!(error("other").kind(), ErrorKind::Poisoned);
+        let full = error(DISK_FULL);
+        assert_eq!(full.kind(), ErrorKind::Retry);
+        assert!(full.to_string().starts_with("the disk is full"), "{full}");
+    }
+}

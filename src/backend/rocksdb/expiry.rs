@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Files that nothing is merged into are looked at this often at most and at least, in seconds.
+const PERIOD_S: (u64, u64) = (3_600, 30 * 86_400);
+
 /// The time by which a state's entries may be dropped, which compactions read.
 pub(super) struct Expiry {
     config: TtlConfig,
@@ -36,14 +39,21 @@ impl Expiry {
         drop_ms != i64::MIN && self.config.is_expired(time_ms, drop_ms)
     }
 
+    /// How often files are merged for the sake of what has expired alone, in seconds: about as often as
+    /// all entries are new, so that it costs a share of what is written anyway.
+    pub(super) fn period_s(&self) -> u64 {
+        (self.config.duration_ms / 1000).clamp(PERIOD_S.0, PERIOD_S.1)
+    }
+
     /// It is `now_ms`.
     pub(super) fn set_ms(&self, now_ms: i64) {
         self.change(|times| times.now_ms = times.now_ms.max(now_ms));
     }
 
     /// What was not dropped yet and has not expired at `time_ms` stays for as long as what is
-    /// returned lives.
+    /// returned lives; where full snapshots are to hold what has expired too, everything does.
     pub(super) fn hold(self: &Arc<Self>, time_ms: i64) -> Hold {
+        let time_ms = if self.config.clean_full_snapshots { time_ms } else { i64::MIN };
         self.change(|times| *times.captured_ms.entry(time_ms).or_default() += 1);
         Hold { expiry: Arc::clone(self), time_ms }
     }
@@ -95,5 +105,16 @@ mod tests {
         assert!(expiry.may_drop(90) && !expiry.may_drop(91));
         expiry.set_ms(50);
         assert!(expiry.may_drop(90), "time goes back");
+    }
+
+    #[test]
+    fn a_capture_of_what_has_expired_too_keeps_everything() {
+        let config = TtlConfig { clean_full_snapshots: false, ..TtlConfig::new(10) };
+        let expiry = Expiry::new(config);
+        expiry.set_ms(100);
+        let hold = expiry.hold(100);
+        assert!(!expiry.may_drop(0));
+        drop(hold);
+        assert!(expiry.may_drop(90));
     }
 }

@@ -27,6 +27,7 @@ impl Content {
         if let Some(expiry) = expiry {
             // A factory: RocksDB then owns the filters. A filter alone would have to be kept for as
             // long as the family is there, which nobody does for a family that is made later.
+            options.set_periodic_compaction_seconds(expiry.period_s());
             options.set_compaction_filter_factory(Expired { content: self, expiry });
         }
     }

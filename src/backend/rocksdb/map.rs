@@ -48,6 +48,11 @@ impl<K: Key, N: Key, U: Key, V: StateValue> MapState<K, N, U, V> {
 
 impl<K: Key, N: Key, U: Key, V: StateValue> MapCalls<K, N, U, V> for MapState<K, N, U, V> {
     #[inline]
+    fn get(&mut self, key: &K, namespace: &N, user_key: &U) -> Result<Option<V>> {
+        self.cells.get(self.keys.of_entry(key, namespace, user_key)?)
+    }
+
+    #[inline]
     fn get_with<R>(
         &mut self,
         key: &K,
@@ -55,8 +60,7 @@ impl<K: Key, N: Key, U: Key, V: StateValue> MapCalls<K, N, U, V> for MapState<K,
         user_key: &U,
         f: impl FnOnce(Option<&V>) -> R,
     ) -> Result<R> {
-        let value = self.cells.get(self.keys.of_entry(key, namespace, user_key)?)?;
-        Ok(f(value.as_ref()))
+        Ok(f(self.get(key, namespace, user_key)?.as_ref()))
     }
 
     #[inline]

@@ -9,6 +9,8 @@ use std::thread;
 const BUDGET_LEN_BYTES: usize = 512 << 20;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+/// What is in memory when a database is closed need not be written: its files are removed next.
+const FIXED: &str = "avoid_flush_during_shutdown=true;";
 /// Write buffers grow by this much.
 const ARENA_BLOCK_LEN_BYTES: usize = 128 * KIB;
 
@@ -88,7 +90,6 @@ impl RocksOptions {
         options.set_log_level(LogLevel::Warn);
         options.set_keep_log_file_num(1);
         options.set_stats_dump_period_sec(0);
-        blocks.set_format_version(5);
         blocks.set_bloom_filter(10.0, false);
         blocks.set_optimize_filters_for_memory(true);
         blocks.set_block_size(16 * KIB);
@@ -118,12 +119,11 @@ impl RocksOptions {
         }
         blocks.set_block_cache(&self.budget.cache);
         options.set_block_based_table_factory(&blocks);
-        if !self.rocksdb.is_empty() {
-            options = options.get_options_from_string(&self.rocksdb).map_err(|error| {
-                let message = format!("options of RocksDB: {:?}", self.rocksdb);
-                Error::new(ErrorKind::Invalid, message).with_source(error)
-            })?;
-        }
+        let own = format!("{FIXED}{}", self.rocksdb);
+        let mut options = options.get_options_from_string(&own).map_err(|error| {
+            let message = format!("options of RocksDB: {error}");
+            Error::new(ErrorKind::Invalid, message).with_source(error)
+        })?;
         self.budget.charge(&mut options);
         Ok(options)
     }

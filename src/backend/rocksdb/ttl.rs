@@ -45,7 +45,10 @@ impl Time {
         self.clock.begin_restore(stored)
     }
 
-    fn capture(&self, content: Capture) -> Capture {
-        content.of_ttl(self.clock.config, self.clock.now_ms(), &self.expiry)
+    fn capture(&self, content: impl FnOnce() -> Capture) -> Capture {
+        let time_ms = self.clock.now_ms();
+        // What compactions may drop is settled before the moment that is captured.
+        let hold = self.expiry.hold(time_ms);
+        content().of_ttl(self.clock.config, time_ms, hold)
     }
 }

@@ -44,14 +44,18 @@ impl<K: Key, N: Key, V: StateValue> ValueState<K, N, V> {
 
 impl<K: Key, N: Key, V: StateValue> ValueCalls<K, N, V> for ValueState<K, N, V> {
     #[inline]
+    fn get(&mut self, key: &K, namespace: &N) -> Result<Option<V>> {
+        self.cells.get(self.keys.of(key, namespace)?)
+    }
+
+    #[inline]
     fn get_with<R>(
         &mut self,
         key: &K,
         namespace: &N,
         f: impl FnOnce(Option<&V>) -> R,
     ) -> Result<R> {
-        let value = self.cells.get(self.keys.of(key, namespace)?)?;
-        Ok(f(value.as_ref()))
+        Ok(f(self.get(key, namespace)?.as_ref()))
     }
 
     #[inline]

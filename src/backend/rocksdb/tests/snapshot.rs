@@ -6,7 +6,7 @@ use super::options;
 use crate::backend::heap::{HeapBackend, HeapBackends};
 use crate::backend::{Backend, BackendFactory};
 use crate::snapshot::{
-    Chain, NewOperator, PartId, PartInput, SnapshotSettings, WrittenPart, write_manifest,
+    Chain, Lineage, NewOperator, PartId, PartInput, SnapshotSettings, WrittenPart, write_manifest,
     write_part,
 };
 use crate::state::TtlConfig;
@@ -123,5 +123,12 @@ fn a_part_says_how_much_is_live_and_is_always_full() {
             }
         }
         chain = written.chain;
+    }
+    // A lineage keeps no captures for changes that nobody knows.
+    let mut lineage = Lineage::new(chain);
+    for _ in 0..2 {
+        let (captures, chain) = lineage.begin(rocks.capture(), 4);
+        assert_eq!((captures.len(), lineage.pending()), (1, 0));
+        assert!(chain.part.runs.is_empty());
     }
 }

@@ -94,7 +94,7 @@ impl<K: Key, N: Key, E: StateValue> ListCalls<K, N, E> for TtlListState<K, N, E>
 
 impl<K: Key, N: Key, E: StateValue> KeyedState for TtlListState<K, N, E> {
     fn capture_state(&mut self) -> Arc<dyn StateCapture> {
-        Arc::new(self.time.capture(self.lists.capture()))
+        Arc::new(self.time.capture(|| self.lists.capture()))
     }
 
     fn captured_at(&mut self, time_ms: i64) {

@@ -42,7 +42,7 @@ impl<K: Key, N: Key, U: Key, V: StateValue> MapCalls<K, N, U, V> for TtlMapState
         f: impl FnOnce(Option<&V>) -> R,
     ) -> Result<R> {
         let clock = &self.time.clock;
-        let mut timed = MapCalls::get(&mut self.maps, key, namespace, user_key)?;
+        let mut timed = self.maps.get(key, namespace, user_key)?;
         let expired = timed.take_if(|timed| clock.is_expired(timed.time_ms));
         if expired.is_some() {
             self.maps.remove(key, namespace, user_key)?;
@@ -118,7 +118,7 @@ impl<K: Key, N: Key, U: Key, V: StateValue> MapCalls<K, N, U, V> for TtlMapState
 
 impl<K: Key, N: Key, U: Key, V: StateValue> KeyedState for TtlMapState<K, N, U, V> {
     fn capture_state(&mut self) -> Arc<dyn StateCapture> {
-        Arc::new(self.time.capture(self.maps.capture()))
+        Arc::new(self.time.capture(|| self.maps.capture()))
     }
 
     fn captured_at(&mut self, time_ms: i64) {

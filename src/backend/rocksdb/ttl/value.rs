@@ -40,7 +40,7 @@ impl<K: Key, N: Key, V: StateValue> ValueCalls<K, N, V> for TtlValueState<K, N, 
         f: impl FnOnce(Option<&V>) -> R,
     ) -> Result<R> {
         let clock = &self.time.clock;
-        let mut timed = ValueCalls::get(&mut self.values, key, namespace)?;
+        let mut timed = self.values.get(key, namespace)?;
         let expired = timed.take_if(|timed| clock.is_expired(timed.time_ms));
         if expired.is_some() {
             self.values.clear(key, namespace)?;
@@ -72,7 +72,7 @@ impl<K: Key, N: Key, V: StateValue> ValueCalls<K, N, V> for TtlValueState<K, N, 
 
 impl<K: Key, N: Key, V: StateValue> KeyedState for TtlValueState<K, N, V> {
     fn capture_state(&mut self) -> Arc<dyn StateCapture> {
-        Arc::new(self.time.capture(self.values.capture()))
+        Arc::new(self.time.capture(|| self.values.capture()))
     }
 
     fn captured_at(&mut self, time_ms: i64) {
