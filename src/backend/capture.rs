@@ -25,8 +25,22 @@ pub trait StateCapture: Send + Sync {
     /// The state's id in runs.
     fn id(&self) -> u32;
 
-    /// How many values, list elements, map entries or timers are live.
+    /// How many values, list elements, map entries or timers are live; about as many where they are
+    /// not [counted](Self::is_counted).
     fn entries(&self) -> u64;
+
+    /// Whether it knows how many entries are live, and what changed. Where it does not, a part is
+    /// written in full, and entries are counted on the way.
+    fn is_counted(&self) -> bool {
+        true
+    }
+
+    /// How many live entries one that [`write_full`](Self::write_full) writes stands for. Asked for
+    /// what is not counted alone.
+    fn entries_of(&self, entry: Entry<'_>) -> u64 {
+        let _ = entry;
+        1
+    }
 
     /// The earliest timer, in milliseconds; `None` where there is none.
     fn earliest_timer_ms(&self) -> Option<i64> {
@@ -49,6 +63,6 @@ pub trait StateCapture: Send + Sync {
     /// here. Costs what changed, not what there is.
     ///
     /// # Errors
-    /// As for [`write_full`](Self::write_full).
+    /// As for [`write_full`](Self::write_full); `Unsupported` where it does not know.
     fn write_changes(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()>;
 }

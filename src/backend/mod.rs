@@ -7,6 +7,7 @@ pub mod heap;
 mod keyed;
 mod native;
 pub mod operator;
+mod owned;
 mod reducing;
 #[cfg(feature = "rocksdb")]
 pub mod rocksdb;

@@ -78,7 +78,8 @@ pub trait KeyedState: Any + Send {
     /// Ends a restore: what was applied does not count as changed.
     fn end_restore(&mut self);
 
-    /// How many values, list elements, map entries or timers there are.
+    /// How many values, list elements, map entries or timers there are; about as many, and lists for
+    /// their elements, where the backend would have to read them all to know.
     fn entries(&self) -> u64;
 
     /// The current time for TTL, in milliseconds; it never goes back. Of no matter to states without.

@@ -28,6 +28,21 @@ impl<V: 'static> Stored<V> {
         Arc::clone(&self.codec)
     }
 
+    /// Appends the bytes of a value to `out`.
+    ///
+    /// # Errors
+    /// `Invalid` if it cannot be encoded; `out` is then as it was.
+    #[cfg(feature = "rocksdb")]
+    pub(super) fn encode(&self, value: &V, out: &mut Vec<u8>) -> esker_format::Result<()> {
+        self.codec.encode(value, out)
+    }
+
+    /// Whether what is read now is not what is written: bytes must be decoded and encoded anew.
+    #[cfg(feature = "rocksdb")]
+    pub(super) fn migrates(&self) -> bool {
+        self.migration.is_some()
+    }
+
     /// Reads values of the state `stored` from here on.
     ///
     /// # Errors

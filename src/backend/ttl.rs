@@ -4,4 +4,6 @@ mod clock;
 mod codec;
 
 pub(super) use clock::Clock;
+#[cfg(feature = "rocksdb")]
+pub(super) use codec::time_of;
 pub use codec::{Timed, TimedCodec};

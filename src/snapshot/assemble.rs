@@ -7,7 +7,7 @@ use super::queue::Piece;
 use super::writer::{WriteStats, WrittenPart};
 use esker_format::part::{Part, PartState, RunRef};
 use esker_format::{Digest, KeyGroupRange};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// A piece whose file, if it needs one, is durable.
@@ -44,6 +44,8 @@ pub(super) fn assemble(before: Before, mut pieces: Vec<WrittenPiece>, roles: Rol
     pieces.sort_unstable_by_key(|written| (written.piece.layer, written.piece.range.first()));
     let (stats, estimates) = measure(&before, &pieces, roles);
     let Before { chain, plan, range, mut states, .. } = before;
+
+    count(&mut states, &pieces);
 
     let mut known: HashMap<Digest, RunStats> = chain.stats;
     let mut names = BTreeSet::new();
@@ -95,6 +97,17 @@ pub(super) fn assemble(before: Before, mut pieces: Vec<WrittenPiece>, roles: Rol
     let chain = Chain { part, estimates, stats: known };
     let stats = WriteStats { referenced_len_bytes: chain.len_bytes(), ..stats };
     WrittenPart { chain, names, stats }
+}
+
+/// Sets how many entries are live where that was counted while they were written: all were.
+fn count(states: &mut [PartState], pieces: &[WrittenPiece]) {
+    let mut live: BTreeMap<u32, u64> = BTreeMap::new();
+    for (id, count) in pieces.iter().flat_map(|written| &written.piece.run.live) {
+        *live.entry(*id).or_default() += count;
+    }
+    for state in states {
+        state.entries = live.get(&state.id).copied().unwrap_or(state.entries);
+    }
 }
 
 /// How much was written, and what that says of the next checkpoint.

@@ -32,6 +32,8 @@ pub(super) struct Encoded {
     /// Bytes of keys and values: of key groups in full, and of changes.
     pub(super) raw_len_bytes: [u64; 2],
     pub(super) entries: [u64; 2],
+    /// By state, how many live entries were written of those captures that do not know.
+    pub(super) live: Vec<(u32, u64)>,
 }
 
 /// A run in memory that stops growing at a limit.
@@ -109,7 +111,8 @@ pub(super) fn encode(
         raw_len_bytes: [0; 2],
         entries: [0; 2],
     };
-    if let Err(error) = write(content, range, &mut sink) {
+    let mut live = Vec::new();
+    if let Err(error) = write(content, range, &mut sink, &mut live) {
         if !sink.full {
             return Err(error);
         }
@@ -126,11 +129,30 @@ pub(super) fn encode(
     sink.out.shrink_to_fit();
     let bytes = Bytes::from(sink.out);
     let (raw_len_bytes, entries) = (sink.raw_len_bytes, sink.entries);
-    let run = Encoded { bytes, summary, raw_len_bytes, entries };
+    let run = Encoded { bytes, summary, raw_len_bytes, entries, live };
     Ok(Done::Run(Box::new(run)))
 }
 
-fn write(content: &Content, range: KeyGroupRange, sink: &mut PieceSink<'_>) -> Result<()> {
+/// Counts the live entries of a capture that does not know how many it has.
+struct Counting<'a, 'b> {
+    sink: &'a mut PieceSink<'b>,
+    capture: &'a dyn StateCapture,
+    live: u64,
+}
+
+impl EntrySink for Counting<'_, '_> {
+    fn add(&mut self, entry: Entry<'_>) -> Result<()> {
+        self.live += self.capture.entries_of(entry);
+        self.sink.add(entry)
+    }
+}
+
+fn write(
+    content: &Content,
+    range: KeyGroupRange,
+    sink: &mut PieceSink<'_>,
+    live: &mut Vec<(u32, u64)>,
+) -> Result<()> {
     match content {
         Content::Captures { captures, base } => {
             let full = base.within(range);
@@ -142,6 +164,11 @@ fn write(content: &Content, range: KeyGroupRange, sink: &mut PieceSink<'_>) -> R
                 for (part, counted) in &parts {
                     sink.counted = *counted;
                     match counted {
+                        0 if !capture.is_counted() => {
+                            let mut counting = Counting { sink, capture: &**capture, live: 0 };
+                            capture.write_full(*part, &mut counting)?;
+                            live.push((capture.id(), counting.live));
+                        }
                         0 => capture.write_full(*part, sink)?,
                         _ => capture.write_changes(*part, sink)?,
                     }

@@ -44,7 +44,8 @@ impl Lineage {
         if self.pending.len() >= pending_max {
             self.fall_back();
         }
-        if self.full || self.chain.part.runs.is_empty() {
+        let counted = captures.iter().all(|capture| capture.is_counted());
+        if self.full || self.chain.part.runs.is_empty() || !counted {
             // A full one needs nothing of what was before, but a failure of it would.
             self.full = true;
             self.pending.clear();

@@ -140,7 +140,10 @@ pub(super) async fn write_runs(
     let PartInput { id, range, mut captures, operator, chain } = input;
     let last = captures.pop().unwrap_or_default();
     let runs = chain.part.runs.len();
-    let full = runs == 0 || runs > CHAIN_RUNS_MAX || captures.len() >= settings.pending_max.max(1);
+    let full = runs == 0
+        || runs > CHAIN_RUNS_MAX
+        || captures.len() >= settings.pending_max.max(1)
+        || last.iter().any(|capture| !capture.is_counted());
     let live: u64 = last.iter().map(|capture| capture.entries()).sum();
     let estimates = chain.estimates.at(live);
     let plan = match full {

@@ -1,6 +1,8 @@
 //! Key and namespace, as the tables of keyed state hold them.
 
 use super::table::{CowTable, Seed, TableKey};
+pub(super) use crate::backend::owned::check_owned;
+use crate::backend::owned::refuse;
 use crate::{Error, ErrorKind, Result};
 use esker_format::composite::CompositeKey;
 use esker_format::run::Entry;
@@ -102,22 +104,4 @@ pub(super) fn prefetch<K: Key, N: Key, V>(
     if table.owns(group) {
         table.prefetch(group, hash(key, namespace, table.seed()));
     }
-}
-
-/// # Errors
-/// `Invalid` for a key group outside `range`.
-#[inline]
-pub(super) fn check_owned(range: KeyGroupRange, group: KeyGroup) -> Result<()> {
-    if range.contains(group) { Ok(()) } else { refuse(range, group) }
-}
-
-#[cold]
-fn refuse<T>(range: KeyGroupRange, group: KeyGroup) -> Result<T> {
-    let (first, last) = (range.first(), range.last());
-    let message = format!(
-        "key of key group {} does not belong to the subtask of {first}..={last}: route records by \
-         KeyGroup::of(encoded key)",
-        group.0
-    );
-    Err(Error::new(ErrorKind::Invalid, message))
 }

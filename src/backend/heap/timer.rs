@@ -30,7 +30,8 @@ use tree::Tree;
 /// Timers of one time domain, each of a time in milliseconds, a key `K` and a namespace `N`.
 ///
 /// ```
-/// # use esker::backend::heap::{TimeDomain, TimerState};
+/// # use esker::backend::heap::TimerState;
+/// # use esker::state::TimeDomain;
 /// # use esker::format::KeyGroupRange;
 /// let mut timers =
 ///     TimerState::<String, ()>::new(1, TimeDomain::Event, KeyGroupRange::ALL)?;

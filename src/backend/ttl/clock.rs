@@ -1,8 +1,9 @@
 //! The time of a state with TTL: what has expired now, and what had when a snapshot was captured.
 
-use super::codec::time_of;
+use super::codec::{Timed, time_of};
 use crate::state::{TtlConfig, TtlVisibility};
 use crate::{Error, ErrorKind, Result};
+use esker_format::list::{elements, put_element};
 use esker_format::manifest::{StateInfo, TtlUpdate};
 use esker_format::run::{Entry, Op};
 
@@ -80,5 +81,45 @@ impl Clock {
             return Entry { op: Op::Delete, value: &[], ..entry };
         }
         entry
+    }
+
+    /// What is left of the list in `entry` without the elements that had expired; `None` if that is
+    /// all of it.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is no list.
+    pub(in crate::backend) fn restored_list(&self, entry: Entry<'_>) -> Result<Option<Vec<u8>>> {
+        let had_expired = |element: esker_format::Result<&[u8]>| {
+            element.is_ok_and(|element| self.had_expired(element))
+        };
+        if !matches!(entry.op, Op::Put | Op::Append) || !elements(entry.value).any(had_expired) {
+            return Ok(None);
+        }
+        let mut live = Vec::with_capacity(entry.value.len());
+        for element in elements(entry.value) {
+            let element = element?;
+            if !self.had_expired(element) {
+                put_element(&mut live, |out| {
+                    out.extend_from_slice(element);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(Some(live))
+    }
+
+    /// Lets `f` read, change, set or remove what is in `slot`, which counts as a write. What has
+    /// expired is not there.
+    #[inline]
+    pub(in crate::backend) fn change<V, R>(
+        &self,
+        slot: &mut Option<Timed<V>>,
+        f: impl FnOnce(&mut Option<V>) -> R,
+    ) -> R {
+        let live = slot.take().filter(|timed| !self.is_expired(timed.time_ms));
+        let mut value = live.map(|timed| timed.value);
+        let result = f(&mut value);
+        *slot = value.map(|value| Timed { time_ms: self.now_ms(), value });
+        result
     }
 }

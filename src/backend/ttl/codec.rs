@@ -47,7 +47,7 @@ impl<V: 'static, C: ValueCodec<V>> ValueCodec<Timed<V>> for TimedCodec<C> {
 }
 
 /// The time in front of `bytes`, if there are enough for one.
-pub(super) fn time_of(bytes: &[u8]) -> Option<i64> {
+pub(in crate::backend) fn time_of(bytes: &[u8]) -> Option<i64> {
     split(bytes).ok().map(|(time_ms, _)| time_ms)
 }
 

@@ -9,9 +9,8 @@ use crate::backend::StateCapture;
 use crate::backend::ttl::Clock;
 use crate::backend::{Timed, TimedCodec};
 use crate::state::TtlConfig;
-use esker_format::list::{elements, put_element};
 use esker_format::manifest::StateInfo;
-use esker_format::run::{Entry, Op};
+use esker_format::run::Entry;
 use esker_format::{Key, KeyGroupRange, ValueCodec};
 use std::sync::Arc;
 
@@ -205,23 +204,10 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> KeyedState for TtlListSta
     }
 
     fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
-        let had_expired = |element: esker_format::Result<&[u8]>| {
-            element.is_ok_and(|element| self.clock.had_expired(element))
-        };
-        if !matches!(entry.op, Op::Put | Op::Append) || !elements(entry.value).any(had_expired) {
-            return KeyedState::apply(&mut self.lists, entry);
+        match self.clock.restored_list(entry)? {
+            Some(live) => KeyedState::apply(&mut self.lists, Entry { value: &live, ..entry }),
+            None => KeyedState::apply(&mut self.lists, entry),
         }
-        let mut live = Vec::with_capacity(entry.value.len());
-        for element in elements(entry.value) {
-            let element = element?;
-            if !self.clock.had_expired(element) {
-                put_element(&mut live, |out| {
-                    out.extend_from_slice(element);
-                    Ok(())
-                })?;
-            }
-        }
-        KeyedState::apply(&mut self.lists, Entry { value: &live, ..entry })
     }
 
     fn end_restore(&mut self) {

@@ -131,13 +131,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> TtlValueState<K, N, V> {
         f: impl FnOnce(&mut Option<V>) -> R,
     ) -> Result<R> {
         let clock = &self.clock;
-        let result = self.values.rmw(key, namespace, |slot| {
-            let live = slot.take().filter(|timed| !clock.is_expired(timed.time_ms));
-            let mut value = live.map(|timed| timed.value);
-            let result = f(&mut value);
-            *slot = value.map(|value| Timed { time_ms: clock.now_ms(), value });
-            result
-        })?;
+        let result = self.values.rmw(key, namespace, |slot| clock.change(slot, f))?;
         self.clean()?;
         Ok(result)
     }

@@ -4,6 +4,7 @@ use crate::backend::heap::testing::{changes, full, ops, owner, restore, subtasks
 use crate::format::manifest::TtlUpdate;
 use crate::state::TtlVisibility;
 use esker_format::Ordered;
+use esker_format::run::Op;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

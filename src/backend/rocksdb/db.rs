@@ -1,0 +1,114 @@
+//! The database of one backend: column families, snapshots, and nothing else of RocksDB.
+//!
+//! Families and snapshots hold the database that they borrow from, so that captures may outlive their
+//! backend; the last of them closes it and removes its folder.
+
+mod family;
+
+pub(super) use family::{Family, Frozen};
+
+use super::RocksOptions;
+use super::error::{named, not_opened};
+use super::expiry::Expiry;
+use super::filter::Content;
+use super::folder::Folder;
+use crate::{Error, ErrorKind, Result};
+use rocksdb::{DBWithThreadMode, MultiThreaded, Options};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+type Db = DBWithThreadMode<MultiThreaded>;
+/// An open database.
+struct Open {
+    db: Db,
+    /// Why every call fails, once one did.
+    failed: OnceLock<String>,
+    /// Goes after the database, as fields are dropped in order.
+    folder: Folder,
+}
+
+impl Open {
+    /// # Errors
+    /// `Poisoned` after an error.
+    #[inline]
+    fn check(&self) -> Result<()> {
+        match self.failed.get() {
+            None => Ok(()),
+            Some(why) => Err(self.poisoned(why)),
+        }
+    }
+
+    #[cold]
+    fn poisoned(&self, why: &str) -> Error {
+        Error::new(ErrorKind::Poisoned, why).at_path(self.folder.dir().display().to_string())
+    }
+
+    /// What an error means; all but a full disk poisons the backend.
+    #[cold]
+    fn fail(&self, error: rocksdb::Error) -> Error {
+        let error = named(error, self.folder.dir());
+        if error.kind() != ErrorKind::Retry {
+            let _ = self.failed.set(error.to_string());
+        }
+        error
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // What would be compacted now is removed next.
+        self.db.cancel_all_background_work(true);
+    }
+}
+
+/// The database of one backend, in a folder that nobody else uses.
+pub(super) struct Database {
+    open: Arc<Open>,
+    options: Options,
+}
+
+impl Database {
+    /// An empty database in `dir`, locked until it is dropped; what was left there is removed.
+    ///
+    /// # Errors
+    /// `Conflict` if somebody has the folder open, `Invalid` for wrong options, `Retry` if there is no
+    /// room or it cannot be opened.
+    pub(super) fn open(dir: &Path, options: &RocksOptions) -> Result<Self> {
+        let options = options.build()?;
+        let folder = Folder::cleared(dir)?;
+        let db = Db::open(&options, dir).map_err(|error| not_opened(error, dir))?;
+        Ok(Self { open: Arc::new(Open { db, failed: OnceLock::new(), folder }), options })
+    }
+
+    /// That it can be used.
+    ///
+    /// # Errors
+    /// `Poisoned` after an error.
+    pub(super) fn check(&self) -> Result<()> {
+        self.open.check()
+    }
+
+    /// A new column family for the state with number `id`; where its values expire, `expiry` says
+    /// when.
+    ///
+    /// # Errors
+    /// Those of RocksDB.
+    pub(super) fn family(
+        &self,
+        id: u32,
+        content: Content,
+        expiry: Option<Arc<Expiry>>,
+    ) -> Result<Arc<Family>> {
+        self.check()?;
+        let name = name_of(id);
+        let mut options = self.options.clone();
+        content.set(&mut options, expiry);
+        self.open.db.create_cf(&name, &options).map_err(|error| self.open.fail(error))?;
+        Ok(Arc::new(Family::named(Arc::clone(&self.open), &name)?))
+    }
+}
+
+/// The name of a column family: the state's number decides, as names of states may change.
+fn name_of(id: u32) -> String {
+    format!("state-{id}")
+}

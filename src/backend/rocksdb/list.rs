@@ -1,0 +1,151 @@
+//! List state in a column family: a value is a list of runs, an append is an operand behind it.
+
+use super::capture::Capture;
+use super::db::Family;
+use super::keys::{Keys, stored};
+use crate::Result;
+use crate::backend::stored::Stored;
+use crate::backend::{KeyedState, ListCalls, StateCapture, StateValue};
+use esker_format::list::{elements, put_element};
+use esker_format::manifest::StateInfo;
+use esker_format::run::{Entry, Op};
+use esker_format::{Key, KeyGroupRange, ValueCodec};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A list of elements `E` per key `K` and namespace `N`. What is appended is written alone; a read
+/// decodes the whole list. As in a run, a list takes at most 2^28 - 64 bytes.
+pub struct ListState<K, N, E> {
+    keys: Keys,
+    pub(super) family: Arc<Family>,
+    stored: Stored<E>,
+    /// A list's bytes; used again.
+    buffer: Vec<u8>,
+    types: PhantomData<fn(K, N)>,
+}
+
+impl<K: Key, N: Key, E: StateValue> ListState<K, N, E> {
+    /// # Errors
+    /// `Incompatible` if a key type has no deterministic encoding.
+    pub(super) fn new(
+        (id, range): (u32, KeyGroupRange),
+        family: Arc<Family>,
+        codec: impl ValueCodec<E> + 'static,
+    ) -> Result<Self> {
+        K::check()?;
+        N::check()?;
+        let (keys, stored) = (Keys::new(id, range), Stored::new(codec));
+        Ok(Self { keys, family, stored, buffer: Vec::new(), types: PhantomData })
+    }
+
+    pub(super) fn capture(&self) -> Capture {
+        Capture::new(self.keys.id(), &self.family).of_lists()
+    }
+
+    /// All elements of a list.
+    pub(super) fn read(&mut self, key: &K, namespace: &N) -> Result<Vec<E>> {
+        let key = self.keys.of(key, namespace)?;
+        let all = self.family.get(key, |list| decoded(&self.stored, list.unwrap_or_default()))?;
+        Ok(all?)
+    }
+
+    /// Encodes elements into the buffer.
+    fn encode(&mut self, elements: impl IntoIterator<Item = E>) -> Result<()> {
+        self.buffer.clear();
+        for element in elements {
+            put_element(&mut self.buffer, |out| self.stored.encode(&element, out))?;
+        }
+        Ok(())
+    }
+}
+
+fn decoded<E: 'static>(stored: &Stored<E>, list: &[u8]) -> esker_format::Result<Vec<E>> {
+    elements(list).map(|element| stored.decode(element?)).collect()
+}
+
+impl<K: Key, N: Key, E: StateValue> ListCalls<K, N, E> for ListState<K, N, E> {
+    fn get(&mut self, key: &K, namespace: &N) -> Result<Vec<E>> {
+        self.read(key, namespace)
+    }
+
+    fn for_each(&mut self, key: &K, namespace: &N, f: impl FnMut(&E)) -> Result<()> {
+        self.read(key, namespace)?.iter().for_each(f);
+        Ok(())
+    }
+
+    #[inline]
+    fn append(&mut self, key: &K, namespace: &N, element: E) -> Result<()> {
+        self.append_all(key, namespace, [element])
+    }
+
+    fn append_all(
+        &mut self,
+        key: &K,
+        namespace: &N,
+        elements: impl IntoIterator<Item = E>,
+    ) -> Result<()> {
+        self.keys.of(key, namespace)?;
+        self.encode(elements)?;
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.family.merge(self.keys.made(), &self.buffer)
+    }
+
+    fn update(
+        &mut self,
+        key: &K,
+        namespace: &N,
+        elements: impl IntoIterator<Item = E>,
+    ) -> Result<()> {
+        self.keys.of(key, namespace)?;
+        self.encode(elements)?;
+        if self.buffer.is_empty() {
+            return self.family.delete(self.keys.made());
+        }
+        self.family.put(self.keys.made(), &self.buffer)
+    }
+
+    #[inline]
+    fn clear(&mut self, key: &K, namespace: &N) -> Result<()> {
+        self.family.delete(self.keys.of(key, namespace)?)
+    }
+}
+
+impl<K: Key, N: Key, E: StateValue> KeyedState for ListState<K, N, E> {
+    fn capture_state(&mut self) -> Arc<dyn StateCapture> {
+        Arc::new(self.capture())
+    }
+
+    fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
+        self.stored.begin_restore(stored)
+    }
+
+    fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
+        if self.keys.applies::<K, N>(entry)?.is_none() {
+            return Ok(());
+        }
+        let key = stored(&entry);
+        // All are decoded before one is taken: an entry is applied as a whole or not at all.
+        let all = decoded(&self.stored, entry.value)?;
+        let mut value = entry.value;
+        if self.stored.migrates() {
+            self.encode(all)?;
+            value = &self.buffer;
+        }
+        match entry.op {
+            Op::Append if value.is_empty() => Ok(()),
+            Op::Append => self.family.merge(key, value),
+            Op::Put if !value.is_empty() => self.family.put(key, value),
+            Op::Put | Op::Delete | Op::Clear => self.family.delete(key),
+        }
+    }
+
+    fn end_restore(&mut self) {
+        self.stored.end_restore();
+    }
+
+    fn entries(&self) -> u64 {
+        self.family.keys_estimate()
+    }
+}
