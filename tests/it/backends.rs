@@ -7,6 +7,8 @@ use esker::backend::heap::HeapBackends;
 pub(crate) trait Tested: BackendFactory + Send + Sync + Sized + 'static {
     /// What a child process is told, and how tests are named.
     const NAME: &'static str;
+    /// Whether a checkpoint after the first one is made of runs of what changed, and folded.
+    const WRITES_CHANGES: bool;
 
     /// Makes its backends, in this process.
     fn new() -> Self;
@@ -14,6 +16,7 @@ pub(crate) trait Tested: BackendFactory + Send + Sync + Sized + 'static {
 
 impl Tested for HeapBackends {
     const NAME: &'static str = "heap";
+    const WRITES_CHANGES: bool = true;
 
     fn new() -> Self {
         Self

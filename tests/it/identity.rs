@@ -85,7 +85,9 @@ fn chain_of_a_hundred<F: Tested>() {
             assert_eq!(chain, job.model.lines(), "round {round}");
         }
     }
-    assert!(sliced > 10 && folded > 10, "slices {sliced}, folds {folded}");
+    if F::WRITES_CHANGES {
+        assert!(sliced > 10 && folded > 10, "slices {sliced}, folds {folded}");
+    }
     let chain = lines::of(&job.store, job.last());
     assert!(chain.len() > 500, "{} lines", chain.len());
     assert_eq!(job.restored(3).savepoint_lines(), chain);

@@ -18,7 +18,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::missing_panics_doc,
     reason = "every promise is a test, and panics where it is broken"
 )]
 
@@ -43,6 +42,7 @@ macro_rules! conformance_tests {
             value: values_follow_a_model;
             value: reducing_state_follows_a_model;
             value: aggregating_state_follows_a_model;
+            value: values_are_of_any_size;
             value: addresses_are_told_apart;
             collection: lists_follow_a_model;
             collection: long_lists_keep_their_order;
@@ -80,7 +80,8 @@ macro_rules! conformance_tests {
 }
 
 /// A test for each pair of parallelisms: savepoints of the first factory's backends restore to those
-/// of the second, theirs to those of the first, and all have the same canonical lines.
+/// of the second, theirs to those of the first, and all have the same canonical lines. In a module
+/// of its own: [`conformance_tests!`] has these tests too, of one backend.
 #[macro_export]
 macro_rules! exchange_tests {
     ($a:expr, $b:expr) => {

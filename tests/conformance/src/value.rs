@@ -2,9 +2,13 @@
 
 use crate::every::{Mean, Means};
 use crate::harness::{CASES, for_cases, fresh};
-use esker::backend::{Backend, BackendFactory, ValueCalls};
+use crate::lines;
+use esker::backend::{Backend, BackendFactory, KeyedState, ListCalls, MapCalls, ValueCalls};
 use esker::format::Ordered;
-use esker::state::{Aggregate, AggregatingDescriptor, ReducingDescriptor, ValueDescriptor};
+use esker::state::{
+    Aggregate, AggregatingDescriptor, ListDescriptor, MapDescriptor, ReducingDescriptor,
+    ValueDescriptor,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -23,6 +27,8 @@ enum Call {
     Clear(At),
     /// Sets what was not there, removes what was longer than a byte, makes the rest longer.
     Rmw(At),
+    /// Looks, and leaves it as it is.
+    Look(At),
 }
 
 fn call() -> impl Strategy<Value = Call> {
@@ -31,6 +37,7 @@ fn call() -> impl Strategy<Value = Call> {
         4 => (at(), "[a-z\0]{0,12}").prop_map(|(at, value)| Call::Update(at, value)),
         1 => at().prop_map(Call::Clear),
         3 => at().prop_map(Call::Rmw),
+        1 => at().prop_map(Call::Look),
     ]
 }
 
@@ -64,6 +71,10 @@ pub fn values_follow_a_model<F: BackendFactory>(factory: &F) {
                     state.clear(&at.0, &at.1).unwrap();
                     model.remove(&at);
                 }
+                Call::Look(at) => {
+                    let is_some = state.rmw(&at.0, &at.1, |slot| slot.is_some()).unwrap();
+                    assert_eq!(is_some, model.contains_key(&at));
+                }
                 Call::Rmw(at) => {
                     let mut slot = model.remove(&at);
                     assert_eq!(state.rmw(&at.0, &at.1, grow).unwrap(), grow(&mut slot));
@@ -78,6 +89,7 @@ pub fn values_follow_a_model<F: BackendFactory>(factory: &F) {
             }
         }
         assert_eq!(state.get(&99, &0).unwrap(), None);
+        assert_eq!(state.entries(), model.len() as u64);
     });
 }
 
@@ -170,6 +182,36 @@ pub fn aggregating_state_follows_a_model<F: BackendFactory>(factory: &F) {
             assert_eq!(state.accumulator(&at.0, &at.1).unwrap().as_ref(), Some(mean));
         }
     });
+}
+
+/// A value may be of no byte or of many, and one of none is there; so are elements and entries of maps.
+pub fn values_are_of_any_size<F: BackendFactory>(factory: &F) {
+    let mut backend = fresh(factory);
+    let value =
+        backend.open(ValueDescriptor::<u64, Vec<u8>>::with_codec("value", Ordered)).unwrap();
+    let none = backend.open(ValueDescriptor::<u64, ()>::new("none")).unwrap();
+    let list = backend.open(ListDescriptor::<u64, ()>::new("list")).unwrap();
+    let map = backend.open(MapDescriptor::<u64, String, ()>::new("map")).unwrap();
+    let lens = [0, 1, 127, 128, 70_000, 1_000_000];
+    let of = |key: usize| vec![key as u8; lens[key]];
+    for key in 0..lens.len() {
+        let k = &(key as u64);
+        backend.state(value).unwrap().update(k, &(), of(key)).unwrap();
+        backend.state(none).unwrap().update(k, &(), ()).unwrap();
+        backend.state(list).unwrap().append_all(k, &(), vec![(); key]).unwrap();
+        backend.state(map).unwrap().put(k, &(), &String::new(), ()).unwrap();
+    }
+    for key in 0..lens.len() {
+        let k = &(key as u64);
+        assert!(backend.state(value).unwrap().get(k, &()).unwrap() == Some(of(key)), "{key}");
+        assert_eq!(backend.state(none).unwrap().get(k, &()).unwrap(), Some(()));
+        assert_eq!(backend.state(list).unwrap().get(k, &()).unwrap().len(), key);
+        assert_eq!(backend.state(map).unwrap().keys(k, &()).unwrap(), [""]);
+    }
+    let captures = backend.capture().unwrap();
+    let lines = lines::of_captures(&backend, &captures).unwrap();
+    // The list of no element is none.
+    assert_eq!(lines.len(), 4 * lens.len() - 1);
 }
 
 /// Keys and namespaces are told apart by all of their bytes: zeros, prefixes of each other, and
