@@ -6,6 +6,8 @@
     reason = "tests, helpers included"
 )]
 
+mod backends;
+mod conformance;
 mod crash;
 mod identity;
 mod runtimes;

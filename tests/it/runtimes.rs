@@ -1,13 +1,14 @@
 //! What may go to another thread, and which executors do: any, and none.
 
-use crate::identity::job::{Call, Job, call, small};
+use crate::backends::{Tested, of_each_backend};
+use crate::identity::job::{Job, call};
 use esker::backend::StateCapture;
-use esker::backend::heap::{HeapBackend, TtlListState, TtlMapState, TtlValueState};
 use esker::backend::operator::{OperatorBackend, OperatorCapture};
 use esker::format::RelativeName;
 use esker::format::manifest::SnapshotKind;
 use esker::snapshot::{self, Captures, Chain, Lineage, OpenSnapshot, PartInput, WrittenPart};
 use esker::{Error, Result, Store};
+use esker_conformance::every::{Call, settings as small};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use std::sync::Arc;
@@ -19,11 +20,7 @@ fn sends_value<T: Send>(value: T) -> T {
 }
 
 const _: () = {
-    sends::<HeapBackend>();
     sends::<OperatorBackend>();
-    sends::<TtlValueState<u64, (), String>>();
-    sends::<TtlListState<u64, (), String>>();
-    sends::<TtlMapState<u64, (), u8, String>>();
     sends::<Lineage>();
     sends::<PartInput>();
     shares::<Arc<dyn StateCapture>>();
@@ -51,40 +48,47 @@ fn calls() -> Vec<Call> {
 }
 
 /// Writes a checkpoint, restores it at another parallelism, and compares.
-async fn there_and_back() -> Result<()> {
-    let mut job = Job::new(2, small());
+async fn there_and_back<F: Tested>() -> Result<()> {
+    let mut job = Job::<F>::new(2, small());
     calls().into_iter().for_each(|call| job.call(call));
     let store = job.store.clone();
     let (manifest, _) = job.write(&store, SnapshotKind::Checkpoint, true).await?;
     let manifest = manifest.unwrap();
-    let mut restored = Job::restore(&store, &manifest, 3, &small()).await?;
+    let mut restored = Job::<F>::restore(&store, &manifest, 3, &small()).await?;
     // On a thread of its own, as the tests' reader blocks.
     let lines = std::thread::spawn(move || restored.savepoint_lines()).join().unwrap();
     assert_eq!(lines, job.model.lines());
     Ok(())
 }
 
-#[test]
-fn without_a_runtime() {
-    esker::block_on(there_and_back()).unwrap();
-}
+macro_rules! tests {
+    ($factory:ty) => {
+        #[test]
+        fn without_a_runtime() {
+            esker::block_on(super::there_and_back::<$factory>()).unwrap();
+        }
 
-#[test]
-fn on_another_executor() {
-    futures::executor::block_on(there_and_back()).unwrap();
-}
+        #[test]
+        fn on_another_executor() {
+            futures::executor::block_on(super::there_and_back::<$factory>()).unwrap();
+        }
 
-#[test]
-fn on_a_runtime_of_one_thread() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(there_and_back()).unwrap();
-}
+        #[test]
+        fn on_a_runtime_of_one_thread() {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(super::there_and_back::<$factory>()).unwrap();
+        }
 
-#[test]
-fn on_a_runtime_of_many_threads() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    let tasks = (0..3).map(|_| runtime.spawn(sends_value(there_and_back())));
-    for task in tasks.collect::<Vec<_>>() {
-        runtime.block_on(task).unwrap().unwrap();
-    }
+        #[test]
+        fn on_a_runtime_of_many_threads() {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+            let tasks = (0..3)
+                .map(|_| runtime.spawn(super::sends_value(super::there_and_back::<$factory>())));
+            for task in tasks.collect::<Vec<_>>() {
+                runtime.block_on(task).unwrap().unwrap();
+            }
+        }
+    };
 }
+of_each_backend!(tests);

@@ -1,7 +1,9 @@
 //! The process that is killed: rows without end, checkpoints back to back.
 
 use super::watch::{Activity, Hold, watched};
+use crate::backends::{Tested, of_backend};
 use crate::world::{Captured, Restored, Rows, Writer, check_files, restore};
+use esker::backend::Backend;
 use esker::checkpoint::Job as Owner;
 use esker::snapshot::{ManifestReferences, read_manifest};
 use esker::{Result, Store, block_on};
@@ -25,6 +27,8 @@ const SWEEP_EVERY: u64 = 5;
 /// What the child is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Order {
+    /// The name of the backend.
+    pub(super) backend: String,
     pub(super) folder: PathBuf,
     pub(super) seed: u64,
     pub(super) parallelism: u32,
@@ -34,20 +38,21 @@ pub(super) struct Order {
 impl Order {
     /// This test binary, told to follow the order.
     pub(super) fn command(&self) -> Command {
-        let Self { folder, seed, parallelism, hold } = self;
+        let Self { backend, folder, seed, parallelism, hold } = self;
         let hold =
             hold.map(|Hold { activity, number, done }| format!("{activity:?} {number} {done}"));
         let hold = hold.unwrap_or_default();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", TEST, "--ignored", "--nocapture", "--test-threads=1"]);
-        command.env(VARIABLE, format!("{seed}\n{parallelism}\n{hold}\n{}", folder.display()));
+        let order = format!("{backend}\n{seed}\n{parallelism}\n{hold}\n{}", folder.display());
+        command.env(VARIABLE, order);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command
     }
 
     fn parse(text: &str) -> Self {
-        let [seed, parallelism, hold, folder] =
-            text.splitn(4, '\n').collect::<Vec<_>>().try_into().unwrap();
+        let [backend, seed, parallelism, hold, folder] =
+            text.splitn(5, '\n').collect::<Vec<_>>().try_into().unwrap();
         let hold = match hold.split(' ').collect::<Vec<_>>()[..] {
             [activity, number, done] => Some(Hold {
                 activity: Activity::parse(activity),
@@ -57,7 +62,7 @@ impl Order {
             _ => None,
         };
         let (seed, parallelism) = (seed.parse().unwrap(), parallelism.parse().unwrap());
-        Self { folder: folder.into(), seed, parallelism, hold }
+        Self { backend: backend.into(), folder: folder.into(), seed, parallelism, hold }
     }
 }
 
@@ -68,10 +73,10 @@ fn is_killed() {
     let order = Order::parse(&order);
     // Ends the line that the test harness has begun.
     println!();
-    run(&order).unwrap();
+    of_backend!(order.backend.as_str(), run(&order)).unwrap();
 }
 
-fn run(order: &Order) -> Result<()> {
+fn run(factory: &impl Tested, order: &Order) -> Result<()> {
     let publishing = Arc::new(AtomicBool::new(false));
     let unwatched = Store::open(order.folder.to_str().unwrap())?;
     let held = || println!("held");
@@ -85,7 +90,8 @@ fn run(order: &Order) -> Result<()> {
         block_on(read_manifest(&store, &last.manifest_path, Some(last.manifest_digest)))
     });
     let kept = kept.transpose()?;
-    let restored = block_on(restore(&store, kept.as_ref(), order.parallelism, order.seed))?;
+    let restored =
+        block_on(restore(factory, &store, kept.as_ref(), order.parallelism, order.seed))?;
     let Restored { mut rows, lineages } = restored;
     let writer = Writer::new(owner, &rows, lineages, kept)?;
     println!("running");
@@ -101,7 +107,11 @@ fn run(order: &Order) -> Result<()> {
 }
 
 /// Takes rows, and captures between them whenever one is wanted.
-fn flow(rows: &mut Rows, wanted: &Receiver<()>, captured: &Sender<Captured>) -> Result<()> {
+fn flow(
+    rows: &mut Rows<impl Backend>,
+    wanted: &Receiver<()>,
+    captured: &Sender<Captured>,
+) -> Result<()> {
     let mut since = 0;
     loop {
         if wanted.try_recv().is_ok() {
@@ -149,7 +159,8 @@ async fn checkpoints(
 fn an_order_reads_as_it_was_written() {
     let hold = Some(Hold { activity: Activity::Sweep, number: 7, done: true });
     for hold in [None, hold] {
-        let order = Order { folder: "/a b".into(), seed: 9, parallelism: 2, hold };
+        let backend = "heap".to_owned();
+        let order = Order { backend, folder: "/a b".into(), seed: 9, parallelism: 2, hold };
         let command = order.command();
         let text = command.get_envs().find(|(name, _)| *name == VARIABLE).unwrap().1.unwrap();
         assert_eq!(Order::parse(text.to_str().unwrap()), order);

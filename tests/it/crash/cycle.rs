@@ -1,6 +1,7 @@
 //! A store that fails its k-th call, for every k of a cycle: claim, sweep, restore, checkpoint,
 //! publish, retire, give up, sweep.
 
+use crate::backends::{Tested, of_each_backend};
 use crate::world::{Models, Restored, Writer, check_files, check_names, restore};
 use esker::checkpoint::Job as Owner;
 use esker::snapshot::{ManifestReferences, read_manifest};
@@ -47,7 +48,13 @@ fn goes_on(then: Then, error: &Error) -> bool {
 }
 
 /// One cycle of the job in `store`, with two checkpoints that complete.
-async fn cycle(store: &Store, seed: u64, then: Then, models: &mut Models) -> Result<()> {
+async fn cycle(
+    factory: &impl Tested,
+    store: &Store,
+    seed: u64,
+    then: Then,
+    models: &mut Models,
+) -> Result<()> {
     let mut owner =
         done(then, || Owner::claim(store.clone(), Arc::new(ManifestReferences))).await?;
     while let Err(error) = owner.sweep().await {
@@ -63,7 +70,7 @@ async fn cycle(store: &Store, seed: u64, then: Then, models: &mut Models) -> Res
         }
         None => None,
     };
-    let restored = done(then, || restore(store, kept.as_ref(), PARALLELISM, seed)).await?;
+    let restored = done(then, || restore(factory, store, kept.as_ref(), PARALLELISM, seed)).await?;
     let Restored { mut rows, lineages } = restored;
     let mut writer = Writer::new(owner, &rows, lineages, kept)?;
     let mut completed = 0;
@@ -133,31 +140,32 @@ fn failing(store: &Store, number: u64, when: When, then: Then) -> (FaultStore, S
 }
 
 /// A job that died in the middle of a checkpoint, with as many retained as there may be.
-fn job(store: &Store, seed: u64) -> Models {
+fn job(factory: &impl Tested, store: &Store, seed: u64) -> Models {
     let mut models = Models::new(seed);
     block_on(async {
-        cycle(store, seed, Then::Die, &mut models).await?;
+        cycle(factory, store, seed, Then::Die, &mut models).await?;
         let (fault, counted) = failing(store, u64::MAX, When::Before, Then::Die);
-        cycle(&counted, seed, Then::Die, &mut models).await?;
+        cycle(factory, &counted, seed, Then::Die, &mut models).await?;
         let (_, dying) = failing(store, fault.call_count() / 2, When::After, Then::Die);
-        let died = cycle(&dying, seed, Then::Die, &mut models).await;
+        let died = cycle(factory, &dying, seed, Then::Die, &mut models).await;
         assert!(died.is_err());
         Ok(())
     })
     .unwrap();
-    models.check(store, &[PARALLELISM]);
+    models.check(factory, store, &[PARALLELISM]);
     models
 }
 
 /// How many calls a cycle makes.
-fn call_count(store: &Store, seed: u64, mut models: Models) -> u64 {
+fn call_count(factory: &impl Tested, store: &Store, seed: u64, mut models: Models) -> u64 {
     let (fault, counted) = failing(store, u64::MAX, When::Before, Then::Die);
-    block_on(cycle(&counted, seed, Then::Die, &mut models)).unwrap();
+    block_on(cycle(factory, &counted, seed, Then::Die, &mut models)).unwrap();
     fault.call_count()
 }
 
 /// A cycle in which call `number` fails, what is left of it, and a cycle after it.
 fn fail_once(
+    factory: &impl Tested,
     store: &Store,
     (number, when, then): (u64, When, Then),
     models: &mut Models,
@@ -165,23 +173,23 @@ fn fail_once(
 ) {
     let seed = soak::seed();
     let (_, wrapped) = failing(store, number, when, then);
-    let done = block_on(cycle(&wrapped, seed, then, models));
+    let done = block_on(cycle(factory, &wrapped, seed, then, models));
     let what = format!("call={number} {when:?} {then:?}");
     match then {
         Then::Die => {
             assert!(done.is_err(), "{what}: the cycle has fewer calls");
-            models.check(store, &[PARALLELISM]);
+            models.check(factory, store, &[PARALLELISM]);
             let claimed = block_on(Owner::claim(store.clone(), Arc::new(ManifestReferences)));
             block_on(claimed.unwrap().sweep()).unwrap_or_else(|error| panic!("{what}: {error}"));
         }
         _ => assert!(done.is_ok(), "{what}: {done:?}"),
     }
     exact();
-    models.check(store, &[PARALLELISM + 1]);
-    let again = block_on(cycle(store, seed, Then::Die, models));
+    models.check(factory, store, &[PARALLELISM + 1]);
+    let again = block_on(cycle(factory, store, seed, Then::Die, models));
     assert!(again.is_ok(), "{what}, and the cycle after it: {again:?}");
     exact();
-    models.check(store, &[PARALLELISM]);
+    models.check(factory, store, &[PARALLELISM]);
 }
 
 const CASES: [(When, Then); 6] = [
@@ -199,24 +207,24 @@ fn spread(all: u64, full: u64) -> impl Iterator<Item = u64> {
     (0..count).map(move |number| 1 + number * all / count)
 }
 
-#[test]
-fn any_call_of_a_cycle_may_fail() {
+fn in_memory<F: Tested>(factory: &F) {
     let (seed, started) = (soak::seed(), Instant::now());
     let objects = Arc::new(InMemory::new());
-    let models = job(&memory(&objects), seed);
-    let calls = call_count(&memory(&Arc::new(objects.fork())), seed, models.clone());
+    let models = job(factory, &memory(&objects), seed);
+    let calls = call_count(factory, &memory(&Arc::new(objects.fork())), seed, models.clone());
     let mut cases = 0;
     for (when, then) in CASES {
         for number in spread(calls, calls) {
             let store = memory(&Arc::new(objects.fork()));
             let exact =
                 || block_on(async { check_names(&store, names(&store).await?).await }).unwrap();
-            fail_once(&store, (number, when, then), &mut models.clone(), exact);
+            fail_once(factory, &store, (number, when, then), &mut models.clone(), exact);
             cases += 1;
         }
     }
     println!(
-        "k-th call, in memory: ESKER_SEED={seed} calls of a cycle={calls} cases={cases}; {:.1} s",
+        "k-th call, in memory, {}: ESKER_SEED={seed} calls of a cycle={calls} cases={cases}; {:.1} s",
+        F::NAME,
         started.elapsed().as_secs_f64()
     );
 }
@@ -230,30 +238,30 @@ async fn names(store: &Store) -> Result<BTreeSet<String>> {
     Ok(listed.into_iter().map(|(name, _)| name.to_string()).collect())
 }
 
-#[test]
-fn any_call_of_a_cycle_may_fail_on_disk() {
+fn on_disk<F: Tested>(factory: &F) {
     let (seed, started) = (soak::seed(), Instant::now());
     let template = tempfile::tempdir().unwrap();
     let open = |folder: &Path| Store::open(folder.to_str().unwrap()).unwrap();
-    let models = job(&open(template.path()), seed);
+    let models = job(factory, &open(template.path()), seed);
     let copied = || {
         let folder = tempfile::tempdir().unwrap();
         copy(template.path(), folder.path());
         folder
     };
-    let calls = call_count(&open(copied().path()), seed, models.clone());
+    let calls = call_count(factory, &open(copied().path()), seed, models.clone());
     let mut cases = 0;
     for (when, then) in CASES {
         for number in spread(calls, calls / 5) {
             let folder = copied();
             let store = open(folder.path());
             let exact = || check_files(&store, folder.path());
-            fail_once(&store, (number, when, then), &mut models.clone(), exact);
+            fail_once(factory, &store, (number, when, then), &mut models.clone(), exact);
             cases += 1;
         }
     }
     println!(
-        "k-th call, on disk: ESKER_SEED={seed} calls of a cycle={calls} cases={cases}; {:.1} s",
+        "k-th call, on disk, {}: ESKER_SEED={seed} calls of a cycle={calls} cases={cases}; {:.1} s",
+        F::NAME,
         started.elapsed().as_secs_f64()
     );
 }
@@ -271,3 +279,18 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+macro_rules! tests {
+    ($factory:ty) => {
+        #[test]
+        fn any_call_of_a_cycle_may_fail() {
+            super::in_memory(&<$factory as $crate::backends::Tested>::new());
+        }
+
+        #[test]
+        fn any_call_of_a_cycle_may_fail_on_disk() {
+            super::on_disk(&<$factory as $crate::backends::Tested>::new());
+        }
+    };
+}
+of_each_backend!(tests);

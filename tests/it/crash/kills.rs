@@ -3,6 +3,7 @@
 
 use super::child::Order;
 use super::watch::{Activity, Hold};
+use crate::backends::{Tested, of_each_backend};
 use crate::world::{Models, check_files, unneeded};
 use esker::checkpoint::Job as Owner;
 use esker::snapshot::ManifestReferences;
@@ -47,10 +48,9 @@ fn plan(number: u64, random: &Random) -> Option<Hold> {
     Some(Hold { activity: *activity, number, done: random.draw(0..2) == 1 })
 }
 
-#[test]
-fn what_is_retained_survives_kills_at_any_instant() {
+fn kills<F: Tested>(factory: &F) {
     let (seed, kills, started) = (soak::seed(), u64::from(soak::count(KILLS)), Instant::now());
-    println!("kills: ESKER_SEED={seed} {kills} of {KILLS}");
+    println!("kills of {}: ESKER_SEED={seed} {kills} of {KILLS}", F::NAME);
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path().to_str().unwrap()).unwrap();
     let (random, mut models) = (Random::new(seed), Models::new(seed));
@@ -58,7 +58,7 @@ fn what_is_retained_survives_kills_at_any_instant() {
     for number in 0..kills {
         let parallelism = 1 + (number / 3 % 3) as u32;
         let (folder, hold) = (folder.path().to_owned(), plan(number, &random));
-        let order = Order { folder, seed, parallelism, hold };
+        let order = Order { backend: F::NAME.into(), folder, seed, parallelism, hold };
         let delay = Duration::from_millis(random.draw(KILL_MS));
         run_and_kill(&order, delay, &mut models, &mut figures);
 
@@ -68,11 +68,11 @@ fn what_is_retained_survives_kills_at_any_instant() {
         let other = random.draw(1..9) as u32;
         let parallelisms =
             if number.is_multiple_of(4) { vec![parallelism, other] } else { vec![parallelism] };
-        models.check(&store, &parallelisms);
+        models.check(factory, &store, &parallelisms);
         // Otherwise the next child sweeps, and looks itself.
         if number % 4 == 3 || number + 1 == kills {
             sweep(&store, &order.folder);
-            models.check(&store, &[parallelism]);
+            models.check(factory, &store, &[parallelism]);
             figures.sweeps += 1;
         }
     }
@@ -145,3 +145,13 @@ fn run_and_kill(order: &Order, delay: Duration, models: &mut Models, figures: &m
     *figures.kills.entry(moment).or_default() += 1;
     figures.early += u64::from(!running);
 }
+
+macro_rules! tests {
+    ($factory:ty) => {
+        #[test]
+        fn what_is_retained_survives_kills_at_any_instant() {
+            super::kills(&<$factory as $crate::backends::Tested>::new());
+        }
+    };
+}
+of_each_backend!(tests);

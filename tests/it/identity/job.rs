@@ -1,12 +1,8 @@
 //! A job of one operator that holds every kind of state, and is captured, written and restored.
 
-use super::kinds::Kinds;
-use super::lines;
-use super::model::Model;
-use esker::backend::Backend;
-use esker::backend::Handle;
-use esker::backend::heap::HeapBackend;
+use crate::backends::Tested;
 use esker::backend::operator::{BroadcastState, OperatorBackend, OperatorListState};
+use esker::backend::{Backend, BackendFactory, Handle};
 use esker::format::manifest::{Manifest, Operator, SnapshotKind};
 use esker::format::{Key, KeyGroup, KeyGroupRange};
 use esker::snapshot::{
@@ -15,51 +11,20 @@ use esker::snapshot::{
 };
 use esker::state::{BroadcastDescriptor, OperatorListDescriptor};
 use esker::{Result, Store, block_on};
+use esker_conformance::every::{self, Call, Kinds, Model, UID};
+use esker_conformance::lines;
 use proptest::prelude::*;
 
-const UID: &str = "every";
-
-/// Small pieces, so that a small state is cut into several runs too.
-pub(crate) fn small() -> SnapshotSettings {
-    SnapshotSettings {
-        file_len_bytes: 4096,
-        block_len_bytes: 512,
-        threads: 1,
-        ..SnapshotSettings::default()
-    }
-}
-
-/// What is done to one state.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Call {
-    /// Which kind of state, and how; see `Kinds::call`. From 30 on: operator state, and time.
-    pub(crate) what: u8,
-    pub(crate) spaced: bool,
-    pub(crate) key: u64,
-    pub(crate) namespace: i16,
-    pub(crate) user_key: u8,
-    pub(crate) amount: u32,
-}
-
+/// As the suite's; 30 to 32 are operator state, 33 and 34 as there.
 pub(crate) fn call() -> impl Strategy<Value = Call> {
-    let at = (0..25_u64, -1..2_i16, 0..50_u8);
-    (0..35_u8, any::<bool>(), at, 0..1000_u32).prop_map(
-        |(what, spaced, (key, namespace, user_key), amount)| Call {
-            what,
-            spaced,
-            key,
-            namespace,
-            user_key,
-            amount,
-        },
-    )
+    every::call(35)
 }
 
-struct Subtask {
+struct Subtask<B: Backend> {
     range: KeyGroupRange,
-    backend: HeapBackend,
-    plain: Kinds<()>,
-    spaced: Kinds<i16>,
+    backend: B,
+    plain: Kinds<B, ()>,
+    spaced: Kinds<B, i16>,
     operator: OperatorBackend,
     offsets: Handle<OperatorListState<u32>>,
     partitions: Handle<OperatorListState<u32>>,
@@ -67,8 +32,8 @@ struct Subtask {
     lineage: Lineage,
 }
 
-impl Subtask {
-    fn open(mut backend: HeapBackend, mut operator: OperatorBackend) -> Result<Self> {
+impl<B: Backend> Subtask<B> {
+    fn open(mut backend: B, mut operator: OperatorBackend) -> Result<Self> {
         Ok(Self {
             range: backend.range(),
             plain: Kinds::open(&mut backend)?,
@@ -83,9 +48,11 @@ impl Subtask {
     }
 }
 
-pub(crate) struct Job {
+pub(crate) struct Job<F: BackendFactory> {
+    /// Lives as long as its backends, whose folder it may own.
+    _factory: F,
     pub(crate) store: Store,
-    subtasks: Vec<Subtask>,
+    subtasks: Vec<Subtask<F::Backend>>,
     pub(crate) model: Model,
     settings: SnapshotSettings,
     checkpoint: u64,
@@ -94,16 +61,18 @@ pub(crate) struct Job {
     pub(crate) stats: Vec<WriteStats>,
 }
 
-impl Job {
+impl<F: Tested> Job<F> {
     pub(crate) fn new(parallelism: u32, settings: SnapshotSettings) -> Self {
         let range = |index| KeyGroupRange::of_subtask(index, parallelism).unwrap();
+        let factory = F::new();
         let open = |index| {
-            let backend = HeapBackend::new(UID, range(index));
+            let backend = factory.make(UID, range(index), None).unwrap();
             Subtask::open(backend, OperatorBackend::new(UID)).unwrap()
         };
         Self {
             store: Store::open("memory://").unwrap(),
             subtasks: (0..parallelism).map(open).collect(),
+            _factory: factory,
             model: Model::default(),
             settings,
             checkpoint: 0,
@@ -236,10 +205,10 @@ impl Job {
     ) -> Result<Self> {
         let stored = find_operator(manifest, UID)?;
         let elements = read_operator_state(store, stored).await?;
-        let mut subtasks = Vec::new();
+        let (factory, mut subtasks) = (F::new(), Vec::new());
         for index in 0..parallelism {
             let range = KeyGroupRange::of_subtask(index, parallelism)?;
-            let backend = HeapBackend::restoring(stored, range);
+            let backend = factory.make(UID, range, Some(stored))?;
             let mut subtask = Subtask::open(backend, OperatorBackend::restoring(stored))?;
             let restored = subtask.backend.restore(store, manifest, settings).await?;
             subtask.operator.restore(&elements, index, parallelism)?;
@@ -248,6 +217,7 @@ impl Job {
         }
         Ok(Self {
             store: store.clone(),
+            _factory: factory,
             subtasks,
             model: Model::default(),
             settings: settings.clone(),

@@ -1,11 +1,10 @@
-//! Snapshots of a program restored by the next version of it: types that changed, states that came,
-//! went or became others.
+//! Snapshots of a program restored by the next version of it, operator state among them; what of it
+//! is a backend's alone is in the conformance suite.
 
-use super::job::small;
-use super::lines;
-use esker::backend::Backend;
-use esker::backend::heap::HeapBackend;
+use super::{lines, small};
+use crate::backends::{Tested, of_each_backend};
 use esker::backend::operator::OperatorBackend;
+use esker::backend::{Backend, ListCalls, MapCalls, ValueCalls};
 use esker::format::KeyGroupRange;
 use esker::format::manifest::{Manifest, Operator, SnapshotKind, StateInfo};
 use esker::snapshot::{
@@ -14,7 +13,7 @@ use esker::snapshot::{
 };
 use esker::state::{
     BroadcastDescriptor, ListDescriptor, MapDescriptor, OperatorListDescriptor, ReducingDescriptor,
-    TimerDescriptor, TtlConfig, ValueDescriptor,
+    TtlConfig, ValueDescriptor,
 };
 use esker::{Error, ErrorKind, Result, Store, block_on};
 use serde::{Deserialize, Serialize};
@@ -61,7 +60,7 @@ struct More {
 
 /// Writes a checkpoint of a backend that is the only subtask.
 fn write(
-    backend: &mut HeapBackend,
+    backend: &mut impl Backend,
     chain: Chain,
     operator: Option<(Arc<dyn OperatorCapture>, Vec<StateInfo>)>,
     store: &Store,
@@ -101,10 +100,9 @@ fn new(id: u64) -> New {
     New { id, title: format!("n{id}"), added: 0 }
 }
 
-#[test]
-fn values_of_all_kinds_are_migrated() {
-    let store = memory();
-    let mut backend = HeapBackend::new("op", ALL);
+fn values_of_all_kinds<F: Tested>() {
+    let (factory, store) = (F::new(), memory());
+    let mut backend = factory.make("op", ALL, None).unwrap();
     let value = backend.open(ValueDescriptor::<u64, Old>::new("value")).unwrap();
     let list = backend.open(ListDescriptor::<u64, Old>::new("list").with_ttl(HOUR)).unwrap();
     let map = backend.open(MapDescriptor::<u64, u8, Old>::new("map").with_ttl(HOUR)).unwrap();
@@ -128,7 +126,7 @@ fn values_of_all_kinds_are_migrated() {
     let before = lines::of(&store, &manifest);
 
     let stored = &manifest.operators[0];
-    let mut backend = HeapBackend::restoring(stored, ALL);
+    let mut backend = factory.make("op", ALL, Some(stored)).unwrap();
     let value = backend.open(ValueDescriptor::<u64, New>::new("value")).unwrap();
     let list = backend.open(ListDescriptor::<u64, New>::new("list").with_ttl(HOUR)).unwrap();
     let map = backend.open(MapDescriptor::<u64, u8, New>::new("map").with_ttl(HOUR)).unwrap();
@@ -162,49 +160,16 @@ fn values_of_all_kinds_are_migrated() {
     );
 }
 
-/// A snapshot of a value state `value` of `Old`, one with TTL, and one of timers.
-fn sample() -> (Store, Manifest) {
-    let store = memory();
-    let mut backend = HeapBackend::new("op", ALL);
+/// That a snapshot with the state `value` of `Old` is refused for what `open` opens.
+fn refused<F: Tested>(open: impl FnOnce(&mut F::Backend) -> Result<()>) -> String {
+    let (factory, store) = (F::new(), memory());
+    let mut backend = factory.make("op", ALL, None).unwrap();
     let value = backend.open(ValueDescriptor::<u64, Old>::new("value")).unwrap();
-    let brief = backend.open(ValueDescriptor::<u64, u32>::new("brief").with_ttl(HOUR)).unwrap();
-    let wake = backend.open(TimerDescriptor::<u64>::event("wake")).unwrap();
     backend.state(value).unwrap().update(&1, &(), old(300)).unwrap();
-    backend.state(brief).unwrap().update(&1, &(), 5).unwrap();
-    backend.set_time_ms(1_800_000);
-    backend.state(brief).unwrap().update(&2, &(), 6).unwrap();
-    backend.state(wake).unwrap().register(10, &1, &()).unwrap();
-    // The first has expired; a cleanup has not met it.
-    backend.set_time_ms(3_600_000);
     let manifest = write(&mut backend, Chain::default(), None, &store, 1);
-    (store, manifest)
-}
-
-/// Opens what `sample` holds, but for what `open` opens in its place, and restores it.
-fn restored(
-    manifest: &Manifest,
-    store: &Store,
-    but: &str,
-    open: impl FnOnce(&mut HeapBackend) -> Result<()>,
-) -> Result<HeapBackend> {
-    let mut backend = HeapBackend::restoring(&manifest.operators[0], ALL);
-    if but != "value" {
-        backend.open(ValueDescriptor::<u64, Old>::new("value"))?;
-    }
-    if but != "brief" {
-        backend.open(ValueDescriptor::<u64, u32>::new("brief").with_ttl(HOUR))?;
-    }
-    if but != "wake" {
-        backend.open(TimerDescriptor::<u64>::event("wake"))?;
-    }
-    open(&mut backend)?;
-    block_on(backend.restore(store, manifest, &small()))?;
-    Ok(backend)
-}
-
-fn refused(but: &str, open: impl FnOnce(&mut HeapBackend) -> Result<()>) -> String {
-    let (store, manifest) = sample();
-    let error: Error = restored(&manifest, &store, but, open).err().unwrap();
+    let mut backend = factory.make("op", ALL, Some(&manifest.operators[0])).unwrap();
+    open(&mut backend).unwrap();
+    let error: Error = block_on(backend.restore(&store, &manifest, &small())).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Incompatible, "{error}");
     error.to_string()
 }
@@ -216,72 +181,21 @@ fn names(error: &str, parts: &[&str]) {
     }
 }
 
-#[test]
-fn an_incompatible_type_is_refused_with_the_difference_named() {
-    let error = refused("value", |b| b.open(ValueDescriptor::<u64, Wrong>::new("value")).map(drop));
+fn incompatible_types<F: Tested>() {
+    let open = ValueDescriptor::<u64, Wrong>::new("value");
+    let error = refused::<F>(|backend| backend.open(open).map(drop));
     names(&error, &["state=value", "field name", "string \"n300\"", "u32"]);
-    let error =
-        refused("value", |b| b.open(ValueDescriptor::<u64, Narrow>::new("value")).map(drop));
+    let open = ValueDescriptor::<u64, Narrow>::new("value");
+    let error = refused::<F>(|backend| backend.open(open).map(drop));
     names(&error, &["state=value", "field id", "300", "u8"]);
-    let error = refused("value", |b| b.open(ValueDescriptor::<u64, More>::new("value")).map(drop));
+    let open = ValueDescriptor::<u64, More>::new("value");
+    let error = refused::<F>(|backend| backend.open(open).map(drop));
     names(&error, &["state=value", "missing field `required`"]);
 }
 
-#[test]
-fn a_state_that_is_missing_or_renamed_is_refused_by_name() {
-    let error = refused("wake", |_| Ok(()));
-    names(&error, &["operator=op", "state=wake", "timer-event", "not open"]);
-    let error = refused("brief", |b| {
-        b.open(ValueDescriptor::<u64, u32>::new("short").with_ttl(HOUR)).map(drop)
-    });
-    names(&error, &["state=brief", "not open"]);
-}
-
-#[test]
-fn a_state_that_became_another_is_refused_when_it_is_opened() {
-    let error = refused("value", |b| b.open(ListDescriptor::<u64, Old>::new("value")).map(drop));
-    names(&error, &["state=value", "kind is value", "not list"]);
-    let error =
-        refused("value", |b| b.open(ValueDescriptor::<u64, Old, u8>::new("value")).map(drop));
-    names(&error, &["state=value", "namespace is none"]);
-    let error = refused("wake", |b| b.open(TimerDescriptor::<u64>::processing("wake")).map(drop));
-    names(&error, &["state=wake", "timer-event", "timer-processing"]);
-    let error =
-        refused("value", |b| b.open(ValueDescriptor::<String, Old>::new("value")).map(drop));
-    names(&error, &["operator=op", "keys are", "state=value"]);
-    let error = refused("brief", |b| b.open(ValueDescriptor::<u64, u32>::new("brief")).map(drop));
-    names(&error, &["state=brief", "with TTL in the snapshot, not without TTL"]);
-    let error = refused("value", |b| {
-        b.open(ValueDescriptor::<u64, Old>::new("value").with_ttl(HOUR)).map(drop)
-    });
-    names(&error, &["state=value", "without TTL in the snapshot, not with TTL"]);
-}
-
-#[test]
-fn another_duration_is_fine_and_revives_nothing() {
-    for (duration_ms, wanted) in [(7_200_000, Some(6)), (3_600_000, Some(6)), (1_000, None)] {
-        let (store, manifest) = sample();
-        let config = TtlConfig::new(duration_ms);
-        let mut brief = None;
-        let mut backend = restored(&manifest, &store, "brief", |b| {
-            let descriptor = ValueDescriptor::<u64, u32>::new("brief").with_ttl(config);
-            brief = Some(b.open(descriptor)?);
-            Ok(())
-        })
-        .unwrap();
-        let state = backend.state(brief.unwrap()).unwrap();
-        assert_eq!([1, 2].map(|key| state.get(&key, &()).unwrap()), [None, wanted]);
-        // Nor do the lines of what is written next, though its manifest says another duration.
-        let manifest = write(&mut backend, Chain::default(), None, &store, 2);
-        let shown = lines::of(&store, &manifest).join("\n");
-        assert_eq!(shown.contains(r#""value":6"#), wanted.is_some());
-        assert!(!shown.contains(r#""value":5"#));
-    }
-}
-
-#[test]
-fn operator_state_is_checked_in_the_same_way() {
-    let (store, mut backend) = (memory(), HeapBackend::new("op", ALL));
+fn operator_state<F: Tested>() {
+    let (factory, store) = (F::new(), memory());
+    let mut backend = factory.make("op", ALL, None).unwrap();
     backend.open(ValueDescriptor::<u64, u32>::new("value")).unwrap();
     let mut operator = OperatorBackend::new("op");
     operator.open(OperatorListDescriptor::<u32>::split("offsets")).unwrap();
@@ -300,3 +214,23 @@ fn operator_state_is_checked_in_the_same_way() {
     let poisoned = operator.capture().err().unwrap();
     assert_eq!(poisoned.kind(), ErrorKind::Poisoned);
 }
+
+macro_rules! tests {
+    ($factory:ty) => {
+        #[test]
+        fn values_of_all_kinds_are_migrated() {
+            super::values_of_all_kinds::<$factory>();
+        }
+
+        #[test]
+        fn an_incompatible_type_is_refused_with_the_difference_named() {
+            super::incompatible_types::<$factory>();
+        }
+
+        #[test]
+        fn operator_state_is_checked_in_the_same_way() {
+            super::operator_state::<$factory>();
+        }
+    };
+}
+of_each_backend!(tests);

@@ -3,6 +3,7 @@
 use super::content::Model;
 use super::restore::{read_rows, restore};
 use super::write::RETAINED;
+use crate::backends::Tested;
 use esker::checkpoint::log::Sequence;
 use esker::checkpoint::{log_name, read_log};
 use esker::format::part::RunRef;
@@ -42,11 +43,16 @@ impl Models {
 
     /// Checks every retained checkpoint: its files, and what it restores to at each of
     /// `parallelisms`.
-    pub(crate) fn check(&mut self, store: &Store, parallelisms: &[u32]) {
-        block_on(self.checked(store, parallelisms)).unwrap();
+    pub(crate) fn check(&mut self, factory: &impl Tested, store: &Store, parallelisms: &[u32]) {
+        block_on(self.checked(factory, store, parallelisms)).unwrap();
     }
 
-    async fn checked(&mut self, store: &Store, parallelisms: &[u32]) -> Result<()> {
+    async fn checked(
+        &mut self,
+        factory: &impl Tested,
+        store: &Store,
+        parallelisms: &[u32],
+    ) -> Result<()> {
         let state = read_log(store).await?;
         let retained = state.retained();
         self.completed.extend(retained.keys());
@@ -77,7 +83,7 @@ impl Models {
             model.advance(rows);
             for parallelism in parallelisms {
                 let mut restored =
-                    restore(store, Some(&manifest), *parallelism, model.seed).await?;
+                    restore(factory, store, Some(&manifest), *parallelism, model.seed).await?;
                 let difference = restored.rows.drain()?.difference(&model.content);
                 assert_eq!(difference, None, "checkpoint={number} at {parallelism} subtasks");
             }

@@ -2,27 +2,27 @@
 
 use super::table::{Rows, Table};
 use super::{KEYED, SOURCE, parallelism_of, settings};
-use esker::backend::Backend;
-use esker::backend::heap::HeapBackend;
+use esker::backend::{Backend, BackendFactory};
 use esker::format::manifest::Manifest;
 use esker::format::{KeyGroupRange, Ordered, ValueCodec};
 use esker::snapshot::{Lineage, find_operator, read_operator_state};
 use esker::{Result, Store};
 
 /// What a job goes on from.
-pub(crate) struct Restored {
-    pub(crate) rows: Rows,
+pub(crate) struct Restored<B: Backend> {
+    pub(crate) rows: Rows<B>,
     /// By keyed operator, then subtask.
     pub(crate) lineages: Vec<Vec<Lineage>>,
 }
 
 /// Restores what `manifest` names; an empty job where there is none.
-pub(crate) async fn restore(
+pub(crate) async fn restore<F: BackendFactory>(
+    factory: &F,
     store: &Store,
     manifest: Option<&Manifest>,
     parallelism: u32,
     seed: u64,
-) -> Result<Restored> {
+) -> Result<Restored<F::Backend>> {
     let (mut tables, mut lineages) = (Vec::new(), Vec::new());
     for (number, uid) in KEYED.into_iter().enumerate() {
         let (mut operator, mut chains) = (Vec::new(), Vec::new());
@@ -31,12 +31,12 @@ pub(crate) async fn restore(
             let range = KeyGroupRange::of_subtask(subtask, parallelism)?;
             match manifest {
                 None => {
-                    operator.push(Table::open(number, HeapBackend::new(uid, range))?);
+                    operator.push(Table::open(number, factory.make(uid, range, None)?)?);
                     chains.push(Lineage::default());
                 }
                 Some(manifest) => {
                     let stored = find_operator(manifest, uid)?;
-                    let mut table = Table::open(number, HeapBackend::restoring(stored, range))?;
+                    let mut table = Table::open(number, factory.make(uid, range, Some(stored))?)?;
                     let restored = table.backend.restore(store, manifest, &settings()).await?;
                     operator.push(table);
                     chains.push(Lineage::new(restored.chain));

@@ -4,38 +4,40 @@ use super::content::Content;
 use super::rows::{Change, KEYS, changes};
 use super::{KEYED, parallelism_of};
 use esker::Result;
-use esker::backend::heap::{HeapBackend, ListState, MapState, TimerState, ValueState};
-use esker::backend::{Backend, Handle, Reducing};
-use esker::format::{Key, KeyGroup};
+use esker::backend::{
+    Backend, EntrySink, Handle, ListCalls, MapCalls, Reducing, TimerCalls, ValueCalls,
+};
+use esker::format::run::Entry;
+use esker::format::{Key, KeyGroup, KeyGroupRange};
 use esker::snapshot::Captures;
 use esker::state::{
     ListDescriptor, MapDescriptor, ReducingDescriptor, TimerDescriptor, ValueDescriptor,
 };
 
 /// A subtask of a keyed operator.
-pub(crate) struct Table {
+pub(crate) struct Table<B: Backend> {
     /// The operator's number among [`KEYED`].
     operator: u64,
-    pub(crate) backend: HeapBackend,
-    values: Handle<ValueState<u64, (), String>>,
-    lists: Handle<ListState<u64, (), u64>>,
-    maps: Handle<MapState<u64, (), u64, u64>>,
-    timers: Handle<TimerState<u64, ()>>,
-    fired: Handle<ValueState<u64, (), u64>>,
-    sums: Handle<Reducing<HeapBackend, u64, (), u64>>,
+    pub(crate) backend: B,
+    values: Handle<B::Value<u64, (), String>>,
+    lists: Handle<B::List<u64, (), u64>>,
+    maps: Handle<B::Map<u64, (), u64, u64>>,
+    timers: Handle<B::Timers<u64, ()>>,
+    fired: Handle<B::Value<u64, (), u64>>,
+    sums: Handle<Reducing<B, u64, (), u64>>,
 }
 
-impl Table {
-    pub(crate) fn open(operator: usize, mut backend: HeapBackend) -> Result<Self> {
+impl<B: Backend> Table<B> {
+    pub(crate) fn open(operator: usize, mut backend: B) -> Result<Self> {
         let add = |sum: &mut u64, more| *sum += more;
         Ok(Self {
             operator: operator as u64,
-            values: backend.open(ValueDescriptor::new("values"))?,
-            lists: backend.open(ListDescriptor::new("lists"))?,
-            maps: backend.open(MapDescriptor::new("maps"))?,
-            timers: backend.open(TimerDescriptor::event("timers"))?,
-            fired: backend.open(ValueDescriptor::new("fired"))?,
-            sums: backend.open(ReducingDescriptor::new("sums", add))?,
+            values: backend.open(ValueDescriptor::<u64, String>::new("values"))?,
+            lists: backend.open(ListDescriptor::<u64, u64>::new("lists"))?,
+            maps: backend.open(MapDescriptor::<u64, u64, u64>::new("maps"))?,
+            timers: backend.open(TimerDescriptor::<u64>::event("timers"))?,
+            fired: backend.open(ValueDescriptor::<u64, u64>::new("fired"))?,
+            sums: backend.open(ReducingDescriptor::<u64, u64>::new("sums", add))?,
             backend,
         })
     }
@@ -51,21 +53,21 @@ impl Table {
             Change::Set(key, value) => {
                 backend.state(self.values)?.update(key, &(), value.clone())?;
             }
-            Change::Unset(key) => drop(backend.state(self.values)?.clear(key, &())?),
+            Change::Unset(key) => backend.state(self.values)?.clear(key, &())?,
             Change::Append(key, element) => {
                 backend.state(self.lists)?.append(key, &(), *element)?;
             }
             Change::Replace(key, element) => {
                 backend.state(self.lists)?.update(key, &(), vec![*element])?;
             }
-            Change::Drop(key) => drop(backend.state(self.lists)?.clear(key, &())?),
+            Change::Drop(key) => backend.state(self.lists)?.clear(key, &())?,
             Change::Put(key, user_key, value) => {
                 backend.state(self.maps)?.put(key, &(), user_key, *value)?;
             }
             Change::Remove(key, user_key) => {
                 backend.state(self.maps)?.remove(key, &(), user_key)?;
             }
-            Change::ClearMap(key) => drop(backend.state(self.maps)?.clear(key, &())?),
+            Change::ClearMap(key) => backend.state(self.maps)?.clear(key, &())?,
             Change::Register(time_ms, key) => {
                 backend.state(self.timers)?.register(*time_ms, key, &())?;
             }
@@ -74,7 +76,7 @@ impl Table {
             }
             Change::Add(key, input) => backend.state(self.sums)?.add(key, &(), *input)?,
             Change::Watermark(time_ms) => {
-                while let Some((_, key, ())) = backend.state(self.timers)?.pop_due(*time_ms) {
+                while let Some((_, key, ())) = backend.state(self.timers)?.pop_due(*time_ms)? {
                     let count = |fired: &mut Option<u64>| *fired = Some(fired.unwrap_or(0) + 1);
                     backend.state(self.fired)?.rmw(&key, &(), count)?;
                 }
@@ -87,51 +89,64 @@ impl Table {
     pub(crate) fn drain_into(&mut self, content: &mut Content) -> Result<()> {
         let keys: Vec<u64> = (0..KEYS).filter(|key| self.owns(*key)).collect();
         let backend = &mut self.backend;
-        let (mut values, mut fired, mut lists, mut maps) = (0, 0, 0, 0);
+        // Entries of a run: a value, a list, an entry of a map.
+        let mut held = 0;
         for key in keys {
             if let Some(value) = backend.state(self.values)?.get(&key, &())? {
-                values += 1;
+                held += 1;
                 content.values.insert(key, value);
             }
             if let Some(count) = backend.state(self.fired)?.get(&key, &())? {
-                fired += 1;
+                held += 1;
                 content.fired.insert(key, count);
             }
             let list = backend.state(self.lists)?.get(&key, &())?;
             if !list.is_empty() {
-                lists += 1;
+                held += 1;
                 content.lists.insert(key, list);
             }
             let state = backend.state(self.maps)?;
             if !state.is_empty(&key, &())? {
-                maps += 1;
                 let map = content.maps.entry(key).or_default();
                 state.for_each(&key, &(), |user_key, value| {
+                    held += 1;
                     map.insert(*user_key, *value);
                 })?;
             }
             if let Some(sum) = backend.state(self.sums)?.get(&key, &())? {
+                held += 1;
                 content.sums.insert(key, sum);
             }
         }
-        // No state holds a key that it should not.
-        assert_eq!(values, backend.state(self.values)?.len());
-        assert_eq!(fired, backend.state(self.fired)?.len());
-        assert_eq!(lists, backend.state(self.lists)?.lists());
-        assert_eq!(maps, backend.state(self.maps)?.maps());
-        while let Some((time_ms, key, ())) = backend.state(self.timers)?.pop_due(i64::MAX) {
+        while let Some((time_ms, key, ())) = backend.state(self.timers)?.pop_due(i64::MAX)? {
             assert!(content.timers.insert((time_ms, key)), "a timer of two subtasks");
         }
+        // No state holds a key that it should not.
+        let mut counted = Counted(0);
+        for capture in backend.capture()? {
+            capture.write_full(KeyGroupRange::ALL, &mut counted)?;
+        }
+        assert_eq!(held, counted.0);
+        Ok(())
+    }
+}
+
+/// How many entries there were.
+struct Counted(usize);
+
+impl EntrySink for Counted {
+    fn add(&mut self, _entry: Entry<'_>) -> Result<()> {
+        self.0 += 1;
         Ok(())
     }
 }
 
 /// All subtasks, and how many rows went into them.
-pub(crate) struct Rows {
+pub(crate) struct Rows<B: Backend> {
     pub(crate) seed: u64,
     pub(crate) rows: u64,
     /// By keyed operator, then subtask.
-    pub(crate) tables: Vec<Vec<Table>>,
+    pub(crate) tables: Vec<Vec<Table<B>>>,
 }
 
 /// The job's state after a number of rows.
@@ -141,7 +156,7 @@ pub(crate) struct Captured {
     pub(crate) keyed: Vec<Vec<Captures>>,
 }
 
-impl Rows {
+impl<B: Backend> Rows<B> {
     /// The next row.
     pub(crate) fn advance(&mut self) -> Result<()> {
         self.rows += 1;
@@ -160,7 +175,7 @@ impl Rows {
     }
 
     pub(crate) fn capture(&mut self) -> Result<Captured> {
-        let of = |tables: &mut Vec<Table>| -> Result<Vec<Captures>> {
+        let of = |tables: &mut Vec<Table<B>>| -> Result<Vec<Captures>> {
             tables.iter_mut().map(|table| table.backend.capture()).collect()
         };
         let keyed = self.tables.iter_mut().map(of).collect::<Result<_>>()?;

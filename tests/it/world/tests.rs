@@ -1,17 +1,17 @@
 //! The job without any crash.
 
 use super::{Models, Writer, restore};
+use crate::backends::{Tested, of_each_backend};
 use esker::checkpoint::Job as Owner;
 use esker::snapshot::ManifestReferences;
 use esker::{Store, block_on};
 use std::sync::Arc;
 
-#[test]
-fn checkpoints_of_a_job_that_nothing_happens_to_are_right() {
+fn nothing_happens(factory: &impl Tested) {
     let store = Store::open("memory://").unwrap();
     let mut models = Models::new(7);
     let owner = block_on(Owner::claim(store.clone(), Arc::new(ManifestReferences))).unwrap();
-    let mut restored = block_on(restore(&store, None, 2, 7)).unwrap();
+    let mut restored = block_on(restore(factory, &store, None, 2, 7)).unwrap();
     let mut writer = Writer::new(owner, &restored.rows, restored.lineages, None).unwrap();
     for _ in 0..40 {
         (0..300).try_for_each(|_| restored.rows.advance()).unwrap();
@@ -19,6 +19,16 @@ fn checkpoints_of_a_job_that_nothing_happens_to_are_right() {
         let written = block_on(writer.write(open)).unwrap();
         block_on(writer.publish(&written)).unwrap();
         block_on(writer.retain()).unwrap();
-        models.check(&store, &[2, 3]);
+        models.check(factory, &store, &[2, 3]);
     }
 }
+
+macro_rules! tests {
+    ($factory:ty) => {
+        #[test]
+        fn checkpoints_of_a_job_that_nothing_happens_to_are_right() {
+            super::nothing_happens(&<$factory as $crate::backends::Tested>::new());
+        }
+    };
+}
+of_each_backend!(tests);

@@ -66,7 +66,7 @@ impl Writer {
     /// The writer of a job that goes on from the checkpoint that `kept` is the manifest of.
     pub(crate) fn new(
         owner: Owner,
-        rows: &Rows,
+        rows: &Rows<impl Backend>,
         lineages: Vec<Vec<Lineage>>,
         kept: Option<Manifest>,
     ) -> Result<Self> {

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 /// Says which sources are tested.
 const COMMIT: &str = "git describe --always --dirty";
 /// Package, kind of target, and filter of its tests.
-const TESTS: [(&str, &str, &str); 6] = [
+const TESTS: [(&str, &str, &str); 7] = [
     ("esker", "--lib", "snapshot::tests::chain"),
     ("esker", "--lib", "snapshot::tests::merge"),
+    ("esker", "--test it", "conformance"),
     ("esker", "--test it", "identity"),
     ("esker", "--test it", "crash"),
     ("esker-cli", "--bins", "cmd::verify"),

@@ -1,15 +1,53 @@
-//! The canonical lines of a snapshot.
+//! Canonical lines, of captures and of snapshots: two hold the same if and only if these are the same.
 
+use esker::backend::{Backend, EntrySink};
 use esker::format::KeyGroupRange;
 use esker::format::canonical::{Canonical, Expired};
 use esker::format::manifest::Manifest;
 use esker::format::part::RunRef;
-use esker::snapshot::{ChainReader, read_part};
-use esker::{Store, block_on};
+use esker::format::run::Entry;
+use esker::snapshot::{Captures, ChainReader, read_part};
+use esker::{Result, Store, block_on};
 use std::collections::BTreeMap;
 
-/// All lines, sorted. What every subtask holds alike stands there once.
-pub(super) fn of(store: &Store, manifest: &Manifest) -> Vec<String> {
+/// Turns entries into lines.
+struct Lines<'a> {
+    canonical: Canonical<'a>,
+    lines: Vec<String>,
+}
+
+impl EntrySink for Lines<'_> {
+    fn add(&mut self, entry: Entry<'_>) -> Result<()> {
+        let mut line = String::new();
+        if self.canonical.write(entry, &mut line)? {
+            self.lines.push(line);
+        }
+        Ok(())
+    }
+}
+
+/// The lines of captures that `backend` gave, in the order in which they are written.
+///
+/// # Errors
+/// Those of the captures; `Corrupt` for what is no entry of the state.
+pub fn of_captures(backend: &impl Backend, captures: &Captures) -> Result<Vec<String>> {
+    let (infos, mut lines) = (backend.infos(), Vec::new());
+    for (info, capture) in infos.iter().zip(captures) {
+        let mut canonical = Canonical::new(backend.uid(), backend.key(), info);
+        canonical.at(capture.ttl_time_ms(), Expired::Hidden);
+        let mut sink = Lines { canonical, lines };
+        capture.write_full(KeyGroupRange::ALL, &mut sink)?;
+        lines = sink.lines;
+    }
+    Ok(lines)
+}
+
+/// All lines of a snapshot, sorted. What every subtask holds alike stands there once. A savepoint has
+/// them, and so have checkpoints of backends without files of their own.
+///
+/// # Panics
+/// If it cannot be read.
+pub fn of(store: &Store, manifest: &Manifest) -> Vec<String> {
     let mut lines = Vec::new();
     for operator in &manifest.operators {
         for (subtask, part) in operator.parts.iter().enumerate() {
@@ -26,7 +64,7 @@ pub(super) fn of(store: &Store, manifest: &Manifest) -> Vec<String> {
                 .collect();
             let mut read = |runs: &[RunRef], range: KeyGroupRange| {
                 let chain = block_on(ChainReader::open(store, runs)).unwrap();
-                let each = &mut |entry: esker::format::run::Entry<'_>| {
+                let each = &mut |entry: Entry<'_>| {
                     let id = u32::from_be_bytes(*entry.key.first_chunk().unwrap());
                     let mut line = String::new();
                     if canonical[&id].write(entry, &mut line)? {
@@ -43,7 +81,8 @@ pub(super) fn of(store: &Store, manifest: &Manifest) -> Vec<String> {
     sorted(lines)
 }
 
-pub(super) fn sorted(mut lines: Vec<String>) -> Vec<String> {
+/// `lines` in the order that they are compared in.
+pub fn sorted(mut lines: Vec<String>) -> Vec<String> {
     lines.sort_unstable();
     let alike = |line: &str| line.contains("operator-union") || line.contains("operator-broadcast");
     lines.dedup_by(|a, b| a == b && alike(a));
@@ -51,7 +90,7 @@ pub(super) fn sorted(mut lines: Vec<String>) -> Vec<String> {
 }
 
 /// The lines that are not in both, if any: `-` for those of `a` alone, `+` for those of `b` alone.
-pub(super) fn difference(a: &[String], b: &[String]) -> Vec<String> {
+pub fn difference(a: &[String], b: &[String]) -> Vec<String> {
     let count = |lines: &[String]| {
         lines.iter().fold(BTreeMap::<String, i64>::new(), |mut counts, line| {
             *counts.entry(line.clone()).or_default() += 1;

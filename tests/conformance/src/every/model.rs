@@ -1,43 +1,62 @@
 //! What the states hold, in ordered maps; and its canonical lines, written by hand.
 
-use super::kinds::DURATION_MS;
-use super::lines::sorted;
+use super::DURATION_MS;
+use crate::lines::sorted;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What inputs are folded into.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Mean {
-    pub(crate) count: u32,
-    pub(crate) sum: u64,
+pub struct Mean {
+    /// How many there were.
+    pub count: u32,
+    /// Their sum.
+    pub sum: u64,
 }
 
 /// Key and namespace.
-type At = (u64, Option<i16>);
+pub type At = (u64, Option<i16>);
 
 /// Everything. What has expired is not there.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Model {
-    pub(crate) now_ms: i64,
-    pub(crate) value: BTreeMap<At, u32>,
-    pub(crate) list: BTreeMap<At, Vec<u32>>,
-    pub(crate) map: BTreeMap<(At, u8), String>,
-    pub(crate) reducing: BTreeMap<At, u32>,
-    pub(crate) aggregating: BTreeMap<At, Mean>,
-    pub(crate) event: BTreeSet<(At, i64)>,
-    pub(crate) processing: BTreeSet<(At, i64)>,
-    pub(crate) ttl_value: BTreeMap<At, (u32, i64)>,
-    pub(crate) ttl_list: BTreeMap<At, Vec<(u32, i64)>>,
-    pub(crate) ttl_map: BTreeMap<(At, u8), (String, i64)>,
-    pub(crate) ttl_reducing: BTreeMap<At, (u32, i64)>,
-    pub(crate) ttl_aggregating: BTreeMap<At, (Mean, i64)>,
-    pub(crate) offsets: Vec<u32>,
-    pub(crate) partitions: BTreeSet<u32>,
-    pub(crate) rules: BTreeMap<String, u32>,
+pub struct Model {
+    /// The time, in milliseconds.
+    pub now_ms: i64,
+    /// Values.
+    pub value: BTreeMap<At, u32>,
+    /// Lists.
+    pub list: BTreeMap<At, Vec<u32>>,
+    /// Maps, by user key.
+    pub map: BTreeMap<(At, u8), String>,
+    /// The largest inputs.
+    pub reducing: BTreeMap<At, u32>,
+    /// Accumulators.
+    pub aggregating: BTreeMap<At, Mean>,
+    /// Timers of event time, in milliseconds.
+    pub event: BTreeSet<(At, i64)>,
+    /// Timers of processing time, in milliseconds.
+    pub processing: BTreeSet<(At, i64)>,
+    /// Values that expire, and the time of their last update in milliseconds; so of the others.
+    pub ttl_value: BTreeMap<At, (u32, i64)>,
+    /// Elements that expire.
+    pub ttl_list: BTreeMap<At, Vec<(u32, i64)>>,
+    /// Entries of maps that expire.
+    pub ttl_map: BTreeMap<(At, u8), (String, i64)>,
+    /// Largest inputs that expire.
+    pub ttl_reducing: BTreeMap<At, (u32, i64)>,
+    /// Accumulators that expire.
+    pub ttl_aggregating: BTreeMap<At, (Mean, i64)>,
+    /// Operator state: a list that is dealt out. The suite has none; who adds some has the lines.
+    pub offsets: Vec<u32>,
+    /// A list of which every subtask gets all.
+    pub partitions: BTreeSet<u32>,
+    /// A broadcast map.
+    pub rules: BTreeMap<String, u32>,
 }
 
 impl Model {
-    /// It is later.
-    pub(crate) fn later(&mut self, by_ms: i64) {
+    /// It is `by_ms` milliseconds later.
+    pub fn later(&mut self, by_ms: i64) {
         self.now_ms += by_ms;
         let live = |time_ms: i64| self.now_ms < time_ms + DURATION_MS as i64;
         self.ttl_value.retain(|_, (_, time_ms)| live(*time_ms));
@@ -48,7 +67,8 @@ impl Model {
         self.ttl_aggregating.retain(|_, (_, time_ms)| live(*time_ms));
     }
 
-    pub(crate) fn lines(&self) -> Vec<String> {
+    /// Its canonical lines, sorted.
+    pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut add = |name: &str, kind: &str, at: &At, rest: String| {
             let (key, namespace) = at;

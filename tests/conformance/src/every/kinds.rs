@@ -1,12 +1,11 @@
 //! A state of every kind, under one type of namespace.
 
-use super::job::Call;
-use super::model::{Mean, Model};
-use esker::backend::heap::{
-    HeapBackend, ListState, MapState, TimerState, TtlListState, TtlMapState, TtlValueState,
-    ValueState,
+use super::{Call, Mean, Model};
+use esker::Result;
+use esker::backend::{
+    Aggregating, AggregatingState, Backend, Handle, ListCalls, MapCalls, Reducing, ReducingState,
+    TimerCalls, ValueCalls,
 };
-use esker::backend::{Aggregating, AggregatingState, Backend, Handle, Reducing, ReducingState};
 use esker::format::manifest::TtlUpdate;
 use esker::format::{Key, Ordered};
 use esker::state::{
@@ -14,10 +13,12 @@ use esker::state::{
     TimerDescriptor, TtlConfig, ValueDescriptor,
 };
 
-pub(crate) const DURATION_MS: u64 = 50;
+/// How long entries of the states with TTL live, in milliseconds.
+pub const DURATION_MS: u64 = 50;
 
 /// Sums and counts.
-pub(crate) struct Means;
+#[derive(Debug, Clone, Copy)]
+pub struct Means;
 
 impl Aggregate for Means {
     type Input = u32;
@@ -39,11 +40,13 @@ impl Aggregate for Means {
 }
 
 /// A type of namespace: none, or a number.
-pub(crate) trait Space: Key {
+pub trait Space: Key {
     /// The prefix of the states' names.
     const NAME: &str;
+    /// When the times of the states with TTL are renewed.
     const UPDATE: TtlUpdate;
 
+    /// The namespace that stands for `number`.
     fn of(number: i16) -> Self;
 
     /// As the model has it.
@@ -74,51 +77,68 @@ impl Space for i16 {
     }
 }
 
-type Expiring<N, V> = TtlValueState<u64, N, V>;
+type TtlReducing<B, N> = ReducingState<u64, N, u32, <B as Backend>::TtlValue<u64, N, u32>>;
+type TtlAggregating<B, N> = AggregatingState<u64, N, Means, <B as Backend>::TtlValue<u64, N, Mean>>;
 
-/// The states.
-pub(crate) struct Kinds<N: Space> {
-    value: Handle<ValueState<u64, N, u32>>,
-    list: Handle<ListState<u64, N, u32>>,
-    map: Handle<MapState<u64, N, u8, String>>,
-    reducing: Handle<Reducing<HeapBackend, u64, N, u32>>,
-    aggregating: Handle<Aggregating<HeapBackend, u64, N, Means>>,
-    event: Handle<TimerState<u64, N>>,
-    processing: Handle<TimerState<u64, N>>,
-    ttl_value: Handle<Expiring<N, u32>>,
-    ttl_list: Handle<TtlListState<u64, N, u32>>,
-    ttl_map: Handle<TtlMapState<u64, N, u8, String>>,
-    ttl_reducing: Handle<ReducingState<u64, N, u32, Expiring<N, u32>>>,
-    ttl_aggregating: Handle<AggregatingState<u64, N, Means, Expiring<N, Mean>>>,
+/// A state of every kind, with TTL and without.
+pub struct Kinds<B: Backend, N: Space> {
+    value: Handle<B::Value<u64, N, u32>>,
+    list: Handle<B::List<u64, N, u32>>,
+    map: Handle<B::Map<u64, N, u8, String>>,
+    reducing: Handle<Reducing<B, u64, N, u32>>,
+    aggregating: Handle<Aggregating<B, u64, N, Means>>,
+    event: Handle<B::Timers<u64, N>>,
+    processing: Handle<B::Timers<u64, N>>,
+    ttl_value: Handle<B::TtlValue<u64, N, u32>>,
+    ttl_list: Handle<B::TtlList<u64, N, u32>>,
+    ttl_map: Handle<B::TtlMap<u64, N, u8, String>>,
+    ttl_reducing: Handle<TtlReducing<B, N>>,
+    ttl_aggregating: Handle<TtlAggregating<B, N>>,
 }
 
-impl<N: Space> Kinds<N> {
-    pub(crate) fn open(backend: &mut HeapBackend) -> esker::Result<Self> {
+impl<B: Backend, N: Space> Kinds<B, N> {
+    /// Opens the states.
+    ///
+    /// # Errors
+    /// Those of [`Backend::open`].
+    pub fn open(backend: &mut B) -> Result<Self> {
         let name = |kind: &str| format!("{}-{kind}", N::NAME);
         let max = |value: &mut u32, input: u32| *value = input.max(*value);
         let keeps = TtlConfig { update: N::UPDATE, ..TtlConfig::new(DURATION_MS) };
         let cleans = TtlConfig { clean_entries_per_call: 3, ..keeps };
         let shows = TtlConfig { clean_full_snapshots: false, ..keeps };
+        let (value, list, map) = (name("value"), name("list"), name("map"));
+        let (reducing, aggregating) = (name("reducing"), name("aggregating"));
+        let (event, processing) = (name("event"), name("processing"));
+        let ttl_value = ValueDescriptor::<u64, u32, N>::new(name("ttl-value"));
+        let ttl_list = ListDescriptor::<u64, u32, N>::new(name("ttl-list"));
+        let ttl_map = MapDescriptor::<u64, u8, String, N>::new(name("ttl-map"));
+        let ttl_reducing = ReducingDescriptor::<u64, u32, N>::new(name("ttl-reducing"), max);
+        let ttl_aggregating =
+            AggregatingDescriptor::<u64, Means, N>::new(name("ttl-aggregating"), Means);
         Ok(Self {
-            value: backend.open(ValueDescriptor::with_codec(name("value"), Ordered))?,
-            list: backend.open(ListDescriptor::new(name("list")))?,
-            map: backend.open(MapDescriptor::new(name("map")))?,
-            reducing: backend.open(ReducingDescriptor::new(name("reducing"), max))?,
-            aggregating: backend.open(AggregatingDescriptor::new(name("aggregating"), Means))?,
-            event: backend.open(TimerDescriptor::event(name("event")))?,
-            processing: backend.open(TimerDescriptor::processing(name("processing")))?,
-            ttl_value: backend.open(ValueDescriptor::new(name("ttl-value")).with_ttl(cleans))?,
-            ttl_list: backend.open(ListDescriptor::new(name("ttl-list")).with_ttl(cleans))?,
-            ttl_map: backend.open(MapDescriptor::new(name("ttl-map")).with_ttl(cleans))?,
-            ttl_reducing: backend
-                .open(ReducingDescriptor::new(name("ttl-reducing"), max).with_ttl(keeps))?,
-            ttl_aggregating: backend
-                .open(AggregatingDescriptor::new(name("ttl-aggregating"), Means).with_ttl(shows))?,
+            value: backend.open(ValueDescriptor::<u64, u32, N>::with_codec(value, Ordered))?,
+            list: backend.open(ListDescriptor::<u64, u32, N>::new(list))?,
+            map: backend.open(MapDescriptor::<u64, u8, String, N>::new(map))?,
+            reducing: backend.open(ReducingDescriptor::<u64, u32, N>::new(reducing, max))?,
+            aggregating: backend
+                .open(AggregatingDescriptor::<u64, Means, N>::new(aggregating, Means))?,
+            event: backend.open(TimerDescriptor::<u64, N>::event(event))?,
+            processing: backend.open(TimerDescriptor::<u64, N>::processing(processing))?,
+            ttl_value: backend.open(ttl_value.with_ttl(cleans))?,
+            ttl_list: backend.open(ttl_list.with_ttl(cleans))?,
+            ttl_map: backend.open(ttl_map.with_ttl(cleans))?,
+            ttl_reducing: backend.open(ttl_reducing.with_ttl(keeps))?,
+            ttl_aggregating: backend.open(ttl_aggregating.with_ttl(shows))?,
         })
     }
 
-    /// Makes a call, of the model too.
-    pub(crate) fn call(&self, backend: &mut HeapBackend, model: &mut Model, call: Call) {
+    /// Makes a call, of the model too, and compares what is read. A call that changes reads first,
+    /// where that renews no time.
+    ///
+    /// # Panics
+    /// If the call fails, or what is read is not as in the model.
+    pub fn call(&self, backend: &mut B, model: &mut Model, call: Call) {
         let Call { what, key, namespace, user_key, amount, .. } = call;
         let n = &N::of(namespace);
         let (k, u) = (&key, &user_key);
@@ -134,10 +154,15 @@ impl<N: Space> Kinds<N> {
         }
         match what {
             0 | 1 => {
-                let old = state!(value).update(k, n, amount).unwrap();
+                let old = state!(value).get(k, n).unwrap();
                 assert_eq!(old, model.value.insert(at, amount));
+                state!(value).update(k, n, amount).unwrap();
             }
-            2 => assert_eq!(state!(value).clear(k, n).unwrap(), model.value.remove(&at)),
+            2 => {
+                let old = state!(value).get(k, n).unwrap();
+                assert_eq!(old, model.value.remove(&at));
+                state!(value).clear(k, n).unwrap();
+            }
             3 | 4 => {
                 state!(list).append(k, n, amount).unwrap();
                 model.list.entry(at).or_default().push(amount);
@@ -147,15 +172,19 @@ impl<N: Space> Kinds<N> {
                 model.list.insert(at, vec![amount, 1]);
             }
             6 => {
-                assert_eq!(state!(list).clear(k, n).unwrap(), model.list.remove(&at).is_some());
+                let old = state!(list).get(k, n).unwrap();
+                assert_eq!(old, model.list.remove(&at).unwrap_or_default());
+                state!(list).clear(k, n).unwrap();
             }
             7..=9 => {
-                let old = state!(map).put(k, n, u, text.clone()).unwrap();
+                let old = state!(map).get(k, n, u).unwrap();
+                state!(map).put(k, n, u, text.clone()).unwrap();
                 assert_eq!(old, model.map.insert((at, user_key), text));
             }
             10 => {
-                let old = state!(map).remove(k, n, u).unwrap();
+                let old = state!(map).get(k, n, u).unwrap();
                 assert_eq!(old, model.map.remove(&(at, user_key)));
+                state!(map).remove(k, n, u).unwrap();
             }
             11 if amount % 4 == 0 => {
                 state!(map).clear(k, n).unwrap();
@@ -171,20 +200,23 @@ impl<N: Space> Kinds<N> {
                 Means.add(model.aggregating.entry(at).or_default(), amount);
             }
             14 => {
-                let is_new = state!(event).register(time_ms, k, n).unwrap();
-                assert_eq!(is_new, model.event.insert((at, time_ms)));
+                let is_set = state!(event).contains(time_ms, k, n).unwrap();
+                assert_eq!(is_set, !model.event.insert((at, time_ms)));
+                state!(event).register(time_ms, k, n).unwrap();
             }
             15 => {
-                let was = state!(event).delete(time_ms, k, n).unwrap();
+                let was = state!(event).contains(time_ms, k, n).unwrap();
                 assert_eq!(was, model.event.remove(&(at, time_ms)));
+                state!(event).delete(time_ms, k, n).unwrap();
             }
             16 => {
-                let is_new = state!(processing).register(time_ms, k, n).unwrap();
-                assert_eq!(is_new, model.processing.insert((at, time_ms)));
+                let is_set = state!(processing).contains(time_ms, k, n).unwrap();
+                assert_eq!(is_set, !model.processing.insert((at, time_ms)));
+                state!(processing).register(time_ms, k, n).unwrap();
             }
             17 => {
                 // One timer that is due.
-                if let Some((time_ms, key, n)) = state!(processing).pop_due(5) {
+                if let Some((time_ms, key, n)) = state!(processing).pop_due(5).unwrap() {
                     assert!(time_ms <= 5);
                     assert!(model.processing.remove(&((key, n.number()), time_ms)));
                 }
@@ -217,8 +249,9 @@ impl<N: Space> Kinds<N> {
                 model.ttl_map.insert((at, user_key), (text, now_ms));
             }
             27 => {
-                let was = state!(ttl_map).remove(k, n, u).unwrap().is_some();
+                let was = state!(ttl_map).contains(k, n, u).unwrap();
                 assert_eq!(was, model.ttl_map.remove(&(at, user_key)).is_some());
+                state!(ttl_map).remove(k, n, u).unwrap();
             }
             28 => {
                 state!(ttl_reducing).add(k, n, amount).unwrap();
