@@ -3,6 +3,10 @@
 use esker::backend::BackendFactory;
 use esker::backend::heap::HeapBackends;
 
+/// Names the folder in which a child process keeps what its backends have on disk: one that is killed
+/// leaves it, and the next one clears it.
+pub(crate) const LOCAL: &str = "ESKER_TESTS_LOCAL";
+
 /// A backend that the tests run on.
 pub(crate) trait Tested: BackendFactory + Send + Sync + Sized + 'static {
     /// What a child process is told, and how tests are named.
@@ -23,11 +27,62 @@ impl Tested for HeapBackends {
     }
 }
 
+/// RocksDB, in a folder that goes with it, or with the process that started this one.
+#[cfg(feature = "rocksdb")]
+pub(crate) struct Rocks {
+    backends: esker::backend::rocksdb::RocksBackends,
+    _own: Option<tempfile::TempDir>,
+}
+
+#[cfg(feature = "rocksdb")]
+impl Rocks {
+    fn over(base: &std::path::Path, own: Option<tempfile::TempDir>) -> Self {
+        use esker::backend::rocksdb::{Budget, RocksBackends, RocksOptions};
+        let options = RocksOptions::new(Budget::new(64 << 20));
+        Self { backends: RocksBackends::new(base, options).unwrap(), _own: own }
+    }
+}
+
+#[cfg(feature = "rocksdb")]
+impl BackendFactory for Rocks {
+    type Backend = esker::backend::rocksdb::RocksBackend;
+
+    fn make(
+        &self,
+        uid: &str,
+        range: esker::format::KeyGroupRange,
+        stored: Option<&esker::format::manifest::Operator>,
+    ) -> esker::Result<Self::Backend> {
+        self.backends.make(uid, range, stored)
+    }
+}
+
+#[cfg(feature = "rocksdb")]
+impl Tested for Rocks {
+    const NAME: &'static str = "rocksdb";
+    const WRITES_CHANGES: bool = false;
+
+    fn new() -> Self {
+        match std::env::var_os(LOCAL) {
+            Some(base) => Self::over(base.as_ref(), None),
+            None => {
+                let own = tempfile::tempdir().unwrap();
+                let base = own.path().to_owned();
+                Self::over(&base, Some(own))
+            }
+        }
+    }
+}
+
 /// Makes the tests `$tests!(a factory)` of each backend, in a module of its name.
 macro_rules! of_each_backend {
     ($tests:ident) => {
         mod heap {
             $tests!(esker::backend::heap::HeapBackends);
+        }
+        #[cfg(feature = "rocksdb")]
+        mod rocksdb {
+            $tests!($crate::backends::Rocks);
         }
     };
 }
@@ -40,6 +95,8 @@ macro_rules! of_backend {
         use esker::backend::heap::HeapBackends;
         match $name {
             HeapBackends::NAME => $run(&HeapBackends::new(), $($argument),*),
+            #[cfg(feature = "rocksdb")]
+            $crate::backends::Rocks::NAME => $run(&$crate::backends::Rocks::new(), $($argument),*),
             other => panic!("no backend is called {other:?}"),
         }
     }};

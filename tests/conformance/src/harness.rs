@@ -1,6 +1,7 @@
 //! What the promises share: how many cases run, and where backends come from.
 
-use esker::backend::{Backend, BackendFactory};
+use esker::backend::{Backend, BackendFactory, EntrySink, StateCapture};
+use esker::format::run::Entry;
 use esker::format::{Key, KeyGroup, KeyGroupRange};
 use esker::{Error, ErrorKind, Result, Store};
 use esker_test_support::soak;
@@ -41,6 +42,25 @@ pub(crate) fn of_range<F: BackendFactory>(factory: &F, range: KeyGroupRange) -> 
 
 pub(crate) fn memory() -> Store {
     Store::open("memory://").unwrap()
+}
+
+/// How many entries are live in `capture`: as it says, or as what it writes adds up to.
+pub(crate) fn live(capture: &dyn StateCapture) -> u64 {
+    struct Counting<'a>(&'a dyn StateCapture, u64);
+
+    impl EntrySink for Counting<'_> {
+        fn add(&mut self, entry: Entry<'_>) -> Result<()> {
+            self.1 += self.0.entries_of(entry);
+            Ok(())
+        }
+    }
+
+    if capture.is_counted() {
+        return capture.entries();
+    }
+    let mut counting = Counting(capture, 0);
+    capture.write_full(KeyGroupRange::ALL, &mut counting).unwrap();
+    counting.1
 }
 
 /// Keys whose key groups are in `range`, ascending, without end.
