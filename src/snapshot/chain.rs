@@ -31,6 +31,11 @@ impl Default for Chain {
 }
 
 impl Chain {
+    /// The chain of a native checkpoint, whose database was restored as it is.
+    pub(crate) fn of_native(part: Part) -> Self {
+        Self { part, ..Self::default() }
+    }
+
     /// What the next checkpoint's plan is made from.
     pub fn estimates(&self) -> Estimates {
         self.estimates

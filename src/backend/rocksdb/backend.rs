@@ -6,14 +6,17 @@ use super::filter::Content;
 use super::folder::{clear, unusable};
 use super::{
     ListState, MapState, RocksOptions, TimerState, TtlListState, TtlMapState, TtlValueState,
-    ValueState,
+    ValueState, native,
 };
 use crate::backend::keyed::DynCodec;
-use crate::backend::{Backend, BackendFactory, KeyedStates, StateCapture, StateValue};
-use crate::format::manifest::{Operator, StateInfo};
+use crate::backend::{
+    Backend, BackendFactory, KeyedStates, NativeCapture, StateCapture, StateValue,
+};
+use crate::format::manifest::{Manifest, Operator, StateInfo};
 use crate::format::{Key, KeyGroupRange};
+use crate::snapshot::{Restored, SnapshotSettings};
 use crate::state::{TimeDomain, TtlConfig};
-use crate::{ErrorKind, Result};
+use crate::{ErrorKind, Result, Store};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,8 +45,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// # Ok::<(), esker::Error>(())
 /// ```
 pub struct RocksBackend {
-    states: KeyedStates,
-    database: Database,
+    pub(super) states: KeyedStates,
+    pub(super) database: Database,
 }
 
 impl RocksBackend {
@@ -85,13 +88,13 @@ impl RocksBackend {
         (info.id, self.states.range())
     }
 
-    fn family(&self, info: &StateInfo, content: Content) -> Result<Arc<Family>> {
+    fn family(&mut self, info: &StateInfo, content: Content) -> Result<Arc<Family>> {
         self.database.family(info.id, content, None)
     }
 
     /// A family whose entries expire, and by what time.
     fn expiring(
-        &self,
+        &mut self,
         info: &StateInfo,
         content: Content,
         config: TtlConfig,
@@ -186,6 +189,21 @@ impl Backend for RocksBackend {
     fn capture(&mut self) -> Result<Vec<Arc<dyn StateCapture>>> {
         self.database.check()?;
         self.states.capture()
+    }
+
+    /// What is in memory is written to files first, which takes the time of it; then files are linked.
+    fn capture_native(&mut self) -> Result<Option<Arc<dyn NativeCapture>>> {
+        self.states.check()?;
+        native::capture(&mut self.states, &mut self.database).map(Some)
+    }
+
+    fn restore(
+        &mut self,
+        store: &Store,
+        manifest: &Manifest,
+        settings: &SnapshotSettings,
+    ) -> impl Future<Output = Result<Restored>> + Send {
+        native::restore(self, store, manifest, settings)
     }
 }
 

@@ -4,8 +4,10 @@
 //! backend; the last of them closes it and removes its folder.
 
 mod family;
+mod native;
 
 pub(super) use family::{Family, Frozen};
+pub(super) use native::{Imported, Linked, Parent};
 
 use super::RocksOptions;
 use super::error::{named, not_opened};
@@ -18,6 +20,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 type Db = DBWithThreadMode<MultiThreaded>;
+
 /// An open database.
 struct Open {
     db: Db,
@@ -25,6 +28,9 @@ struct Open {
     failed: OnceLock<String>,
     /// Goes after the database, as fields are dropped in order.
     folder: Folder,
+    /// The one that was there before this was restored: it has the folder that this one's lies in,
+    /// and keeps others out.
+    _before: Option<Arc<Open>>,
 }
 
 impl Open {
@@ -65,6 +71,9 @@ impl Drop for Open {
 pub(super) struct Database {
     open: Arc<Open>,
     options: Options,
+    families: Vec<Arc<Family>>,
+    /// How many folders were made in that of the database.
+    folders: u64,
 }
 
 impl Database {
@@ -77,7 +86,8 @@ impl Database {
         let options = options.build()?;
         let folder = Folder::cleared(dir)?;
         let db = Db::open(&options, dir).map_err(|error| not_opened(error, dir))?;
-        Ok(Self { open: Arc::new(Open { db, failed: OnceLock::new(), folder }), options })
+        let open = Open { db, failed: OnceLock::new(), folder, _before: None };
+        Ok(Self { open: Arc::new(open), options, families: Vec::new(), folders: 0 })
     }
 
     /// That it can be used.
@@ -94,17 +104,17 @@ impl Database {
     /// # Errors
     /// Those of RocksDB.
     pub(super) fn family(
-        &self,
+        &mut self,
         id: u32,
         content: Content,
         expiry: Option<Arc<Expiry>>,
     ) -> Result<Arc<Family>> {
         self.check()?;
-        let name = name_of(id);
         let mut options = self.options.clone();
         content.set(&mut options, expiry);
-        self.open.db.create_cf(&name, &options).map_err(|error| self.open.fail(error))?;
-        Ok(Arc::new(Family::named(Arc::clone(&self.open), &name)?))
+        let family = Arc::new(Family::new(&self.open, id, options)?);
+        self.families.push(Arc::clone(&family));
+        Ok(family)
     }
 }
 

@@ -7,6 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What the folders are called that a database has in its own, with a number behind it.
+pub(super) const INNER: &str = "esker-";
+
 /// A folder whose database goes when this is dropped; what else is in there stays.
 pub(super) struct Folder {
     dir: PathBuf,
@@ -21,6 +24,11 @@ impl Folder {
         fs::create_dir_all(dir).map_err(|error| unusable(error, dir))?;
         clear(dir)?;
         Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// The folder `dir` as it is.
+    pub(super) fn kept(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -41,7 +49,13 @@ impl Drop for Folder {
 /// # Errors
 /// `Conflict` if somebody has; `Retry` if it cannot be removed.
 pub(super) fn clear(dir: &Path) -> Result<()> {
-    DB::destroy(&Options::default(), dir).map_err(|error| not_opened(error, dir))
+    DB::destroy(&Options::default(), dir).map_err(|error| not_opened(error, dir))?;
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(INNER) {
+            fs::remove_dir_all(entry.path()).map_err(|error| unusable(error, dir))?;
+        }
+    }
+    Ok(())
 }
 
 /// What an error of the file system at `dir` means.

@@ -22,6 +22,7 @@ mod folder;
 mod keys;
 mod list;
 mod map;
+mod native;
 mod options;
 mod timer;
 mod ttl;

@@ -2,6 +2,7 @@ mod all;
 mod expiry;
 mod folder;
 mod model;
+mod native;
 mod snapshot;
 mod version;
 

@@ -10,6 +10,7 @@ use super::keys::{ID_LEN_BYTES, Keys};
 use crate::backend::{KeyedState, StateCapture, TimerCalls};
 use crate::{Error, ErrorKind, Result};
 use capture::TimerCapture;
+pub(super) use capture::group_of;
 use esker_format::composite::CompositeKey;
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
@@ -158,6 +159,11 @@ fn split(key: &[u8]) -> Result<(&[u8], &[u8])> {
     key.split_at_checked(TIME_LEN_BYTES).ok_or_else(too_short)
 }
 
+/// What follows the time in a timer's key: a composite key without the state's id.
+pub(super) fn composite_of(key: &[u8]) -> Option<&[u8]> {
+    key.get(TIME_LEN_BYTES..)
+}
+
 impl<K: Key, N: Key> TimerCalls<K, N> for TimerState<K, N> {
     fn register(&mut self, time_ms: i64, key: &K, namespace: &N) -> Result<()> {
         self.make_key(time_ms, key, namespace)?;
@@ -228,7 +234,11 @@ impl<K: Key, N: Key> KeyedState for TimerState<K, N> {
         }
     }
 
-    fn end_restore(&mut self) {}
+    fn end_restore(&mut self) {
+        // The family may hold timers that nobody registered here.
+        self.head.clear();
+        self.known = Known::UpTo(Vec::new());
+    }
 
     fn entries(&self) -> u64 {
         self.family.keys_estimate()

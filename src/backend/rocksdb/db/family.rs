@@ -1,15 +1,15 @@
 //! Column families, and what they held at one moment. Both hold the database that they borrow from.
 
-use super::{Db, Open};
-use crate::Result;
+use super::{Db, Open, name_of};
+use crate::{Error, ErrorKind, Result};
 use rocksdb::{
-    BoundColumnFamily, DBRawIteratorWithThreadMode, ReadOptions, SnapshotWithThreadMode,
+    BoundColumnFamily, DBRawIteratorWithThreadMode, Options, ReadOptions, SnapshotWithThreadMode,
     WriteBatch, WriteOptions, properties,
 };
 use self_cell::self_cell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-type Bound<'a> = Arc<BoundColumnFamily<'a>>;
+pub(super) type Bound<'a> = Arc<BoundColumnFamily<'a>>;
 type Snapshot<'a> = SnapshotWithThreadMode<'a, Db>;
 
 self_cell!(
@@ -30,31 +30,58 @@ self_cell!(
 
 /// A column family: what one state holds.
 pub(in super::super) struct Family {
-    cell: FamilyCell,
+    pub(super) id: u32,
+    pub(super) options: Options,
+    first: FamilyCell,
+    /// The one that takes its place once a database is restored.
+    restored: OnceLock<FamilyCell>,
     write: WriteOptions,
     read: ReadOptions,
 }
 
 impl Family {
-    /// The family `name` of a database.
+    /// A new family for the state with number `id`.
     ///
     /// # Errors
-    /// `Poisoned` if there is none.
-    pub(super) fn named(open: Arc<Open>, name: &str) -> Result<Self> {
-        let cell = FamilyCell::try_new(open, |open| {
-            let missing = || open.poisoned("a column family that was made is not there");
-            open.db.cf_handle(name).ok_or_else(missing)
-        })?;
+    /// Those of RocksDB.
+    pub(super) fn new(open: &Arc<Open>, id: u32, options: Options) -> Result<Self> {
+        let first = made(open, id, &options)?;
         let mut write = WriteOptions::default();
         write.disable_wal(true);
-        Ok(Self { cell, write, read: ReadOptions::default() })
+        let (restored, read) = (OnceLock::new(), ReadOptions::default());
+        Ok(Self { id, options, first, restored, write, read })
+    }
+
+    /// Stands for the family of the same name in another database from now on, which need not have it
+    /// yet if it `is_new` there.
+    ///
+    /// # Errors
+    /// Those of RocksDB, and `Invalid` the second time.
+    pub(super) fn move_to(&self, open: &Arc<Open>, is_new: bool) -> Result<()> {
+        let cell = match is_new {
+            true => made(open, self.id, &self.options)?,
+            false => found(open, self.id)?,
+        };
+        let twice = |_| Error::new(ErrorKind::Invalid, "the backend was restored already");
+        self.restored.set(cell).map_err(twice)
+    }
+
+    /// The state's number.
+    pub(in super::super) fn id(&self) -> u32 {
+        self.id
     }
 
     #[inline]
-    fn parts(&self) -> Result<(&Open, &Bound<'_>)> {
-        let open = self.cell.borrow_owner();
+    fn cell(&self) -> &FamilyCell {
+        self.restored.get().unwrap_or(&self.first)
+    }
+
+    #[inline]
+    pub(super) fn parts(&self) -> Result<(&Open, &Bound<'_>)> {
+        let cell = self.cell();
+        let open = cell.borrow_owner();
         open.check()?;
-        Ok((open, self.cell.borrow_dependent()))
+        Ok((open, cell.borrow_dependent()))
     }
 
     /// Calls `f` with the value of `key` in place.
@@ -118,7 +145,7 @@ impl Family {
         points_max: usize,
     ) -> Result<()> {
         let mut batch = WriteBatch::default();
-        let family = self.cell.borrow_dependent();
+        let family = self.cell().borrow_dependent();
         self.for_each(from, to, |key, _| {
             batch.delete_cf(family, key);
             Ok(batch.len() <= points_max)
@@ -152,15 +179,15 @@ impl Family {
 
     /// About how many keys there are. Costs no I/O.
     pub(in super::super) fn keys_estimate(&self) -> u64 {
-        let open = self.cell.borrow_owner();
-        let family = self.cell.borrow_dependent();
+        let open = self.cell().borrow_owner();
+        let family = self.cell().borrow_dependent();
         let known = open.db.property_int_value_cf(family, properties::ESTIMATE_NUM_KEYS);
         known.ok().flatten().unwrap_or(0)
     }
 
     /// What it holds now; it never changes.
     pub(in super::super) fn freeze(self: &Arc<Self>) -> Frozen {
-        let open = Arc::clone(self.cell.borrow_owner());
+        let open = Arc::clone(self.cell().borrow_owner());
         let snapshot = SnapshotCell::new(open, |open| open.db.snapshot());
         Frozen { snapshot, family: Arc::clone(self) }
     }
@@ -202,7 +229,21 @@ impl Frozen {
     }
 }
 
-fn bounded(to: &[u8]) -> ReadOptions {
+/// A new column family.
+fn made(open: &Arc<Open>, id: u32, options: &Options) -> Result<FamilyCell> {
+    open.db.create_cf(name_of(id), options).map_err(|error| open.fail(error))?;
+    found(open, id)
+}
+
+/// A column family that is there.
+fn found(open: &Arc<Open>, id: u32) -> Result<FamilyCell> {
+    FamilyCell::try_new(Arc::clone(open), |open| {
+        let missing = || open.poisoned("a column family that was made is not there");
+        open.db.cf_handle(&name_of(id)).ok_or_else(missing)
+    })
+}
+
+pub(super) fn bounded(to: &[u8]) -> ReadOptions {
     let mut options = ReadOptions::default();
     if !to.is_empty() {
         options.set_iterate_upper_bound(to);

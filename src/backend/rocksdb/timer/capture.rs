@@ -138,7 +138,7 @@ impl Sorted {
 
 /// The key group in front of a composite key without its id; the first one where there is none, which
 /// a reader of the key refuses.
-fn group_of(key: &[u8]) -> u16 {
+pub(in super::super) fn group_of(key: &[u8]) -> u16 {
     key.first_chunk().copied().map_or(0, u16::from_be_bytes)
 }
 

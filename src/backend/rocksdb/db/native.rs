@@ -1,0 +1,248 @@
+//! Whole databases: linked for a checkpoint, opened from one, or taken over from several.
+
+use super::super::error::{named, not_opened};
+use super::super::folder::{Folder, INNER, unusable};
+use super::family::{Bound, bounded};
+use super::{Database, Db, Family, Open, name_of};
+use crate::Result;
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{ColumnFamilyDescriptor, DB, IngestExternalFileOptions, Options, SstFileWriter};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// Files that are taken over are cut at about this size.
+const IMPORTED_LEN_BYTES: u64 = 64 << 20;
+/// The column family that every database has, and that holds nothing here.
+const DEFAULT_FAMILY: &str = "default";
+const STATE_FAMILY: &str = "state-";
+
+/// A database at one moment as files of its own, which are gone once it is dropped.
+pub(in super::super) struct Linked {
+    dir: PathBuf,
+    /// What is known of its data files, perhaps of others too.
+    pub(in super::super) data: Vec<DataFile>,
+    _open: Arc<Open>,
+}
+
+/// A file of entries.
+pub(in super::super) struct DataFile {
+    pub(in super::super) name: String,
+    pub(in super::super) state: u32,
+    /// The database's keys that it begins and ends with.
+    pub(in super::super) first: Vec<u8>,
+    pub(in super::super) last: Vec<u8>,
+}
+
+impl Linked {
+    pub(in super::super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+impl Drop for Linked {
+    fn drop(&mut self) {
+        // What cannot be removed now goes with the folder that it is in.
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Database {
+    /// A new folder in that of the database; it goes with it.
+    ///
+    /// # Errors
+    /// `Retry` if it cannot be made.
+    pub(in super::super) fn inner_folder(&mut self) -> Result<PathBuf> {
+        let dir = self.inner_name();
+        fs::create_dir(&dir).map_err(|error| unusable(error, &dir))?;
+        Ok(dir)
+    }
+
+    fn inner_name(&mut self) -> PathBuf {
+        self.folders += 1;
+        self.open.folder.dir().join(format!("{INNER}{}", self.folders))
+    }
+
+    /// The whole database as it is now: what is in memory is written to a file of each family, and all
+    /// files are linked. Costs what is in memory.
+    ///
+    /// # Errors
+    /// Those of RocksDB.
+    pub(in super::super) fn link(&mut self) -> Result<Linked> {
+        self.check()?;
+        let dir = self.inner_name();
+        let open = Arc::clone(&self.open);
+        let failed = |error| open.fail(error);
+        Checkpoint::new(&open.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(&dir))
+            .map_err(failed)?;
+        let live = open.db.live_files().map_err(failed)?;
+        let data = live.into_iter().filter_map(|file| {
+            let state = file.column_family_name.strip_prefix(STATE_FAMILY)?.parse().ok()?;
+            let name = file.name.trim_start_matches('/').to_owned();
+            Some(DataFile { name, state, first: file.start_key?, last: file.end_key? })
+        });
+        Ok(Linked { dir, data: data.collect(), _open: Arc::clone(&open) })
+    }
+
+    /// Puts the database in `dir`, which is one of its [inner folders](Self::inner_folder), in its own
+    /// place: the families are those of it. One that is not there is made.
+    ///
+    /// # Errors
+    /// Those of RocksDB.
+    pub(in super::super) fn adopt(&mut self, dir: &Path) -> Result<()> {
+        self.check()?;
+        let names = Db::list_cf(&self.options, dir).map_err(|error| not_opened(error, dir))?;
+        let family = |name: &str| self.families.iter().find(|family| name_of(family.id) == name);
+        let descriptors = names.iter().map(|name| {
+            let options = family(name).map_or(&self.options, |family| &family.options);
+            ColumnFamilyDescriptor::new(name.as_str(), options.clone())
+        });
+        let db = Db::open_cf_descriptors(&self.options, dir, descriptors)
+            .map_err(|error| not_opened(error, dir))?;
+        let folder = Folder::kept(dir);
+        let (failed, _before) = (OnceLock::new(), Some(Arc::clone(&self.open)));
+        let open = Arc::new(Open { db, failed, folder, _before });
+        for name in names.iter().filter(|name| family(name).is_none() && *name != DEFAULT_FAMILY) {
+            // Of a state that was there before.
+            open.db.drop_cf(name).map_err(|error| open.fail(error))?;
+        }
+        for family in &self.families {
+            family.move_to(&open, !names.contains(&name_of(family.id)))?;
+        }
+        self.open = open;
+        Ok(())
+    }
+
+    /// The family of a state.
+    pub(in super::super) fn family_of(&self, id: u32) -> Option<Arc<Family>> {
+        self.families.iter().find(|family| family.id == id).cloned()
+    }
+}
+
+/// A database that is read alone, and removed with its folder.
+pub(in super::super) struct Parent {
+    db: DB,
+    dir: PathBuf,
+}
+
+impl Parent {
+    /// Opens the families of `states` in `dir`.
+    ///
+    /// # Errors
+    /// `Corrupt` and others as RocksDB says.
+    pub(in super::super) fn open(dir: &Path, states: &[Arc<Family>]) -> Result<Self> {
+        let options = Options::default();
+        let names = DB::list_cf(&options, dir).map_err(|error| not_opened(error, dir))?;
+        let mut descriptors = vec![ColumnFamilyDescriptor::new(DEFAULT_FAMILY, options.clone())];
+        for family in states.iter().filter(|family| names.contains(&name_of(family.id))) {
+            let name = name_of(family.id);
+            descriptors.push(ColumnFamilyDescriptor::new(name, family.options.clone()));
+        }
+        let db = DB::open_cf_descriptors_read_only(&options, dir, descriptors, false)
+            .map_err(|error| not_opened(error, dir))?;
+        Ok(Self { db, dir: dir.to_owned() })
+    }
+
+    /// As [`Family::for_each`] of the family of state `id`; it need not be there.
+    ///
+    /// # Errors
+    /// Those of RocksDB, and of `f`.
+    pub(in super::super) fn for_each(
+        &self,
+        id: u32,
+        (from, to): (&[u8], &[u8]),
+        mut f: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let Some(family) = self.db.cf_handle(&name_of(id)) else { return Ok(()) };
+        let mut options = bounded(to);
+        options.fill_cache(false);
+        let mut entries = self.db.raw_iterator_cf_opt(family, options);
+        entries.seek(from);
+        while let Some((key, value)) = entries.item() {
+            if !f(key, value)? {
+                return Ok(());
+            }
+            entries.next();
+        }
+        entries.status().map_err(|error| named(error, &self.dir))
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        // Its files stay open until the database is closed, which the system allows.
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Files of one family, made to be taken in as they are.
+pub(in super::super) struct Imported {
+    dir: PathBuf,
+    family: Arc<Family>,
+    files: Vec<PathBuf>,
+}
+
+impl Imported {
+    /// Files in `dir` of what `parent` holds of a family from `from` on and before `to` and that
+    /// `wanted` wants by its key.
+    ///
+    /// # Errors
+    /// Those of RocksDB.
+    pub(in super::super) fn of(
+        parent: &Parent,
+        dir: PathBuf,
+        family: Arc<Family>,
+        (from, to): (&[u8], &[u8]),
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<Self> {
+        let mut files: Vec<PathBuf> = Vec::new();
+        let (failed, options) = (|error| named(error, &dir), family.options.clone());
+        let mut writer: Option<SstFileWriter<'_>> = None;
+        parent.for_each(family.id, (from, to), |key, value| {
+            if !wanted(key) {
+                return Ok(true);
+            }
+            if let Some(mut full) = writer.take_if(|file| file.file_size() >= IMPORTED_LEN_BYTES) {
+                full.finish().map_err(failed)?;
+            }
+            if writer.is_none() {
+                let path = dir.join(format!("{}.sst", files.len()));
+                let file = SstFileWriter::create(&options);
+                file.open(&path).map_err(failed)?;
+                files.push(path);
+                writer = Some(file);
+            }
+            if let Some(file) = &mut writer {
+                file.put(key, value).map_err(failed)?;
+            }
+            Ok(true)
+        })?;
+        if let Some(mut last) = writer {
+            last.finish().map_err(failed)?;
+        }
+        Ok(Self { dir, family, files })
+    }
+
+    /// Takes the files into their family.
+    ///
+    /// # Errors
+    /// Those of RocksDB.
+    pub(in super::super) fn ingest(mut self) -> Result<()> {
+        let files = std::mem::take(&mut self.files);
+        if files.is_empty() {
+            return Ok(());
+        }
+        let (open, family): (&Open, &Bound<'_>) = self.family.parts()?;
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        let done = open.db.ingest_external_file_cf_opts(family, &options, files);
+        done.map_err(|error| open.fail(error))
+    }
+}
+
+impl Drop for Imported {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}

@@ -1,0 +1,190 @@
+//! Native checkpoints: linked, put, and opened again at any parallelism.
+
+use super::super::RocksBackends;
+use super::all::{All, Call, call};
+use super::options;
+use crate::backend::heap::HeapBackend;
+use crate::backend::{Backend, BackendFactory, EntrySink, StateCapture};
+use crate::snapshot::{
+    Chain, NewOperator, PartId, PartInput, Restored, SnapshotSettings, WrittenPart, write_manifest,
+    write_native_part,
+};
+use crate::state::TtlConfig;
+use crate::{Error, ErrorKind, Store, block_on};
+use esker_format::manifest::{Manifest, Operator, SnapshotKind};
+use esker_format::part::Part;
+use esker_format::run::{Entry, Op};
+use esker_format::{Key, KeyGroup, KeyGroupRange};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const CONFIG: TtlConfig = TtlConfig::new(30);
+
+fn settings() -> SnapshotSettings {
+    SnapshotSettings::default()
+}
+
+fn range(index: u32, parallelism: u32) -> KeyGroupRange {
+    KeyGroupRange::of_subtask(index, parallelism).unwrap()
+}
+
+fn written<B: Backend>(
+    store: &Store,
+    backend: &mut B,
+    (checkpoint, subtask): (u64, u32),
+    chain: Chain,
+) -> WrittenPart {
+    let kind = SnapshotKind::Checkpoint;
+    let id = PartId { kind, checkpoint, generation: 1, operator: 0, subtask };
+    let (range, captures, operator) = (backend.range(), Vec::new(), None);
+    let input = PartInput { id, range, captures, operator, chain };
+    let native = backend.capture_native().unwrap().unwrap();
+    block_on(write_native_part(store, input, native, &settings())).unwrap()
+}
+
+fn manifest<B: Backend>(store: &Store, checkpoint: u64, backend: &B, parts: Vec<Part>) -> Manifest {
+    let operator = Operator {
+        uid: backend.uid().into(),
+        key: backend.key().cloned(),
+        states: backend.infos(),
+        parts: Vec::new(),
+        extra: Default::default(),
+    };
+    let manifest = Manifest {
+        job: "all".into(),
+        kind: SnapshotKind::Checkpoint,
+        checkpoint,
+        generation: 1,
+        operators: Vec::new(),
+        extra: Default::default(),
+    };
+    let parts = parts.into_iter().map(|part| (part, None)).collect();
+    let operators = vec![NewOperator { operator, parts }];
+    block_on(write_manifest(store, manifest, operators)).unwrap().manifest
+}
+
+fn restored<F: BackendFactory>(
+    factory: &F,
+    (store, manifest): (&Store, &Manifest),
+    range: KeyGroupRange,
+) -> Result<(All<F::Backend>, Restored), Error> {
+    let backend = factory.make("all", range, Some(&manifest.operators[0])).unwrap();
+    let mut all = All::open(backend, CONFIG);
+    let restored = block_on(all.backend.restore(store, manifest, &settings()))?;
+    Ok((all, restored))
+}
+
+/// What captures hold of the key groups of `range`.
+#[derive(Default, PartialEq)]
+struct Held(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl EntrySink for Held {
+    fn add(&mut self, entry: Entry<'_>) -> crate::Result<()> {
+        assert_eq!(entry.op, Op::Put);
+        self.0.insert(entry.key.to_vec(), entry.value.to_vec());
+        Ok(())
+    }
+}
+
+impl Held {
+    fn by(captures: &[Arc<dyn StateCapture>], range: KeyGroupRange) -> Self {
+        let mut held = Self::default();
+        captures.iter().for_each(|capture| capture.write_full(range, &mut held).unwrap());
+        held
+    }
+}
+
+/// Calls `each` with calls that are the same for all, and the time of each.
+fn calls(seed: u64, count: u64, mut each: impl FnMut(&Call, i64)) {
+    let mut runner = TestRunner::deterministic();
+    for step in 0..count {
+        let call = call().new_tree(&mut runner).unwrap().current();
+        each(&Call { key: call.key + 6 * ((step + seed) % 60), ..call }, (step + seed) as i64 / 40);
+    }
+}
+
+#[test]
+fn a_native_checkpoint_is_restored_at_any_parallelism() {
+    for (before, after) in [(1, 1), (2, 2), (1, 3), (3, 2), (2, 1)] {
+        let (store, folder) = (Store::open("memory://").unwrap(), tempfile::tempdir().unwrap());
+        let factory = RocksBackends::new(folder.path(), options()).unwrap();
+        let heap = |index| All::open(HeapBackend::new("all", range(index, before)), CONFIG);
+        let make = |index| factory.make("all", range(index, before), None).unwrap();
+        let mut heaps: Vec<_> = (0..before).map(heap).collect();
+        let mut rocks: Vec<_> = (0..before).map(|index| All::open(make(index), CONFIG)).collect();
+        let owner = |call: &Call| {
+            let group = call.key.with_encoded(KeyGroup::of);
+            (0..before).position(|index| range(index, before).contains(group)).unwrap()
+        };
+        let mut chains = vec![Chain::default(); before as usize];
+        let mut last = None;
+        for checkpoint in 1..=3 {
+            calls(checkpoint * 1000, 1000, |call, time_ms| {
+                let owner = owner(call);
+                assert_eq!(heaps[owner].call(call), rocks[owner].call(call), "{call:?}");
+                heaps.iter_mut().for_each(|all| all.backend.set_time_ms(time_ms));
+                rocks.iter_mut().for_each(|all| all.backend.set_time_ms(time_ms));
+            });
+            for (subtask, (all, chain)) in (0..).zip(rocks.iter_mut().zip(&mut chains)) {
+                let part = written(&store, &mut all.backend, (checkpoint, subtask), chain.clone());
+                *chain = part.chain;
+            }
+            let parts = chains.iter().map(|chain| chain.part.clone()).collect();
+            last = Some(manifest(&store, checkpoint, &rocks[0].backend, parts));
+        }
+        let wanted: Vec<_> = heaps.iter_mut().flat_map(All::capture).collect();
+        let manifest = last.unwrap();
+        // What was written to after a checkpoint is not in it.
+        calls(7, 500, |call, _| {
+            rocks[owner(call)].call(call);
+        });
+        for index in 0..after {
+            let range = range(index, after);
+            let (mut all, restored) = restored(&factory, (&store, &manifest), range).unwrap();
+            assert_eq!(restored.chain.part.native.is_some(), before == after);
+            let (held, wanted) = (Held::by(&all.capture(), range), Held::by(&wanted, range));
+            assert!(held == wanted && !held.0.is_empty(), "{before} to {after}");
+            // It goes on: what was restored as it is, is not put again, but for what compactions wrote.
+            let reused = |part: &WrittenPart| {
+                let files = part.chain.part.native.as_ref().unwrap().files.iter();
+                let old = files.filter(|file| !part.names.contains(&file.file));
+                old.filter(|file| file.local.ends_with(".sst")).count()
+            };
+            let part = written(&store, &mut all.backend, (9, index), restored.chain);
+            assert_eq!(reused(&part) > 0, before == after, "{before} to {after}");
+        }
+    }
+}
+
+#[test]
+fn damage_to_any_file_is_found_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("store");
+    std::fs::create_dir(&at).unwrap();
+    let store = Store::open(at.to_str().unwrap()).unwrap();
+    let factory = RocksBackends::new(folder.path().join("local"), options()).unwrap();
+    let backend = factory.make("all", KeyGroupRange::ALL, None).unwrap();
+    let mut rocks = All::open(backend, CONFIG);
+    calls(0, 1000, |call, _| drop(rocks.call(call)));
+    let part = written(&store, &mut rocks.backend, (1, 0), Chain::default());
+    let files = part.chain.part.native.clone().unwrap().files;
+    let manifest = manifest(&store, 1, &rocks.backend, vec![part.chain.part]);
+    assert!(files.iter().any(|file| file.holds.is_some()));
+    for file in files.into_iter().filter(|file| file.len_bytes > 0) {
+        let path = at.join(file.file.as_str());
+        let sound = std::fs::read(&path).unwrap();
+        let mut damaged = sound.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        std::fs::write(&path, damaged).unwrap();
+        let Err(error) = restored(&factory, (&store, &manifest), KeyGroupRange::ALL) else {
+            panic!("{} is damaged, and is restored", file.local);
+        };
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(error.to_string().contains(file.file.as_str()), "{error}");
+        std::fs::write(&path, sound).unwrap();
+    }
+    assert!(restored(&factory, (&store, &manifest), KeyGroupRange::ALL).is_ok());
+}
