@@ -113,6 +113,19 @@ pub(super) async fn restore(
     manifest: &Manifest,
     settings: &SnapshotSettings,
 ) -> Result<Restored> {
+    let done = restored(backend, store, manifest, settings).await;
+    if let Err(error) = &done {
+        backend.states.poison(format!("restore failed: {error}"));
+    }
+    done
+}
+
+async fn restored(
+    backend: &mut RocksBackend,
+    store: &Store,
+    manifest: &Manifest,
+    settings: &SnapshotSettings,
+) -> Result<Restored> {
     let operator = find_operator(manifest, backend.states.uid())?;
     let mut old: Vec<Old> = Vec::new();
     for (subtask, part) in operator.parts.iter().enumerate() {
@@ -121,14 +134,10 @@ pub(super) async fn restore(
             old.push((owned, read_part(store, part).await?));
         }
     }
-    if old.iter().all(|(_, part)| part.native.is_none()) {
-        return restore_states(&mut backend.states, store, manifest, settings).await;
+    match old.iter().all(|(_, part)| part.native.is_none()) {
+        true => restore_states(&mut backend.states, store, manifest, settings).await,
+        false => restore_native(backend, store, old, settings).await,
     }
-    let done = restore_native(backend, store, old, settings).await;
-    if let Err(error) = &done {
-        backend.states.poison(format!("the restore failed: {error}"));
-    }
-    done
 }
 
 async fn restore_native(
