@@ -32,6 +32,7 @@ impl Default for Chain {
 
 impl Chain {
     /// The chain of a native checkpoint, whose database was restored as it is.
+    #[cfg(feature = "rocksdb")]
     pub(crate) fn of_native(part: Part) -> Self {
         Self { part, ..Self::default() }
     }

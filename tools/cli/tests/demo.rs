@@ -46,9 +46,30 @@ fn recount(csv: &str) -> Option<String> {
 
 #[test]
 fn a_job_that_is_killed_agrees_with_an_independent_recount() {
+    is_killed_and_agrees(&[]);
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn a_job_on_rocksdb_that_is_killed_agrees_with_an_independent_recount() {
+    is_killed_and_agrees(&["--backend", "rocksdb"]);
+}
+
+#[cfg(not(feature = "rocksdb"))]
+#[test]
+fn where_there_is_no_rocksdb_it_says_how_to_get_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = demo(folder.path(), &flights(300), &["--backend", "rocksdb"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let err = String::from_utf8_lossy(&refused.stderr);
+    assert!(err.contains("`cargo xtask rocksdb`") && err.contains("--features rocksdb"), "{err}");
+}
+
+fn is_killed_and_agrees(backend: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let csv = flights(ROWS);
-    let done = demo(folder.path(), &csv, &["--kills", "4", "--seed", "3", "--rate", "20000"]);
+    let args = ["--kills", "4", "--seed", "3", "--rate", "20000"];
+    let done = demo(folder.path(), &csv, &[&args, backend].concat());
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert_eq!(done.status.code(), Some(0), "{out}{err}");
     assert!(out.contains("all states agree"), "{out}");

@@ -231,12 +231,15 @@ fn row(open: &Open, manifest_len_bytes: u64) -> CheckpointRow {
     let referenced = sum(|stats| stats.referenced_len_bytes);
     let full = written == referenced;
     let changed = sum(|stats| stats.changed_entries);
+    let mut parts = open.parts.iter().flatten().flatten();
+    let native = parts.any(|part| part.chain.part.native.is_some());
+    let entries = if full { sum(|stats| stats.full_entries) } else { changed };
     CheckpointRow {
         id: open.barrier.checkpoint,
         full,
         capture_us: open.captured.as_micros() as u64,
         write_ms: open.began.elapsed().as_millis() as u64,
-        entries_changed: if full { sum(|stats| stats.full_entries) } else { changed },
+        entries_changed: (!native).then_some(entries),
         bytes_written: written + manifest_len_bytes,
         bytes_referenced: referenced + manifest_len_bytes,
     }

@@ -37,7 +37,8 @@ pub(crate) struct CheckpointRow {
     pub(crate) capture_us: u64,
     /// From the first capture until it was published.
     pub(crate) write_ms: u64,
-    pub(crate) entries_changed: u64,
+    /// None where the backend does not know.
+    pub(crate) entries_changed: Option<u64>,
     pub(crate) bytes_written: u64,
     pub(crate) bytes_referenced: u64,
 }

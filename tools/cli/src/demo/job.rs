@@ -20,7 +20,7 @@ use esker::snapshot::{
     Lineage, ManifestReferences, SnapshotSettings, find_operator, read_manifest,
     read_operator_state,
 };
-use esker::{Error, ErrorKind, Result, Store, block_on};
+use esker::{Result, Store, block_on};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +42,9 @@ pub(super) struct Job {
     pub(super) parallelism: u32,
     pub(super) hold: Option<Hold>,
     pub(super) backend: BackendName,
+    /// Where a backend that needs a disk keeps its state: what a killed process leaves is cleared by
+    /// the next.
+    pub(super) local: PathBuf,
 }
 
 /// What holds the keyed state.
@@ -62,9 +65,20 @@ pub(super) fn run(job: &str) -> std::result::Result<(), String> {
     let flights = Flights::open(job.input.as_deref())?;
     let done = match job.backend {
         BackendName::Heap => start(&job, flights, &HeapBackends),
-        BackendName::Rocksdb => Err(no_rocksdb()),
+        BackendName::Rocksdb => start_on_rocksdb(&job, flights),
     };
     done.map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "rocksdb")]
+fn start_on_rocksdb(job: &Job, flights: Flights) -> Result<()> {
+    use esker::backend::rocksdb::{RocksBackends, RocksOptions};
+    start(job, flights, &RocksBackends::new(&job.local, RocksOptions::default())?)
+}
+
+#[cfg(not(feature = "rocksdb"))]
+fn start_on_rocksdb(_: &Job, _: Flights) -> Result<()> {
+    Err(no_rocksdb())
 }
 
 /// The inputs of an operator's subtasks, and what a manifest says of its keys and states.
@@ -79,10 +93,11 @@ struct Threads {
 }
 
 /// What a build without the feature says.
-pub(super) fn no_rocksdb() -> Error {
+#[cfg(not(feature = "rocksdb"))]
+pub(super) fn no_rocksdb() -> esker::Error {
     let message = "this tool has no RocksDB: build it by `cargo xtask rocksdb`, which compiles RocksDB \
                    once, and then with `--features rocksdb`";
-    Error::new(ErrorKind::Unsupported, message)
+    esker::Error::new(esker::ErrorKind::Unsupported, message)
 }
 
 fn start<F: BackendFactory>(job: &Job, flights: Flights, factory: &F) -> Result<()> {

@@ -93,6 +93,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
 }
 
 fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String> {
+    #[cfg(not(feature = "rocksdb"))]
     if args.backend == BackendName::Rocksdb {
         return Err(job::no_rocksdb().to_string());
     }
@@ -110,6 +111,8 @@ fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String
     if talk {
         say(format_args!("seed {seed}, {rows} rows, {} kills, snapshots in {dir}", args.kills));
     }
+    let local = tempfile::Builder::new().prefix("esker-demo-local-").tempdir();
+    let local = local.map_err(|error| format!("no new folder for local state: {error}"))?;
     let bar = report::bar(rows, talk);
     let runs = Runs {
         input: args.input.clone(),
@@ -117,6 +120,7 @@ fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String
         savepoint: savepoint.clone(),
         rate: args.rate.unwrap_or((rows / JOB_SECONDS).max(1)),
         backend: args.backend,
+        local: local.path().to_owned(),
         kills: plan::plan(seed, args.kills, rows),
         on_row: &|row| bar.set_position(row),
         on_kill: &|number, killed: &Killed| {

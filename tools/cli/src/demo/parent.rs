@@ -39,6 +39,7 @@ pub(super) struct Runs<'a> {
     /// Rows per second.
     pub(super) rate: u64,
     pub(super) backend: BackendName,
+    pub(super) local: PathBuf,
     pub(super) kills: Vec<Kill>,
     /// Told of each row reached and each kill.
     pub(super) on_row: &'a dyn Fn(u64),
@@ -126,6 +127,7 @@ impl Runs<'_> {
             parallelism: before.map_or(PARALLELISM[0], |kill| kill.parallelism),
             hold,
             backend: self.backend,
+            local: self.local.clone(),
         };
         let failed = |error: io::Error| format!("the job cannot be started: {error}");
         let job = serde_json::to_string(&job).map_err(|error| failed(error.into()))?;

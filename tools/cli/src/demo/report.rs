@@ -55,7 +55,7 @@ pub(super) fn text(
             if row.full { "full" } else { "incremental" }.to_owned(),
             capture_us.to_string(),
             write_ms.to_string(),
-            row.entries_changed.to_string(),
+            row.entries_changed.map_or_else(|| "-".to_owned(), |entries| entries.to_string()),
             row.bytes_written.to_string(),
             row.bytes_referenced.to_string(),
         ]);
