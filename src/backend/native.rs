@@ -1,5 +1,6 @@
 //! A backend's own database at one moment: what a native checkpoint is made of.
 
+use crate::Result;
 use esker_format::KeyGroupRange;
 use std::path::PathBuf;
 
@@ -39,8 +40,12 @@ pub trait NativeCapture: Send + Sync {
     /// The database: `rocksdb`.
     fn engine(&self) -> &str;
 
-    /// All files that it takes to open the database again, names ascending.
-    fn files(&self) -> &[LocalFile];
+    /// All files that it takes to open the database again, names ascending. Waits until they are
+    /// there.
+    ///
+    /// # Errors
+    /// The backend's.
+    fn files(&self) -> Result<Vec<LocalFile>>;
 
     /// Its states, ids ascending.
     fn states(&self) -> &[NativeState];

@@ -50,7 +50,11 @@ pub async fn write_native_part(
         known.into_iter().flat_map(|known| known.files).map(|f| (f.local.clone(), f)).collect();
     let new = |number: usize, file: &LocalFile| New { number, file: file.clone(), id: id.clone() };
     let (mut files, mut due) = (Vec::new(), Vec::new());
-    for (number, file) in capture.files().iter().enumerate() {
+    let local = {
+        let capture = Arc::clone(&capture);
+        blocking(move || capture.files()).await??
+    };
+    for (number, file) in local.iter().enumerate() {
         let same = |known: &&NativeFile| file.is_final && known.len_bytes == file.len_bytes;
         match known.get(&file.local).filter(same) {
             Some(known) => files.push(NativeFile { holds: file.holds, ..known.clone() }),

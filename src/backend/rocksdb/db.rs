@@ -4,10 +4,12 @@
 //! backend; the last of them closes it and removes its folder.
 
 mod family;
+mod link;
 mod native;
 
 pub(super) use family::{Family, Frozen};
-pub(super) use native::{Imported, Linked, Parent};
+pub(super) use link::{Linked, Linking};
+pub(super) use native::{Imported, Parent};
 
 use super::RocksOptions;
 use super::error::{named, not_opened};
@@ -15,7 +17,7 @@ use super::expiry::Expiry;
 use super::filter::Content;
 use super::folder::Folder;
 use crate::{Error, ErrorKind, Result};
-use rocksdb::{DBWithThreadMode, MultiThreaded, Options};
+use rocksdb::{ColumnFamilyDescriptor, DBWithThreadMode, MultiThreaded, Options};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -74,6 +76,7 @@ pub(super) struct Database {
     families: Vec<Arc<Family>>,
     /// How many folders were made in that of the database.
     folders: u64,
+    links: link::Links,
 }
 
 impl Database {
@@ -85,9 +88,17 @@ impl Database {
     pub(super) fn open(dir: &Path, options: &RocksOptions) -> Result<Self> {
         let options = options.build()?;
         let folder = Folder::cleared(dir)?;
-        let db = Db::open(&options, dir).map_err(|error| not_opened(error, dir))?;
+        let marks = ColumnFamilyDescriptor::new(link::DEFAULT_FAMILY, options.clone());
+        let db = Db::open_cf_descriptors(&options, dir, [marks])
+            .map_err(|error| not_opened(error, dir))?;
         let open = Open { db, failed: OnceLock::new(), folder, _before: None };
-        Ok(Self { open: Arc::new(open), options, families: Vec::new(), folders: 0 })
+        Ok(Self {
+            open: Arc::new(open),
+            options,
+            families: Vec::new(),
+            folders: 0,
+            links: link::Links::default(),
+        })
     }
 
     /// That it can be used.

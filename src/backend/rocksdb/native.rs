@@ -1,7 +1,7 @@
 //! Native checkpoints: the database as files, and back.
 
 use super::RocksBackend;
-use super::db::{Database, Family, Imported, Linked, Parent};
+use super::db::{Database, Family, Imported, Linked, Linking, Parent};
 use super::keys::{ID_LEN_BYTES, bounds};
 use super::timer::{composite_of, group_of};
 use crate::backend::{KeyedState, KeyedStates, LocalFile, NativeCapture, NativeState};
@@ -26,9 +26,10 @@ const DATA: &str = ".sst";
 
 /// A database at one moment; it never changes (I4), and its files go when it is dropped.
 struct Capture {
-    files: Vec<LocalFile>,
+    range: KeyGroupRange,
+    timers: BTreeSet<u32>,
     states: Vec<NativeState>,
-    _linked: Linked,
+    linking: Arc<Linking>,
 }
 
 impl NativeCapture for Capture {
@@ -36,8 +37,8 @@ impl NativeCapture for Capture {
         ENGINE
     }
 
-    fn files(&self) -> &[LocalFile] {
-        &self.files
+    fn files(&self) -> Result<Vec<LocalFile>> {
+        self.linking.get(|linked| files(linked, &self.timers, self.range))
     }
 
     fn states(&self) -> &[NativeState] {
@@ -61,10 +62,9 @@ pub(super) fn capture(
         ttl_time_ms: state.ttl_time_ms(),
     });
     let states = states.collect();
-    drop(captured);
-    let linked = database.link()?;
-    let files = files(&linked, &timers, range)?;
-    Ok(Arc::new(Capture { files, states, _linked: linked }))
+    // What is captured does not expire before its files are there.
+    let linking = database.link(captured)?;
+    Ok(Arc::new(Capture { range, timers, states, linking }))
 }
 
 fn is_timer(info: &StateInfo) -> bool {

@@ -124,6 +124,8 @@ impl RocksOptions {
             let message = format!("options of RocksDB: {error}");
             Error::new(ErrorKind::Invalid, message).with_source(error)
         })?;
+        // What is captured while calls go on rests on it.
+        options.set_atomic_flush(true);
         self.budget.charge(&mut options);
         Ok(options)
     }

@@ -21,8 +21,8 @@ impl NativeCapture for Files {
         "files"
     }
 
-    fn files(&self) -> &[LocalFile] {
-        &self.0
+    fn files(&self) -> crate::Result<Vec<LocalFile>> {
+        Ok(self.0.clone())
     }
 
     fn states(&self) -> &[NativeState] {

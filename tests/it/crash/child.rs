@@ -1,7 +1,7 @@
 //! The process that is killed: rows without end, checkpoints back to back.
 
 use super::watch::{Activity, Hold, watched};
-use crate::backends::{Tested, of_backend};
+use crate::backends::{LOCAL, Tested, of_backend};
 use crate::world::{Captured, Restored, Rows, Writer, check_files, restore};
 use esker::backend::Backend;
 use esker::checkpoint::Job as Owner;
@@ -29,6 +29,7 @@ const SWEEP_EVERY: u64 = 5;
 pub(super) struct Order {
     /// The name of the backend.
     pub(super) backend: String,
+    /// The store; what a backend has on the local disk is beside it.
     pub(super) folder: PathBuf,
     pub(super) seed: u64,
     pub(super) parallelism: u32,
@@ -46,6 +47,7 @@ impl Order {
         command.args(["--exact", TEST, "--ignored", "--nocapture", "--test-threads=1"]);
         let order = format!("{backend}\n{seed}\n{parallelism}\n{hold}\n{}", folder.display());
         command.env(VARIABLE, order);
+        command.env(LOCAL, self.folder.with_file_name("local"));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command
     }

@@ -51,13 +51,15 @@ fn plan(number: u64, random: &Random) -> Option<Hold> {
 fn kills<F: Tested>(factory: &F) {
     let (seed, kills, started) = (soak::seed(), u64::from(soak::count(KILLS)), Instant::now());
     println!("kills of {}: ESKER_SEED={seed} {kills} of {KILLS}", F::NAME);
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path().to_str().unwrap()).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let folder = work.path().join("store");
+    std::fs::create_dir(&folder).unwrap();
+    let store = Store::open(folder.to_str().unwrap()).unwrap();
     let (random, mut models) = (Random::new(seed), Models::new(seed));
     let mut figures = Figures::default();
     for number in 0..kills {
         let parallelism = 1 + (number / 3 % 3) as u32;
-        let (folder, hold) = (folder.path().to_owned(), plan(number, &random));
+        let (folder, hold) = (folder.clone(), plan(number, &random));
         let order = Order { backend: F::NAME.into(), folder, seed, parallelism, hold };
         let delay = Duration::from_millis(random.draw(KILL_MS));
         run_and_kill(&order, delay, &mut models, &mut figures);

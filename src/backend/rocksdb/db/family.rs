@@ -177,6 +177,14 @@ impl Family {
         walk(open, entries, from, f)
     }
 
+    /// Whether nothing waits to be written to files but what calls put there.
+    pub(super) fn is_written(&self) -> bool {
+        let open = self.cell().borrow_owner();
+        let family = self.cell().borrow_dependent();
+        let waiting = open.db.property_int_value_cf(family, properties::NUM_IMMUTABLE_MEM_TABLE);
+        waiting.ok().flatten().unwrap_or(0) == 0
+    }
+
     /// About how many keys there are. Costs no I/O.
     pub(in super::super) fn keys_estimate(&self) -> u64 {
         let open = self.cell().borrow_owner();
@@ -192,11 +200,11 @@ impl Family {
         Frozen { snapshot, family: Arc::clone(self) }
     }
 
-    /// Writes all that is in memory to files, and merges all files: tests see what compactions do.
+    /// Writes all that is in memory of all families to files, and merges those of this one: tests see
+    /// what compactions do.
     #[cfg(test)]
     pub(in super::super) fn compact(&self) {
         let (open, family) = self.parts().unwrap();
-        open.db.flush_cf(family).unwrap();
         let mut options = rocksdb::CompactOptions::default();
         options.set_bottommost_level_compaction(rocksdb::BottommostLevelCompaction::Force);
         let all: (Option<&[u8]>, Option<&[u8]>) = (None, None);

@@ -1,11 +1,11 @@
-//! Whole databases: linked for a checkpoint, opened from one, or taken over from several.
+//! Whole databases: opened from a checkpoint, or taken over from several.
 
 use super::super::error::{named, not_opened};
 use super::super::folder::{Folder, INNER, unusable};
 use super::family::{Bound, bounded};
+use super::link::{DEFAULT_FAMILY, Links};
 use super::{Database, Db, Family, Open, name_of};
 use crate::Result;
-use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamilyDescriptor, DB, IngestExternalFileOptions, Options, SstFileWriter};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,39 +13,6 @@ use std::sync::{Arc, OnceLock};
 
 /// Files that are taken over are cut at about this size.
 const IMPORTED_LEN_BYTES: u64 = 64 << 20;
-/// The column family that every database has, and that holds nothing here.
-const DEFAULT_FAMILY: &str = "default";
-const STATE_FAMILY: &str = "state-";
-
-/// A database at one moment as files of its own, which are gone once it is dropped.
-pub(in super::super) struct Linked {
-    dir: PathBuf,
-    /// What is known of its data files, perhaps of others too.
-    pub(in super::super) data: Vec<DataFile>,
-    _open: Arc<Open>,
-}
-
-/// A file of entries.
-pub(in super::super) struct DataFile {
-    pub(in super::super) name: String,
-    pub(in super::super) state: u32,
-    /// The database's keys that it begins and ends with.
-    pub(in super::super) first: Vec<u8>,
-    pub(in super::super) last: Vec<u8>,
-}
-
-impl Linked {
-    pub(in super::super) fn dir(&self) -> &Path {
-        &self.dir
-    }
-}
-
-impl Drop for Linked {
-    fn drop(&mut self) {
-        // What cannot be removed now goes with the folder that it is in.
-        let _ = fs::remove_dir_all(&self.dir);
-    }
-}
 
 impl Database {
     /// A new folder in that of the database; it goes with it.
@@ -58,31 +25,9 @@ impl Database {
         Ok(dir)
     }
 
-    fn inner_name(&mut self) -> PathBuf {
+    pub(super) fn inner_name(&mut self) -> PathBuf {
         self.folders += 1;
         self.open.folder.dir().join(format!("{INNER}{}", self.folders))
-    }
-
-    /// The whole database as it is now: what is in memory is written to a file of each family, and all
-    /// files are linked. Costs what is in memory.
-    ///
-    /// # Errors
-    /// Those of RocksDB.
-    pub(in super::super) fn link(&mut self) -> Result<Linked> {
-        self.check()?;
-        let dir = self.inner_name();
-        let open = Arc::clone(&self.open);
-        let failed = |error| open.fail(error);
-        Checkpoint::new(&open.db)
-            .and_then(|checkpoint| checkpoint.create_checkpoint(&dir))
-            .map_err(failed)?;
-        let live = open.db.live_files().map_err(failed)?;
-        let data = live.into_iter().filter_map(|file| {
-            let state = file.column_family_name.strip_prefix(STATE_FAMILY)?.parse().ok()?;
-            let name = file.name.trim_start_matches('/').to_owned();
-            Some(DataFile { name, state, first: file.start_key?, last: file.end_key? })
-        });
-        Ok(Linked { dir, data: data.collect(), _open: Arc::clone(&open) })
     }
 
     /// Puts the database in `dir`, which is one of its [inner folders](Self::inner_folder), in its own
@@ -111,6 +56,7 @@ impl Database {
             family.move_to(&open, !names.contains(&name_of(family.id)))?;
         }
         self.open = open;
+        self.links = Links::default();
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::super::RocksBackends;
 use super::all::{All, Call, call};
 use super::options;
 use crate::backend::heap::HeapBackend;
-use crate::backend::{Backend, BackendFactory, EntrySink, StateCapture};
+use crate::backend::{Backend, BackendFactory, EntrySink, NativeCapture, StateCapture};
 use crate::snapshot::{
     Chain, NewOperator, PartId, PartInput, Restored, SnapshotSettings, WrittenPart, write_manifest,
     write_native_part,
@@ -36,11 +36,20 @@ fn written<B: Backend>(
     (checkpoint, subtask): (u64, u32),
     chain: Chain,
 ) -> WrittenPart {
+    let native = backend.capture_native().unwrap().unwrap();
+    written_of(store, (backend.range(), native), (checkpoint, subtask), chain)
+}
+
+fn written_of(
+    store: &Store,
+    (range, native): (KeyGroupRange, Arc<dyn NativeCapture>),
+    (checkpoint, subtask): (u64, u32),
+    chain: Chain,
+) -> WrittenPart {
     let kind = SnapshotKind::Checkpoint;
     let id = PartId { kind, checkpoint, generation: 1, operator: 0, subtask };
-    let (range, captures, operator) = (backend.range(), Vec::new(), None);
+    let (captures, operator) = (Vec::new(), None);
     let input = PartInput { id, range, captures, operator, chain };
-    let native = backend.capture_native().unwrap().unwrap();
     block_on(write_native_part(store, input, native, &settings())).unwrap()
 }
 
@@ -187,4 +196,27 @@ fn damage_to_any_file_is_found_and_named() {
         std::fs::write(&path, sound).unwrap();
     }
     assert!(restored(&factory, (&store, &manifest), KeyGroupRange::ALL).is_ok());
+}
+
+#[test]
+fn what_is_put_after_a_capture_is_not_in_it() {
+    let (store, folder) = (Store::open("memory://").unwrap(), tempfile::tempdir().unwrap());
+    let factory = RocksBackends::new(folder.path(), options()).unwrap();
+    let mut rocks = All::open(factory.make("all", KeyGroupRange::ALL, None).unwrap(), CONFIG);
+    let mut chain = Chain::default();
+    for checkpoint in 1..=4 {
+        calls(checkpoint * 500, 500, |call, time_ms| {
+            rocks.call(call);
+            rocks.backend.set_time_ms(time_ms);
+        });
+        let wanted = Held::by(&rocks.capture(), KeyGroupRange::ALL);
+        let native = rocks.backend.capture_native().unwrap().unwrap();
+        calls(checkpoint * 500 + 90, 500, |call, _| drop(rocks.call(call)));
+        let part = written_of(&store, (KeyGroupRange::ALL, native), (checkpoint, 0), chain);
+        chain = part.chain;
+        let manifest = manifest(&store, checkpoint, &rocks.backend, vec![chain.part.clone()]);
+        let from = (&store, &manifest);
+        let (mut restored, _) = restored(&factory, from, KeyGroupRange::ALL).unwrap();
+        assert!(Held::by(&restored.capture(), KeyGroupRange::ALL) == wanted, "{checkpoint}");
+    }
 }
