@@ -1,6 +1,6 @@
 //! Values by the keys of their column family: what value and map state share.
 
-use super::db::Family;
+use super::db::{Change, Family};
 use crate::backend::stored::Stored;
 use crate::{Error, ErrorKind, Result};
 use esker_format::ValueCodec;
@@ -97,12 +97,15 @@ impl<V: 'static> Cells<V> {
         match entry.op {
             Op::Put => {
                 let value = self.stored.decode(entry.value)?;
+                let mut bytes = entry.value;
                 if self.stored.migrates() {
-                    return self.put(key, &value);
+                    self.after.clear();
+                    self.stored.encode(&value, &mut self.after)?;
+                    bytes = &self.after;
                 }
-                self.family.put(key, entry.value)
+                self.family.restore(Change::Put, key, bytes)
             }
-            Op::Delete => self.family.delete(key),
+            Op::Delete => self.family.restore(Change::Delete, key, &[]),
             op => {
                 let message = format!("a state of single values holds no {op:?} entries");
                 Err(Error::new(ErrorKind::Corrupt, message))

@@ -4,10 +4,12 @@
 //! backend; the last of them closes it and removes its folder.
 
 mod family;
+mod import;
 mod link;
 mod native;
 
 pub(super) use family::{Family, Frozen};
+pub(super) use import::Change;
 pub(super) use link::{Linked, Linking};
 pub(super) use native::{Imported, Parent};
 
@@ -107,6 +109,26 @@ impl Database {
     /// `Poisoned` after an error.
     pub(super) fn check(&self) -> Result<()> {
         self.open.check()
+    }
+
+    /// What a restore brings goes by files from now on, which `threads` threads of each family write.
+    ///
+    /// # Errors
+    /// `Retry` if there can be no folder for them.
+    pub(super) fn begin_imports(&mut self, threads: usize) -> Result<()> {
+        for family in self.families.clone() {
+            family.begin_import(self.inner_folder()?, threads);
+        }
+        Ok(())
+    }
+
+    /// Takes in what imports wrote; none goes on, whatever happens.
+    ///
+    /// # Errors
+    /// Those of RocksDB, the first.
+    pub(super) fn end_imports(&self) -> Result<()> {
+        let ended: Vec<_> = self.families.iter().map(|family| family.end_import()).collect();
+        ended.into_iter().collect()
     }
 
     /// A new column family for the state with number `id`; where its values expire, `expiry` says

@@ -1,7 +1,7 @@
 //! List state in a column family: a value is a list of runs, an append is an operand behind it.
 
 use super::capture::Capture;
-use super::db::Family;
+use super::db::{Change, Family};
 use super::keys::{Keys, stored};
 use crate::Result;
 use crate::backend::stored::Stored;
@@ -135,9 +135,9 @@ impl<K: Key, N: Key, E: StateValue> KeyedState for ListState<K, N, E> {
         }
         match entry.op {
             Op::Append if value.is_empty() => Ok(()),
-            Op::Append => self.family.merge(key, value),
-            Op::Put if !value.is_empty() => self.family.put(key, value),
-            Op::Put | Op::Delete | Op::Clear => self.family.delete(key),
+            Op::Append => self.family.restore(Change::Merge, key, value),
+            Op::Put if !value.is_empty() => self.family.restore(Change::Put, key, value),
+            Op::Put | Op::Delete | Op::Clear => self.family.restore(Change::Delete, key, &[]),
         }
     }
 

@@ -127,6 +127,8 @@ impl<K: Key, N: Key, U: Key, V: StateValue> KeyedState for MapState<K, N, U, V> 
         let Some(parts) = self.keys.applies::<K, N>(entry)? else { return Ok(()) };
         if entry.op == Op::Clear {
             let (key, namespace) = (K::decode(&parts.key)?, N::decode(&parts.namespace)?);
+            // It looks for what is there.
+            self.cells.family.end_import()?;
             return self.clear(&key, &namespace);
         }
         U::decode(&parts.user_key)?;

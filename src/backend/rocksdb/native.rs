@@ -134,10 +134,15 @@ async fn restored(
             old.push((owned, read_part(store, part).await?));
         }
     }
-    match old.iter().all(|(_, part)| part.native.is_none()) {
-        true => restore_states(&mut backend.states, store, manifest, settings).await,
-        false => restore_native(backend, store, old, settings).await,
+    if old.iter().any(|(_, part)| part.native.is_some()) {
+        return restore_native(backend, store, old, settings).await;
     }
+    backend.database.begin_imports(settings.threads)?;
+    let restored = restore_states(&mut backend.states, store, manifest, settings).await;
+    // Also where it failed: nothing goes on in the background then.
+    let ended = backend.database.end_imports();
+    let restored = restored?;
+    ended.map(|()| restored)
 }
 
 async fn restore_native(

@@ -5,7 +5,7 @@
 
 mod capture;
 
-use super::db::Family;
+use super::db::{Change, Family};
 use super::keys::{ID_LEN_BYTES, Keys};
 use crate::backend::{KeyedState, StateCapture, TimerCalls};
 use crate::{Error, ErrorKind, Result};
@@ -224,8 +224,9 @@ impl<K: Key, N: Key> KeyedState for TimerState<K, N> {
         self.key.extend_from_slice(&parts.user_key);
         self.key.extend_from_slice(entry.key.get(ID_LEN_BYTES..time_at).unwrap_or_default());
         match entry.op {
-            Op::Put if entry.value.is_empty() => self.insert(),
-            Op::Delete => self.remove(),
+            // Those in memory are forgotten at the end.
+            Op::Put if entry.value.is_empty() => self.family.restore(Change::Put, &self.key, &[]),
+            Op::Delete => self.family.restore(Change::Delete, &self.key, &[]),
             op => {
                 let message =
                     format!("no timer: {op:?} with a value of {} bytes", entry.value.len());

@@ -1,5 +1,6 @@
 //! Column families, and what they held at one moment. Both hold the database that they borrow from.
 
+use super::import::Import;
 use super::{Db, Open, name_of};
 use crate::{Error, ErrorKind, Result};
 use rocksdb::{
@@ -7,7 +8,7 @@ use rocksdb::{
     WriteBatch, WriteOptions, properties,
 };
 use self_cell::self_cell;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 pub(super) type Bound<'a> = Arc<BoundColumnFamily<'a>>;
 type Snapshot<'a> = SnapshotWithThreadMode<'a, Db>;
@@ -37,6 +38,8 @@ pub(in super::super) struct Family {
     restored: OnceLock<FamilyCell>,
     write: WriteOptions,
     read: ReadOptions,
+    /// What a restore brings, until it ends.
+    pub(super) import: Mutex<Option<Import>>,
 }
 
 impl Family {
@@ -49,7 +52,8 @@ impl Family {
         let mut write = WriteOptions::default();
         write.disable_wal(true);
         let (restored, read) = (OnceLock::new(), ReadOptions::default());
-        Ok(Self { id, options, first, restored, write, read })
+        let import = Mutex::new(None);
+        Ok(Self { id, options, first, restored, write, read, import })
     }
 
     /// Stands for the family of the same name in another database from now on, which need not have it
