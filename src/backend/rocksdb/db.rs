@@ -112,14 +112,10 @@ impl Database {
     }
 
     /// What a restore brings goes by files from now on, which `threads` threads of each family write.
-    ///
-    /// # Errors
-    /// `Retry` if there can be no folder for them.
-    pub(super) fn begin_imports(&mut self, threads: usize) -> Result<()> {
+    pub(super) fn begin_imports(&mut self, threads: usize) {
         for family in self.families.clone() {
-            family.begin_import(self.inner_folder()?, threads);
+            family.begin_import(self.inner_name(), threads);
         }
-        Ok(())
     }
 
     /// Takes in what imports wrote; none goes on, whatever happens.

@@ -137,7 +137,7 @@ async fn restored(
     if old.iter().any(|(_, part)| part.native.is_some()) {
         return restore_native(backend, store, old, settings).await;
     }
-    backend.database.begin_imports(settings.threads)?;
+    backend.database.begin_imports(settings.threads);
     let restored = restore_states(&mut backend.states, store, manifest, settings).await;
     // Also where it failed: nothing goes on in the background then.
     let ended = backend.database.end_imports();

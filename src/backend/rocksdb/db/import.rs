@@ -2,6 +2,7 @@
 //! other threads, and taken in as they are, past write buffers and compactions.
 
 use super::super::error::named;
+use super::super::folder::unusable;
 use super::Family;
 use crate::{Error, ErrorKind, Result};
 use rocksdb::{IngestExternalFileOptions, Options, SstFileWriter};
@@ -16,6 +17,9 @@ use std::thread::{self, JoinHandle};
 /// Keys and values of one file, before they are compressed; so much memory for each thread, and once
 /// more for what comes in meanwhile.
 const CHUNK_LEN_BYTES: usize = 32 << 20;
+
+/// What comes in all goes by calls if it is no more: a file costs some writes that are waited for.
+const CALLS_LEN_BYTES: usize = 256 << 10;
 
 /// What becomes of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +75,9 @@ impl Import {
         while self.writing.len() >= self.threads {
             self.writing.pop_front().map_or(Ok(()), ended)?;
         }
+        if self.files.is_empty() {
+            fs::create_dir(&self.dir).map_err(|error| unusable(error, &self.dir))?;
+        }
         let path = self.dir.join(format!("{}.sst", self.files.len()));
         self.files.push(path.clone());
         let options = self.options.clone();
@@ -105,6 +112,11 @@ fn ended(writing: JoinHandle<Result<()>>) -> Result<()> {
 }
 
 impl Chunk {
+    fn each(&self, mut f: impl FnMut(Change, &[u8], &[u8]) -> Result<()>) -> Result<()> {
+        let of = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
+        self.changes.iter().try_for_each(|(change, key, value)| f(*change, of(key), of(value)))
+    }
+
     /// Writes a file, keys ascending, with one change for each key.
     fn write(mut self, options: &Options, path: &Path) -> Result<()> {
         let Self { bytes, changes } = &mut self;
@@ -152,7 +164,7 @@ fn fold((first, folded): (Change, &mut Vec<u8>), next: Change, value: &[u8]) -> 
 
 impl Family {
     /// What a restore brings goes by files in `dir` from now on, which `threads` threads write; `dir`
-    /// goes in the end.
+    /// is made for the first of them, and goes in the end.
     pub(in super::super) fn begin_import(&self, dir: PathBuf, threads: usize) {
         let (options, threads) = (self.options.clone(), threads.max(1));
         let (chunk, writing, files) = Default::default();
@@ -167,11 +179,15 @@ impl Family {
     pub(in super::super) fn restore(&self, change: Change, key: &[u8], value: &[u8]) -> Result<()> {
         match &mut *self.import.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(import) => import.add(change, key, value),
-            None => match change {
-                Change::Put => self.put(key, value),
-                Change::Merge => self.merge(key, value),
-                Change::Delete => self.delete(key),
-            },
+            None => self.change(change, key, value),
+        }
+    }
+
+    fn change(&self, change: Change, key: &[u8], value: &[u8]) -> Result<()> {
+        match change {
+            Change::Put => self.put(key, value),
+            Change::Merge => self.merge(key, value),
+            Change::Delete => self.delete(key),
         }
     }
 
@@ -182,10 +198,10 @@ impl Family {
     pub(in super::super) fn end_import(&self) -> Result<()> {
         let import = self.import.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut import) = import else { return Ok(()) };
-        let files = import.written()?;
-        if files.is_empty() {
-            return Ok(());
+        if import.files.is_empty() && import.chunk.bytes.len() <= CALLS_LEN_BYTES {
+            return import.chunk.each(|change, key, value| self.change(change, key, value));
         }
+        let files = import.written()?;
         let (open, family) = self.parts()?;
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
@@ -234,7 +250,7 @@ mod tests {
             let (changes, cut) = changes.new_tree(&mut runner).unwrap().current();
             let by_calls = family(&mut database, 2 * case);
             let by_files = family(&mut database, 2 * case + 1);
-            by_files.begin_import(database.inner_folder().unwrap(), 2);
+            by_files.begin_import(database.inner_name(), 2);
             for (number, (change, key, value)) in changes.iter().enumerate() {
                 if number == cut {
                     by_files.import.lock().unwrap().as_mut().unwrap().write().unwrap();
@@ -252,11 +268,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut database = Database::open(folder.path(), &RocksOptions::default()).unwrap();
         let family = family(&mut database, 1);
-        let dir = database.inner_folder().unwrap();
-        family.begin_import(dir.clone(), 1);
-        fs::remove_dir(&dir).unwrap();
-        family.restore(Change::Put, b"key", b"value").unwrap();
-        assert!(family.end_import().is_err());
+        family.begin_import(folder.path().join("gone").join("import"), 1);
+        family.restore(Change::Put, b"key", &vec![1; CALLS_LEN_BYTES]).unwrap();
+        let error = family.end_import().unwrap_err();
+        assert!(error.to_string().contains("gone/import"), "{error}");
         assert_eq!(content(&family), []);
     }
 }
