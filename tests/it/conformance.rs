@@ -8,3 +8,24 @@ macro_rules! tests {
     };
 }
 of_each_backend!(tests);
+
+/// Savepoints of one backend restore to the other, and back.
+#[cfg(feature = "rocksdb")]
+mod exchange {
+    use crate::backends::{Rocks, Tested};
+    use esker::backend::heap::HeapBackends;
+
+    mod heap_to_rocksdb {
+        esker_conformance::exchange_tests!(
+            <super::HeapBackends as super::Tested>::new(),
+            <super::Rocks as super::Tested>::new()
+        );
+    }
+
+    mod rocksdb_to_heap {
+        esker_conformance::exchange_tests!(
+            <super::Rocks as super::Tested>::new(),
+            <super::HeapBackends as super::Tested>::new()
+        );
+    }
+}
