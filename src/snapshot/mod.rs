@@ -31,6 +31,8 @@ pub use manifest::{
     open_snapshot, read_manifest, read_part, references, write_manifest,
 };
 pub use merge::{ChainReader, Damage, Lost};
+#[cfg(feature = "rocksdb")]
+pub(crate) use native::fetch_sound;
 pub use native::{fetch_native, write_native_part};
 pub use plan::Estimates;
 pub use restore::{OperatorElement, Restored, Target, find_operator, read_operator_state, restore};

@@ -2,6 +2,8 @@
 //! last completed checkpoint holds are not put again.
 
 use super::chain::Chain;
+#[cfg(feature = "rocksdb")]
+use super::merge::{Damage, Lost};
 use super::settings::SnapshotSettings;
 use super::source::missing;
 use super::writer::{PartId, PartInput, WriteStats, WrittenPart, write_runs};
@@ -9,6 +11,9 @@ use crate::backend::{LocalFile, NativeCapture};
 use crate::store::{blocking, ended};
 use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
+#[cfg(feature = "rocksdb")]
+use esker_format::KeyGroupRange;
+use esker_format::manifest::StateInfo;
 use esker_format::part::{Native, NativeFile, PartState};
 use esker_format::run::StateStats;
 use esker_format::{Digest, RelativeName};
@@ -118,7 +123,8 @@ fn read(path: &Path) -> Result<(Bytes, Digest)> {
 }
 
 /// Puts the files of a database into the folder `dir`, which exists, under the names that they have
-/// within it; each is verified by its digest (I3). Memory: one file for each transfer.
+/// within it; each is verified by its digest (I3). `states` are those of the operator. Memory: one file
+/// for each transfer.
 ///
 /// # Errors
 /// `Corrupt`, naming the file with the state and the key groups that are lost with it, for one that is
@@ -126,38 +132,82 @@ fn read(path: &Path) -> Result<(Bytes, Digest)> {
 pub async fn fetch_native(
     store: &Store,
     native: &Native,
+    states: &[StateInfo],
     dir: &Path,
     settings: &SnapshotSettings,
 ) -> Result<()> {
-    let files: Vec<(NativeFile, PathBuf)> =
-        native.files.iter().map(|file| (file.clone(), dir.join(&file.local))).collect();
-    let fetches =
-        stream::iter(files).map(|(file, path)| async move { fetch(store, file, path).await });
+    let fetches = fetches(&native.files, states, dir);
+    let fetches = stream::iter(fetches).map(|fetch| async move { fetch.done(store).await });
     ended(fetches, settings.transfers_max).await.map(|_: Vec<()>| ())
 }
 
-async fn fetch(store: &Store, file: NativeFile, path: PathBuf) -> Result<()> {
-    let lost = match file.holds {
-        Some((state, groups)) => {
-            format!("state {state}, key groups {}-{}", groups.first(), groups.last())
+/// As [`fetch_native`], of `files` alone, and whatever of them is missing or damaged is passed over
+/// and returned: with it goes all of its state in the key groups of `range`, or all states.
+///
+/// # Errors
+/// The store's that are no damage; `Retry` if the disk is full or fails.
+#[cfg(feature = "rocksdb")]
+pub(crate) async fn fetch_sound(
+    store: &Store,
+    (files, states): (&[NativeFile], &[StateInfo]),
+    range: KeyGroupRange,
+    dir: &Path,
+    settings: &SnapshotSettings,
+) -> Result<Vec<Damage>> {
+    let fetches = stream::iter(fetches(files, states, dir)).map(|fetch| async move {
+        let state = fetch.file.holds.map(|(id, _)| id);
+        match fetch.done(store).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                Ok(Some(Damage { error, entries: None, lost: vec![Lost { state, range }] }))
+            }
+            done => done.map(|()| None),
         }
-        None => "the whole database".to_owned(),
+    });
+    let fetched: Vec<Option<Damage>> = ended(fetches, settings.transfers_max).await?;
+    Ok(fetched.into_iter().flatten().collect())
+}
+
+fn fetches(files: &[NativeFile], states: &[StateInfo], dir: &Path) -> Vec<Fetch> {
+    let fetch = |file: &NativeFile| {
+        let holds = match file.holds {
+            Some((id, groups)) => {
+                let named = states.iter().find(|info| info.id == id);
+                let name = named.map_or_else(|| id.to_string(), |info| info.name.clone());
+                format!("it holds state={name} key groups {}-{}", groups.first(), groups.last())
+            }
+            None => "without it no state can be read".to_owned(),
+        };
+        Fetch { path: dir.join(&file.local), file: file.clone(), holds }
     };
-    let of_lost = |error: Error| match error.kind() {
-        ErrorKind::Corrupt => error.of(format_args!("{lost} of it cannot be restored")),
-        _ => error,
-    };
-    let bytes = store.get_within(&file.file, file.len_bytes).await.map_err(of_lost)?;
-    let bytes = bytes.ok_or_else(|| of_lost(missing(&file.file)))?;
-    blocking(move || {
-        if bytes.len() as u64 != file.len_bytes || Digest::of(&bytes) != file.digest {
-            let message =
-                format!("{lost} of it cannot be restored: its digest is not {}", file.digest);
-            return Err(Error::new(ErrorKind::Corrupt, message).at_path(file.file.as_str()));
-        }
-        std::fs::write(&path, &bytes).map_err(|error| failed(error, "write", &path))
-    })
-    .await?
+    files.iter().map(fetch).collect()
+}
+
+/// A file to fetch.
+struct Fetch {
+    file: NativeFile,
+    path: PathBuf,
+    /// What is lost with it, in words.
+    holds: String,
+}
+
+impl Fetch {
+    async fn done(self, store: &Store) -> Result<()> {
+        let Self { file, path, holds } = self;
+        let of_lost = |error: Error| match error.kind() {
+            ErrorKind::Corrupt => error.of(&holds),
+            _ => error,
+        };
+        let bytes = store.get_within(&file.file, file.len_bytes).await.map_err(of_lost)?;
+        let bytes = bytes.ok_or_else(|| of_lost(missing(&file.file)))?;
+        blocking(move || {
+            if bytes.len() as u64 != file.len_bytes || Digest::of(&bytes) != file.digest {
+                let message = format!("{holds}: its digest is not {}", file.digest);
+                return Err(Error::new(ErrorKind::Corrupt, message).at_path(file.file.as_str()));
+            }
+            std::fs::write(&path, &bytes).map_err(|error| failed(error, "write", &path))
+        })
+        .await?
+    }
 }
 
 fn failed(error: io::Error, what: &str, path: &Path) -> Error {

@@ -13,6 +13,8 @@ pub(crate) trait Tested: BackendFactory + Send + Sync + Sized + 'static {
     const NAME: &'static str;
     /// Whether a checkpoint after the first one is made of runs of what changed, and folded.
     const WRITES_CHANGES: bool;
+    /// Of the calls of a cycle, one of so many is failed by a soak: databases are slow to open.
+    const FAILS_ONE_OF: u64;
 
     /// Makes its backends, in this process.
     fn new() -> Self;
@@ -21,6 +23,7 @@ pub(crate) trait Tested: BackendFactory + Send + Sync + Sized + 'static {
 impl Tested for HeapBackends {
     const NAME: &'static str = "heap";
     const WRITES_CHANGES: bool = true;
+    const FAILS_ONE_OF: u64 = 1;
 
     fn new() -> Self {
         Self
@@ -61,6 +64,7 @@ impl BackendFactory for Rocks {
 impl Tested for Rocks {
     const NAME: &'static str = "rocksdb";
     const WRITES_CHANGES: bool = false;
+    const FAILS_ONE_OF: u64 = 10;
 
     fn new() -> Self {
         match std::env::var_os(LOCAL) {

@@ -6,7 +6,7 @@ use super::keys::{ID_LEN_BYTES, bounds};
 use super::timer::{composite_of, group_of};
 use crate::backend::{KeyedState, KeyedStates, LocalFile, NativeCapture, NativeState};
 use crate::format::KeyGroupRange;
-use crate::format::manifest::{Manifest, StateInfo, StateKind};
+use crate::format::manifest::{Manifest, Operator, StateInfo, StateKind};
 use crate::format::part::Part;
 use crate::format::run::{Entry, Op};
 use crate::snapshot::{
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// The database, as parts call it.
-const ENGINE: &str = "rocksdb";
+pub(super) const ENGINE: &str = "rocksdb";
 const DATA: &str = ".sst";
 
 /// A database at one moment; it never changes (I4), and its files go when it is dropped.
@@ -67,7 +67,7 @@ pub(super) fn capture(
     Ok(Arc::new(Capture { range, timers, states, linking }))
 }
 
-fn is_timer(info: &StateInfo) -> bool {
+pub(super) fn is_timer(info: &StateInfo) -> bool {
     matches!(info.kind, StateKind::TimerEvent | StateKind::TimerProcessing)
 }
 
@@ -135,7 +135,7 @@ async fn restored(
         }
     }
     if old.iter().any(|(_, part)| part.native.is_some()) {
-        return restore_native(backend, store, old, settings).await;
+        return restore_native(backend, store, (operator, old), settings).await;
     }
     backend.database.begin_imports(settings.threads);
     let restored = restore_states(&mut backend.states, store, manifest, settings).await;
@@ -148,7 +148,7 @@ async fn restored(
 async fn restore_native(
     backend: &mut RocksBackend,
     store: &Store,
-    old: Vec<Old>,
+    (operator, old): (&Operator, Vec<Old>),
     settings: &SnapshotSettings,
 ) -> Result<Restored> {
     let started = Instant::now();
@@ -164,7 +164,7 @@ async fn restore_native(
             return Err(Error::new(ErrorKind::Unsupported, message));
         };
         let dir = database.inner_folder()?;
-        fetch_native(store, native, &dir, settings).await?;
+        fetch_native(store, native, &operator.states, &dir, settings).await?;
         read_len_bytes += native.files.iter().map(|file| file.len_bytes).sum::<u64>();
         entries += part.states.iter().map(|state| state.entries).sum::<u64>();
         parents.push((*owned, dir));

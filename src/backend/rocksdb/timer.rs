@@ -4,17 +4,18 @@
 //! ended: what fired before lies behind it, and its tombstones are passed over by nobody.
 
 mod capture;
+mod sorted;
 
 use super::db::{Change, Family};
 use super::keys::{ID_LEN_BYTES, Keys};
 use crate::backend::{KeyedState, StateCapture, TimerCalls};
 use crate::{Error, ErrorKind, Result};
 use capture::TimerCapture;
-pub(super) use capture::group_of;
 use esker_format::composite::CompositeKey;
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
 use esker_format::{Key, KeyGroupRange};
+pub(super) use sorted::{group_of, write_sorted};
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::sync::Arc;

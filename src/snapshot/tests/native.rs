@@ -62,7 +62,7 @@ fn write(store: &Store, checkpoint: u64, dir: &Path, chain: &Chain) -> crate::Re
 fn fetched(store: &Store, part: &Part) -> crate::Result<Vec<(String, Vec<u8>)>> {
     let dir = tempfile::tempdir().unwrap();
     let native = part.native.as_ref().unwrap();
-    block_on(fetch_native(store, native, dir.path(), &SnapshotSettings::default()))?;
+    block_on(fetch_native(store, native, &[], dir.path(), &SnapshotSettings::default()))?;
     let files = database(dir.path());
     Ok(files.0.iter().map(|f| (f.local.clone(), std::fs::read(&f.path).unwrap())).collect())
 }
@@ -106,9 +106,9 @@ fn a_damaged_file_is_named_with_what_is_lost() {
     let part = write(&store, 1, dir.path(), &Chain::default()).unwrap().chain.part;
     let [sst, current] = &part.native.as_ref().unwrap().files[..] else { panic!() };
     for (file, bad, lost) in [
-        (sst, &b"onE"[..], "state 7, key groups 0-65535"),
-        (sst, b"longer", "state 7, key groups 0-65535"),
-        (current, b"b", "the whole database"),
+        (sst, &b"onE"[..], "state=7 key groups 0-65535"),
+        (sst, b"longer", "state=7 key groups 0-65535"),
+        (current, b"b", "without it no state can be read"),
     ] {
         let good = block_on(store.get(&file.file)).unwrap().unwrap();
         block_on(store.put(&file.file, bad.to_vec().into())).unwrap();
@@ -120,7 +120,7 @@ fn a_damaged_file_is_named_with_what_is_lost() {
     }
     block_on(store.delete(&sst.file)).unwrap();
     let text = fetched(&store, &part).unwrap_err().to_string();
-    assert!(text.contains("state 7") && text.contains("missing"), "{text}");
+    assert!(text.contains("state=7") && text.contains("missing"), "{text}");
 }
 
 #[test]

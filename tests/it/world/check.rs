@@ -4,6 +4,7 @@ use super::content::Model;
 use super::restore::{read_rows, restore};
 use super::write::RETAINED;
 use crate::backends::Tested;
+use bytes::Bytes;
 use esker::checkpoint::log::Sequence;
 use esker::checkpoint::{log_name, read_log};
 use esker::format::part::RunRef;
@@ -23,12 +24,15 @@ pub(crate) struct Models {
     pub(crate) last: (u64, u64),
     /// Every checkpoint that is known to be complete, retained or not.
     completed: BTreeSet<u64>,
+    /// What was restored at some parallelism, and right. A manifest's digest stands for all its bytes,
+    /// which are verified each time: they restore as they did.
+    restored: BTreeSet<(Digest, u32)>,
 }
 
 impl Models {
     pub(crate) fn new(seed: u64) -> Self {
         let oldest = Model { seed, ..Model::default() };
-        Self { oldest, last: (0, 0), completed: BTreeSet::new() }
+        Self { oldest, last: (0, 0), completed: BTreeSet::new(), restored: BTreeSet::new() }
     }
 
     /// What the owner was told: `checkpoint` is complete.
@@ -74,6 +78,11 @@ impl Models {
                         verify(store, run).await?;
                     }
                 }
+                for file in part.native.iter().flat_map(|native| &native.files) {
+                    if verified.insert(file.file.clone()) {
+                        whole(store, (&file.file, file.len_bytes, file.digest)).await?;
+                    }
+                }
             }
             let rows = read_rows(store, &manifest).await?;
             let model = model.get_or_insert_with(|| {
@@ -82,6 +91,9 @@ impl Models {
             });
             model.advance(rows);
             for parallelism in parallelisms {
+                if !self.restored.insert((published.manifest_digest, *parallelism)) {
+                    continue;
+                }
                 let mut restored =
                     restore(factory, store, Some(&manifest), *parallelism, model.seed).await?;
                 let difference = restored.rows.drain()?.difference(&model.content);
@@ -98,12 +110,21 @@ impl Models {
     }
 }
 
+/// A file's bytes, which are as many and have the digest that a part says.
+async fn whole(
+    store: &Store,
+    (file, len_bytes, digest): (&RelativeName, u64, Digest),
+) -> Result<Bytes> {
+    let bytes = store.get(file).await?;
+    let bytes = bytes.unwrap_or_else(|| panic!("{file} is missing, and retained"));
+    assert_eq!(bytes.len() as u64, len_bytes, "{file}");
+    assert_eq!(Digest::of(&bytes), digest, "{file}");
+    Ok(bytes)
+}
+
 /// All of a run's bytes, by every digest there is of them.
 async fn verify(store: &Store, run: &RunRef) -> Result<()> {
-    let bytes = store.get(&run.file).await?;
-    let bytes = bytes.unwrap_or_else(|| panic!("{} is missing, and retained", run.file));
-    assert_eq!(bytes.len() as u64, run.len_bytes, "{}", run.file);
-    assert_eq!(Digest::of(&bytes), run.digest, "{}", run.file);
+    let bytes = whole(store, (&run.file, run.len_bytes, run.digest)).await?;
     let slice =
         |offset: u64, len_bytes: u64| &bytes[offset as usize..(offset + len_bytes) as usize];
     let reader = RunReader::open(run.index, slice(run.index.offset, run.index.len_bytes))?;

@@ -5,7 +5,8 @@ use super::rows::{Change, KEYS, changes};
 use super::{KEYED, parallelism_of};
 use esker::Result;
 use esker::backend::{
-    Backend, EntrySink, Handle, ListCalls, MapCalls, Reducing, TimerCalls, ValueCalls,
+    Backend, EntrySink, Handle, ListCalls, MapCalls, NativeCapture, Reducing, TimerCalls,
+    ValueCalls,
 };
 use esker::format::run::Entry;
 use esker::format::{Key, KeyGroup, KeyGroupRange};
@@ -13,6 +14,7 @@ use esker::snapshot::Captures;
 use esker::state::{
     ListDescriptor, MapDescriptor, ReducingDescriptor, TimerDescriptor, ValueDescriptor,
 };
+use std::sync::Arc;
 
 /// A subtask of a keyed operator.
 pub(crate) struct Table<B: Backend> {
@@ -149,11 +151,17 @@ pub(crate) struct Rows<B: Backend> {
     pub(crate) tables: Vec<Vec<Table<B>>>,
 }
 
+/// A subtask as it was captured: natively where its backend can be.
+pub(crate) enum Taken {
+    Entries(Captures),
+    Native(Arc<dyn NativeCapture>),
+}
+
 /// The job's state after a number of rows.
 pub(crate) struct Captured {
     pub(crate) rows: u64,
     /// By keyed operator, then subtask.
-    pub(crate) keyed: Vec<Vec<Captures>>,
+    pub(crate) keyed: Vec<Vec<Taken>>,
 }
 
 impl<B: Backend> Rows<B> {
@@ -175,8 +183,12 @@ impl<B: Backend> Rows<B> {
     }
 
     pub(crate) fn capture(&mut self) -> Result<Captured> {
-        let of = |tables: &mut Vec<Table<B>>| -> Result<Vec<Captures>> {
-            tables.iter_mut().map(|table| table.backend.capture()).collect()
+        let of_table = |table: &mut Table<B>| match table.backend.capture_native()? {
+            Some(native) => Ok(Taken::Native(native)),
+            None => table.backend.capture().map(Taken::Entries),
+        };
+        let of = |tables: &mut Vec<Table<B>>| -> Result<Vec<Taken>> {
+            tables.iter_mut().map(of_table).collect()
         };
         let keyed = self.tables.iter_mut().map(of).collect::<Result<_>>()?;
         Ok(Captured { rows: self.rows, keyed })

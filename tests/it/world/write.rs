@@ -1,8 +1,8 @@
 //! The owner of the job: begins checkpoints, writes, publishes and retires them.
 
-use super::table::{Captured, Rows};
+use super::table::{Captured, Rows, Taken};
 use super::{KEYED, SOURCE, settings};
-use esker::backend::{Backend, EntrySink};
+use esker::backend::{Backend, EntrySink, NativeCapture};
 use esker::checkpoint::{Job as Owner, Retention};
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{Manifest, Operator, PartRef, SnapshotKind, StateInfo, StateKind};
@@ -10,7 +10,7 @@ use esker::format::run::{Entry, Op};
 use esker::format::{KeyGroup, KeyGroupRange, Ordered, ValueCodec};
 use esker::snapshot::{
     Chain, Lineage, NewOperator, OperatorCapture, PartId, PartInput, WrittenManifest, WrittenPart,
-    write_manifest, write_part,
+    write_manifest, write_native_part, write_part,
 };
 use esker::{Result, Store};
 use futures::future::join_all;
@@ -48,12 +48,15 @@ pub(crate) struct Writer {
     begun: u64,
 }
 
+/// What a part is written from; its backend's database in place of captures, where there is one.
+type Input = (PartInput, Option<Arc<dyn NativeCapture>>);
+
 /// A checkpoint that was begun.
 pub(crate) struct Open {
     pub(crate) checkpoint: u64,
     pub(crate) rows: u64,
     /// By operator, the source first, then subtask.
-    inputs: Vec<Vec<PartInput>>,
+    inputs: Vec<Vec<Input>>,
 }
 
 /// A checkpoint whose files are written.
@@ -112,15 +115,21 @@ impl Writer {
             operator: Some(Arc::new(RowCount(captured.rows))),
             chain: Chain::default(),
         };
-        let mut inputs = vec![vec![source]];
+        let mut inputs = vec![vec![(source, None)]];
         for (number, keyed) in captured.keyed.into_iter().enumerate() {
             let (mut operator, parallelism) = (Vec::new(), keyed.len() as u32);
-            for (subtask, captures) in keyed.into_iter().enumerate() {
+            for (subtask, taken) in keyed.into_iter().enumerate() {
                 let lineage = &mut self.lineages[number][subtask];
-                let (captures, chain) = lineage.begin(captures, settings().pending_max);
+                let ((captures, chain), native) = match taken {
+                    Taken::Entries(captures) => {
+                        (lineage.begin(captures, settings().pending_max), None)
+                    }
+                    Taken::Native(native) => ((Vec::new(), lineage.begin_native()), Some(native)),
+                };
                 let range = KeyGroupRange::of_subtask(subtask as u32, parallelism)?;
                 let id = id(number as u32 + 1, subtask as u32);
-                operator.push(PartInput { id, range, captures, operator: None, chain });
+                let input = PartInput { id, range, captures, operator: None, chain };
+                operator.push((input, native));
             }
             inputs.push(operator);
         }
@@ -132,7 +141,12 @@ impl Writer {
         let settings = settings();
         let mut operators = Vec::new();
         for inputs in open.inputs {
-            let parts = inputs.into_iter().map(|input| write_part(&self.store, input, &settings));
+            let parts = inputs.into_iter().map(|(input, native)| async {
+                match native {
+                    Some(native) => write_native_part(&self.store, input, native, &settings).await,
+                    None => write_part(&self.store, input, &settings).await,
+                }
+            });
             // All of them end, so that nothing is still under way when one has failed.
             operators.push(join_all(parts).await.into_iter().collect::<Result<Vec<_>>>()?);
         }

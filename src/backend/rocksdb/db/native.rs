@@ -1,12 +1,15 @@
 //! Whole databases: opened from a checkpoint, or taken over from several.
 
 use super::super::error::{named, not_opened};
+use super::super::filter::Content;
 use super::super::folder::{Folder, INNER, unusable};
 use super::family::{Bound, bounded};
 use super::link::{DEFAULT_FAMILY, Links};
 use super::{Database, Db, Family, Open, name_of};
 use crate::Result;
-use rocksdb::{ColumnFamilyDescriptor, DB, IngestExternalFileOptions, Options, SstFileWriter};
+use rocksdb::{
+    ColumnFamilyDescriptor, DB, IngestExternalFileOptions, LogLevel, Options, SstFileWriter,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -78,12 +81,34 @@ impl Parent {
     /// # Errors
     /// `Corrupt` and others as RocksDB says.
     pub(in super::super) fn open(dir: &Path, states: &[Arc<Family>]) -> Result<Self> {
-        let options = Options::default();
+        let families = states.iter().map(|family| (family.id, family.options.clone()));
+        Self::open_families(dir, families.collect())
+    }
+
+    /// The same for who has no database of his own: of each state its number and what it holds. Files
+    /// of other states need not be there.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(in super::super) fn open_alone(dir: &Path, states: &[(u32, Content)]) -> Result<Self> {
+        let family = |(id, content): &(u32, Content)| {
+            let mut options = Options::default();
+            content.set(&mut options, None);
+            (*id, options)
+        };
+        Self::open_families(dir, states.iter().map(family).collect())
+    }
+
+    fn open_families(dir: &Path, states: Vec<(u32, Options)>) -> Result<Self> {
+        let mut options = Options::default();
+        // It is open for a moment, and writes nothing worth keeping.
+        options.set_log_level(LogLevel::Fatal);
         let names = DB::list_cf(&options, dir).map_err(|error| not_opened(error, dir))?;
         let mut descriptors = vec![ColumnFamilyDescriptor::new(DEFAULT_FAMILY, options.clone())];
-        for family in states.iter().filter(|family| names.contains(&name_of(family.id))) {
-            let name = name_of(family.id);
-            descriptors.push(ColumnFamilyDescriptor::new(name, family.options.clone()));
+        for (id, options) in states {
+            if names.contains(&name_of(id)) {
+                descriptors.push(ColumnFamilyDescriptor::new(name_of(id), options));
+            }
         }
         let db = DB::open_cf_descriptors_read_only(&options, dir, descriptors, false)
             .map_err(|error| not_opened(error, dir))?;

@@ -1,22 +1,13 @@
-//! Timers at one moment, and their way into runs.
-//!
-//! The database has them in order of time, a run in order of key group and key. Where all of them fit
-//! into memory (64 MiB), the first piece that is written sorts them for all others. Else each piece
-//! goes through all timers, once for every 64 MiB of its own, and memory stays within that but for key
-//! groups that are larger.
+//! Timers at one moment, and their way into runs: the first piece that is written sorts them for all
+//! others, where they fit into memory.
 
 use super::super::capture::changes_unknown;
 use super::super::db::{Family, Frozen};
-use super::super::keys::ID_LEN_BYTES;
-use super::split;
+use super::sorted::{Sorted, sorted, write_pieces};
 use crate::Result;
 use crate::backend::{EntrySink, StateCapture};
 use esker_format::KeyGroupRange;
-use esker_format::run::{Entry, Op};
 use std::sync::{Arc, OnceLock};
-
-/// What timers take in memory while they are sorted, at most.
-const SORTED_LEN_BYTES_MAX: usize = if cfg!(test) { 1 << 9 } else { 64 << 20 };
 
 /// Timers at one moment; they never change (I4).
 pub(super) struct TimerCapture {
@@ -34,112 +25,9 @@ impl TimerCapture {
         Self { id, frozen, entries, earliest_ms, all: OnceLock::new() }
     }
 
-    /// All timers, if they fit. An error is met again by whoever reads them piece by piece.
-    fn all(&self) -> Option<&Sorted> {
-        let read = || {
-            let mut all = Sorted::default();
-            let mut fits = true;
-            let done = self.frozen.for_each(&[], &[], |key, _| {
-                all.push(key)?;
-                fits = all.len_bytes() <= SORTED_LEN_BYTES_MAX;
-                Ok(fits)
-            });
-            done.is_ok().then_some(())?;
-            fits.then(|| all.sorted())
-        };
-        self.all.get_or_init(read).as_ref()
+    fn read(&self, f: &mut dyn FnMut(&[u8]) -> Result<bool>) -> Result<()> {
+        self.frozen.for_each(&[], &[], |key, _| f(key))
     }
-
-    /// The timers of key groups from `first` on, sorted, as many groups as fit; and the last of them.
-    fn some(&self, first: u16, mut last: u16) -> Result<(Sorted, u16)> {
-        let mut some = Sorted::default();
-        self.frozen.for_each(&[], &[], |key, _| {
-            let group = group_of(split(key)?.1);
-            if first <= group && group <= last {
-                some.push(key)?;
-                if some.len_bytes() > SORTED_LEN_BYTES_MAX && first < last {
-                    last = some.halve(first);
-                }
-            }
-            Ok(true)
-        })?;
-        Ok((some.sorted(), last))
-    }
-}
-
-/// Keys of timers as runs have them, without the state's id.
-#[derive(Default)]
-struct Sorted {
-    bytes: Vec<u8>,
-    /// Where each begins, and its length.
-    places: Vec<(usize, usize)>,
-}
-
-impl Sorted {
-    /// Adds the timer of a key of the database: its time goes to the end.
-    fn push(&mut self, key: &[u8]) -> Result<()> {
-        let (time, rest) = split(key)?;
-        self.places.push((self.bytes.len(), key.len()));
-        self.bytes.extend_from_slice(rest);
-        self.bytes.extend_from_slice(time);
-        Ok(())
-    }
-
-    fn len_bytes(&self) -> usize {
-        self.bytes.len() + self.places.len() * size_of::<(usize, usize)>()
-    }
-
-    fn at(&self, (start, len): (usize, usize)) -> &[u8] {
-        self.bytes.get(start..start + len).unwrap_or_default()
-    }
-
-    fn sorted(mut self) -> Self {
-        let mut places = std::mem::take(&mut self.places);
-        places.sort_unstable_by(|a, b| self.at(*a).cmp(self.at(*b)));
-        Self { places, ..self }
-    }
-
-    /// Drops the key groups from the one in the middle on, but for `first`; returns the last that is
-    /// left.
-    fn halve(&mut self, first: u16) -> u16 {
-        let mut groups: Vec<u16> =
-            self.places.iter().map(|place| group_of(self.at(*place))).collect();
-        let middle = groups.len() / 2;
-        let (_, middle, _) = groups.select_nth_unstable(middle);
-        let last = middle.saturating_sub(1).max(first);
-        let mut left = Self::default();
-        for place in &self.places {
-            let key = self.at(*place);
-            if group_of(key) <= last {
-                left.places.push((left.bytes.len(), key.len()));
-                left.bytes.extend_from_slice(key);
-            }
-        }
-        *self = left;
-        last
-    }
-
-    /// Writes the timers of state `id` in the key groups of `range`.
-    fn write(&self, id: u32, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
-        let below = |group: u16| {
-            self.places.partition_point(move |place| group_of(self.at(*place)) < group)
-        };
-        let start = below(range.first());
-        let end = range.last().checked_add(1).map_or(self.places.len(), below);
-        let mut composite = id.to_be_bytes().to_vec();
-        for place in self.places.get(start..end).unwrap_or_default() {
-            composite.truncate(ID_LEN_BYTES);
-            composite.extend_from_slice(self.at(*place));
-            sink.add(Entry { key: &composite, op: Op::Put, value: &[] })?;
-        }
-        Ok(())
-    }
-}
-
-/// The key group in front of a composite key without its id; the first one where there is none, which
-/// a reader of the key refuses.
-pub(in super::super) fn group_of(key: &[u8]) -> u16 {
-    key.first_chunk().copied().map_or(0, u16::from_be_bytes)
 }
 
 impl StateCapture for TimerCapture {
@@ -160,17 +48,10 @@ impl StateCapture for TimerCapture {
     }
 
     fn write_full(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
-        if let Some(all) = self.all() {
-            return all.write(self.id, range, sink);
-        }
-        let mut first = range.first();
-        loop {
-            let (some, last) = self.some(first, range.last())?;
-            some.write(self.id, KeyGroupRange::new(first, last)?, sink)?;
-            if last == range.last() {
-                return Ok(());
-            }
-            first = last + 1;
+        let read = |f: &mut dyn FnMut(&[u8]) -> Result<bool>| self.read(f);
+        match self.all.get_or_init(|| sorted(&read)) {
+            Some(all) => all.write(self.id, range, sink),
+            None => write_pieces(&read, self.id, range, sink),
         }
     }
 

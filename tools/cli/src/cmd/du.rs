@@ -17,7 +17,8 @@ use std::io::{self, Write};
 /// Live entries are those of the snapshot; bytes and distributions are those of all its runs, entries
 /// that newer ones replaced included, before compression. They stand in the manifest's parts; after a
 /// change of parallelism several parts share a run, and the indexes of the runs are read, so that each
-/// counts once.
+/// counts once. Of a native checkpoint, entries are about so many, and all that is known besides is how
+/// long the files of each state are.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -50,6 +51,8 @@ struct Report<'a> {
     stored_entries: u64,
     key_bytes: u64,
     value_bytes: u64,
+    /// Of a database's files, as stored; their key and value bytes are not known.
+    file_bytes: u64,
     /// `[at least this many bytes, entries]`
     key_sizes: Vec<(u64, u64)>,
     value_sizes: Vec<(u64, u64)>,
@@ -90,7 +93,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
 }
 
 fn report<'a>(operator: &'a Operator, sizes: &StateSizes<'a>) -> Report<'a> {
-    let StateSizes { info, entries, stats, .. } = sizes;
+    let StateSizes { info, entries, stats, file_len_bytes, .. } = sizes;
     // Bucket 0 is for no bytes, bucket b from 2^(b - 1) on.
     let least = |(bucket, count): (u8, u64)| ((1_u64 << bucket) >> 1, count);
     Report {
@@ -101,6 +104,7 @@ fn report<'a>(operator: &'a Operator, sizes: &StateSizes<'a>) -> Report<'a> {
         stored_entries: stats.entries,
         key_bytes: stats.key_bytes,
         value_bytes: stats.value_bytes,
+        file_bytes: *file_len_bytes,
         key_sizes: stats.key_sizes.iter().map(least).collect(),
         value_sizes: stats.value_sizes.iter().map(least).collect(),
         slices: stats.slices.iter().map(|(slice, n)| (u64::from(slice) * 1024, n)).collect(),
@@ -143,10 +147,14 @@ fn show(sizes: &OperatorSizes<'_>, reports: &[Report<'_>], out: &mut impl Write)
     let (uid, parallelism) = (&operator.uid, operator.parts.len());
     writeln!(out, "operator    {uid}\nparallelism {parallelism}")?;
     writeln!(out, "runs        {runs}, {run_len_bytes} bytes")?;
-    let head = ["state", "kind", "entries", "stored entries", "key bytes", "value bytes"];
+    let mut head = vec!["state", "kind", "entries", "stored entries", "key bytes", "value bytes"];
+    // Of a database it is all there is.
+    let of_files = reports.iter().any(|report| report.file_bytes > 0);
+    head.extend(of_files.then_some("file bytes"));
     let mut summary = table(&head, 2);
     for report in reports {
         let counts = [report.entries, report.stored_entries, report.key_bytes, report.value_bytes];
+        let counts = counts.into_iter().chain(of_files.then_some(report.file_bytes));
         let names = [report.state.to_owned(), report.kind.to_owned()];
         summary.add_row(names.into_iter().chain(counts.map(|count| count.to_string())));
     }

@@ -2,21 +2,22 @@
 
 use super::say_refused;
 use crate::outcome::{Outcome, say};
-use crate::snapshot::{find_snapshot, unreadable};
+use crate::snapshot::{Entries, find_snapshot};
 use esker::format::canonical::{Canonical, Expired};
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{Operator, StateInfo, TypeInfo};
 use esker::format::part::{Part, RunRef};
 use esker::format::run::Entry;
 use esker::format::{KeyGroup, KeyGroupRange, Value, encode_value};
-use esker::snapshot::{ChainReader, find_operator, read_manifest, read_part};
+use esker::snapshot::{find_operator, read_manifest, read_part};
 use esker::{Error, ErrorKind, block_on};
 use std::io::{self, Write};
 
 /// Write what a state holds under one key, as lines of JSON
 ///
 /// Only the runs of the key's group are opened, and of those only blocks that can hold the key are
-/// read. The exit code is 1 if there is nothing under it, or something that it needs is damaged.
+/// read; of a native checkpoint, all files of the state in the part of the key's group are fetched,
+/// as a file of RocksDB is read whole or not at all. The exit code is 1 if there is nothing under it, or something that it needs is damaged.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -106,14 +107,12 @@ fn find(args: &Args, lines: &mut Vec<String>) -> Result<(), Stop> {
     let mut part = None;
     for (subtask, name) in operator.parts.iter().enumerate() {
         if operator.range(subtask)?.contains(group) {
-            part = Some(block_on(read_part(&at.store, name))?);
+            part = Some((block_on(read_part(&at.store, name))?, operator.range(subtask)?));
         }
     }
     let Some(part) = part else { return Ok(()) };
-    if let Some(native) = &part.native {
-        return Err(unreadable(native).into());
-    }
-    let chain = block_on(ChainReader::open(&at.store, &runs_of(&part, group)))?;
+    let (part, owned) = part;
+    let mut found = Entries::open(&at.store, (&part, owned), &runs_of(&part, group), [info])?;
     let mut canonical = Canonical::new(&operator.uid, operator.key.as_ref(), info);
     let expired = if args.include_expired { Expired::Shown } else { Expired::Hidden };
     let known = part.states.iter().find(|state| state.id == info.id);
@@ -130,12 +129,15 @@ fn find(args: &Args, lines: &mut Vec<String>) -> Result<(), Stop> {
             let mut prefix = Vec::new();
             let composite = CompositeKey::new(info.id, group, &key, &namespace, b"");
             composite.encode_into(&mut prefix);
-            chain.get(&prefix, &mut each)?;
+            found.get(&prefix, &mut each)?;
         }
         // The filter knows keys with their namespaces alone.
-        None => chain.merge(KeyGroupRange::new(group.0, group.0)?, Some(info.id), &mut each)?,
+        None => found.merge(KeyGroupRange::new(group.0, group.0)?, Some(info.id), &mut each)?,
     }
-    Ok(())
+    match found.damage().into_iter().next() {
+        Some(damage) => Err(damage.error.into()),
+        None => Ok(()),
+    }
 }
 
 fn find_state<'a>(operator: &'a Operator, name: &str) -> Result<&'a StateInfo, Error> {

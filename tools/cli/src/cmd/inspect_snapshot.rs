@@ -118,7 +118,7 @@ fn report<'a>(snapshot: &'a OpenSnapshot, sizes: &[OperatorSizes<'a>]) -> Snapsh
 }
 
 fn state_report<'a>(sizes: &StateSizes<'a>) -> StateReport<'a> {
-    let StateSizes { info, entries, earliest_timer_ms, stats } = sizes;
+    let StateSizes { info, entries, earliest_timer_ms, stats, .. } = sizes;
     StateReport {
         id: info.id,
         name: &info.name,

@@ -2,7 +2,7 @@
 //! subtasks, and in each the order of runs. Memory: a span and a block of each run of one subtask.
 
 use super::harm::Harm;
-use super::native::unreadable;
+use super::native::Entries;
 use esker::format::KeyGroupRange;
 use esker::format::canonical::{Canonical, Expired};
 use esker::format::manifest::{Operator, StateInfo};
@@ -94,17 +94,12 @@ pub(crate) fn each_line(
             let Some(part) = part else { continue };
             let mut work = Work { operator, part, filter, progress, each, harms: &mut harms };
             if let Some(range) = operator.range(subtask)?.intersect(filter.range) {
-                work.chain(&snapshot.store, &part.runs, range, true)?;
-                if let Some(native) = &part.native {
-                    let lost = [Lost { state: None, range }];
-                    let keyed = |info: &StateInfo| info.kind.is_keyed();
-                    work.harms.push(Harm::of(&unreadable(native)).losing(operator, &lost, keyed));
-                }
+                work.keyed(&snapshot.store, operator.range(subtask)?, range)?;
             }
             if let Some(run) =
                 part.operator_run.as_ref().filter(|_| filter.range == KeyGroupRange::ALL)
             {
-                work.chain(&snapshot.store, std::slice::from_ref(run), KeyGroupRange::ALL, false)?;
+                work.operator(&snapshot.store, run)?;
             }
         }
     }
@@ -135,10 +130,39 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn chain(
+    /// Keyed state in the key groups of `range`; the part owns `owned`.
+    fn keyed(
         &mut self,
         store: &esker::Store,
-        runs: &[RunRef],
+        owned: KeyGroupRange,
+        range: KeyGroupRange,
+    ) -> Result<(), Error> {
+        let states: Vec<_> =
+            self.filter.states(self.operator).filter(|info| info.kind.is_keyed()).collect();
+        if states.is_empty() {
+            return Ok(());
+        }
+        match Entries::open(store, (self.part, owned), &self.part.runs, states) {
+            Ok(entries) => self.lines(entries, range, true),
+            // What this build does not read is not there for it; the rest is.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                let keyed = |info: &StateInfo| info.kind.is_keyed();
+                let lost = [Lost { state: None, range }];
+                self.harms.push(Harm::of(&error).losing(self.operator, &lost, keyed));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn operator(&mut self, store: &esker::Store, run: &RunRef) -> Result<(), Error> {
+        let chain = block_on(ChainReader::open_salvaging(store, std::slice::from_ref(run)))?;
+        self.lines(Entries::Runs(chain), KeyGroupRange::ALL, false)
+    }
+
+    fn lines(
+        &mut self,
+        mut entries_of: Entries,
         range: KeyGroupRange,
         keyed: bool,
     ) -> Result<(), Error> {
@@ -152,14 +176,13 @@ impl Work<'_> {
                 (info.id, canonical)
             })
             .collect();
-        let chain = block_on(ChainReader::open_salvaging(store, runs))?;
         let one = self.filter.state.as_ref().and_then(|_| canonical.keys().next().copied());
         let mut line = String::new();
         let mut entries = 0;
         // By state: a value that its schema does not fit is as a rule not alone.
         let mut refused: BTreeMap<u32, (Error, u64)> = BTreeMap::new();
         if !canonical.is_empty() {
-            chain.merge(range, one, &mut |entry: Entry<'_>| {
+            entries_of.merge(range, one, &mut |entry: Entry<'_>| {
                 entries += 1;
                 if entries % PROGRESS_ENTRIES == 0 {
                     (self.progress)(PROGRESS_ENTRIES);
@@ -182,7 +205,7 @@ impl Work<'_> {
             })?;
         }
         (self.progress)(entries % PROGRESS_ENTRIES);
-        let found = chain.damage();
+        let found = entries_of.damage();
         let holds = |info: &StateInfo| info.kind.is_keyed() == keyed;
         let found = found.iter().map(|damage| Harm::of_damage(damage, self.operator, holds));
         self.harms.extend(found);

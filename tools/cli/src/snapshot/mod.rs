@@ -13,7 +13,7 @@ pub(crate) use check::{Checked, Checker};
 pub(crate) use find::{Found, SnapshotAt, find, find_snapshot, is_snapshot, local};
 pub(crate) use harm::Harm;
 pub(crate) use lines::{Filter, each_line, part_harms};
-pub(crate) use native::unreadable;
+pub(crate) use native::Entries;
 pub(crate) use sizes::{OperatorSizes, StateSizes, Type, sizes};
 pub(crate) use sort::Sorter;
 

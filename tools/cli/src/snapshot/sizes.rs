@@ -3,7 +3,7 @@
 
 use super::harm::Harm;
 use esker::format::manifest::{Operator, StateInfo, TypeInfo};
-use esker::format::part::{Part, RunRef};
+use esker::format::part::{NativeFile, Part, RunRef};
 use esker::format::run::{RunReader, StateStats};
 use esker::snapshot::{Lost, OpenSnapshot};
 use esker::{Error, ErrorKind, Store, block_on};
@@ -28,6 +28,8 @@ pub(crate) struct StateSizes<'a> {
     pub(crate) earliest_timer_ms: Option<i64>,
     /// Of all its runs, each counted once, dead entries included.
     pub(crate) stats: StateStats,
+    /// Of the files of databases that hold it alone, each counted once; stored, hence compressed.
+    pub(crate) file_len_bytes: u64,
 }
 
 /// The sizes of each operator, in the manifest's order, and what of it could not be told: parts that
@@ -98,9 +100,18 @@ fn index_stats(store: &Store, run: &RunRef) -> Result<Stats, Error> {
     opened.map_err(|error| error.at_path(run.file.as_str()))
 }
 
-fn state_sizes<'a>(info: &'a StateInfo, parts: impl Iterator<Item = &'a Part>) -> StateSizes<'a> {
+fn state_sizes<'a>(
+    info: &'a StateInfo,
+    parts: impl Iterator<Item = &'a Part> + Clone,
+) -> StateSizes<'a> {
     let stats = StateStats::default();
-    let mut sizes = StateSizes { info, entries: 0, earliest_timer_ms: None, stats };
+    let mut sizes =
+        StateSizes { info, entries: 0, earliest_timer_ms: None, stats, file_len_bytes: 0 };
+    let natives = parts.clone().filter_map(|part| part.native.as_ref());
+    let of_state = |file: &&NativeFile| file.holds.is_some_and(|(id, _)| id == info.id);
+    let files = natives.flat_map(|native| &native.files).filter(of_state);
+    let files: BTreeMap<_, _> = files.map(|file| (&file.file, file.len_bytes)).collect();
+    sizes.file_len_bytes = files.values().sum();
     for state in parts.flat_map(|part| &part.states).filter(|state| state.id == info.id) {
         sizes.entries = sizes.entries.saturating_add(state.entries);
         let earliest = sizes.earliest_timer_ms.into_iter().chain(state.earliest_timer_ms);
