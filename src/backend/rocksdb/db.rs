@@ -21,7 +21,7 @@ use super::folder::Folder;
 use crate::{Error, ErrorKind, Result};
 use rocksdb::{ColumnFamilyDescriptor, DBWithThreadMode, MultiThreaded, Options};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 type Db = DBWithThreadMode<MultiThreaded>;
 
@@ -79,6 +79,7 @@ pub(super) struct Database {
     /// How many folders were made in that of the database.
     folders: u64,
     links: link::Links,
+    imports: import::Imports,
 }
 
 impl Database {
@@ -100,6 +101,7 @@ impl Database {
             families: Vec::new(),
             folders: 0,
             links: link::Links::default(),
+            imports: import::Imports::default(),
         })
     }
 
@@ -109,22 +111,6 @@ impl Database {
     /// `Poisoned` after an error.
     pub(super) fn check(&self) -> Result<()> {
         self.open.check()
-    }
-
-    /// What a restore brings goes by files from now on, which `threads` threads of each family write.
-    pub(super) fn begin_imports(&mut self, threads: usize) {
-        for family in self.families.clone() {
-            family.begin_import(self.inner_name(), threads);
-        }
-    }
-
-    /// Takes in what imports wrote; none goes on, whatever happens.
-    ///
-    /// # Errors
-    /// Those of RocksDB, the first.
-    pub(super) fn end_imports(&self) -> Result<()> {
-        let ended: Vec<_> = self.families.iter().map(|family| family.end_import()).collect();
-        ended.into_iter().collect()
     }
 
     /// A new column family for the state with number `id`; where its values expire, `expiry` says
@@ -141,9 +127,16 @@ impl Database {
         self.check()?;
         let mut options = self.options.clone();
         content.set(&mut options, expiry);
-        let family = Arc::new(Family::new(&self.open, id, options)?);
+        let family = Arc::new(Family::new(&self.open, id, options, &self.imports)?);
         self.families.push(Arc::clone(&family));
         Ok(family)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Of a restore that nobody waits for any more: it holds families, which hold it.
+        drop(self.imports.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

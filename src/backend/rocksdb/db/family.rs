@@ -1,6 +1,6 @@
 //! Column families, and what they held at one moment. Both hold the database that they borrow from.
 
-use super::import::Import;
+use super::import::Imports;
 use super::{Db, Open, name_of};
 use crate::{Error, ErrorKind, Result};
 use rocksdb::{
@@ -8,7 +8,7 @@ use rocksdb::{
     WriteBatch, WriteOptions, properties,
 };
 use self_cell::self_cell;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 pub(super) type Bound<'a> = Arc<BoundColumnFamily<'a>>;
 type Snapshot<'a> = SnapshotWithThreadMode<'a, Db>;
@@ -39,7 +39,7 @@ pub(in super::super) struct Family {
     write: WriteOptions,
     read: ReadOptions,
     /// What a restore brings, until it ends.
-    pub(super) import: Mutex<Option<Import>>,
+    pub(super) imports: Imports,
 }
 
 impl Family {
@@ -47,13 +47,18 @@ impl Family {
     ///
     /// # Errors
     /// Those of RocksDB.
-    pub(super) fn new(open: &Arc<Open>, id: u32, options: Options) -> Result<Self> {
+    pub(super) fn new(
+        open: &Arc<Open>,
+        id: u32,
+        options: Options,
+        imports: &Imports,
+    ) -> Result<Self> {
         let first = made(open, id, &options)?;
         let mut write = WriteOptions::default();
         write.disable_wal(true);
         let (restored, read) = (OnceLock::new(), ReadOptions::default());
-        let import = Mutex::new(None);
-        Ok(Self { id, options, first, restored, write, read, import })
+        let imports = Arc::clone(imports);
+        Ok(Self { id, options, first, restored, write, read, imports })
     }
 
     /// Stands for the family of the same name in another database from now on, which need not have it

@@ -3,22 +3,22 @@
 
 use super::super::error::named;
 use super::super::folder::unusable;
-use super::Family;
+use super::{Database, Family};
 use crate::{Error, ErrorKind, Result};
 use rocksdb::{IngestExternalFileOptions, Options, SstFileWriter};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::mem;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Keys and values of one file, before they are compressed; so much memory for each thread, and once
 /// more for what comes in meanwhile.
 const CHUNK_LEN_BYTES: usize = 32 << 20;
-
-/// What comes in all goes by calls if it is no more: a file costs some writes that are waited for.
+/// What comes in for a family goes by calls if it is no more: a file costs some writes that are waited
+/// for.
 const CALLS_LEN_BYTES: usize = 256 << 10;
 
 /// What becomes of a key.
@@ -39,48 +39,57 @@ struct Chunk {
     changes: Vec<(Change, Range<usize>, Range<usize>)>,
 }
 
-/// The entries of one family.
+/// The families of a database that entries come in for, one after the other.
 pub(super) struct Import {
+    /// Has a folder for the files of each family; it is made for the first, and goes in the end.
     dir: PathBuf,
-    options: Options,
     threads: usize,
-    chunk: Chunk,
+    families: BTreeMap<u32, Incoming>,
+    /// What came in last, and for which family.
+    chunk: (u32, Chunk),
     writing: VecDeque<JoinHandle<Result<()>>>,
+}
+
+/// What came in for a family.
+struct Incoming {
+    family: Arc<Family>,
     /// In the order in which they are to be taken in: later ones replace what is in earlier ones.
     files: Vec<PathBuf>,
+    /// Not worth a file so far; what came in first.
+    little: Chunk,
+    /// It was taken in, and calls are made at once.
+    is_direct: bool,
 }
 
 impl Import {
     /// # Errors
     /// Those of RocksDB: of an earlier chunk.
-    fn add(&mut self, change: Change, key: &[u8], value: &[u8]) -> Result<()> {
-        let Chunk { bytes, changes } = &mut self.chunk;
-        let key_at = bytes.len();
-        bytes.extend_from_slice(key);
-        let value_at = bytes.len();
-        bytes.extend_from_slice(value);
-        changes.push((change, key_at..value_at, value_at..bytes.len()));
-        if bytes.len() + mem::size_of_val(&changes[..]) >= CHUNK_LEN_BYTES {
-            self.write()?;
+    fn add(&mut self, id: u32, change: Change, key: &[u8], value: &[u8]) -> Result<()> {
+        if self.chunk.0 != id {
+            self.turn()?;
+            self.chunk.0 = id;
         }
-        Ok(())
+        self.chunk.1.push(change, key, value);
+        if self.chunk.1.len_bytes() >= CHUNK_LEN_BYTES { self.turn() } else { Ok(()) }
     }
 
-    /// Lets a thread write what came in.
-    fn write(&mut self) -> Result<()> {
-        let chunk = mem::take(&mut self.chunk);
-        if chunk.changes.is_empty() {
+    /// Ends the chunk: a thread writes it, or it is put aside.
+    fn turn(&mut self) -> Result<()> {
+        let (id, chunk) = mem::take(&mut self.chunk);
+        let Some(incoming) = self.families.get_mut(&id) else { return Ok(()) };
+        let Incoming { family, files, little, .. } = incoming;
+        little.append(chunk);
+        if little.changes.is_empty() || (files.is_empty() && little.len_bytes() <= CALLS_LEN_BYTES)
+        {
             return Ok(());
         }
+        let (chunk, options) = (mem::take(little), family.options.clone());
+        let path = self.dir.join(format!("{id}-{}.sst", files.len()));
+        files.push(path.clone());
+        fs::create_dir_all(&self.dir).map_err(|error| unusable(error, &self.dir))?;
         while self.writing.len() >= self.threads {
             self.writing.pop_front().map_or(Ok(()), ended)?;
         }
-        if self.files.is_empty() {
-            fs::create_dir(&self.dir).map_err(|error| unusable(error, &self.dir))?;
-        }
-        let path = self.dir.join(format!("{}.sst", self.files.len()));
-        self.files.push(path.clone());
-        let options = self.options.clone();
         let write = move || chunk.write(&options, &path);
         let started = thread::Builder::new().name("esker-import".into()).spawn(write);
         self.writing.push_back(started.map_err(|error| {
@@ -89,11 +98,19 @@ impl Import {
         Ok(())
     }
 
-    /// The files, once they are all written.
-    fn written(&mut self) -> Result<Vec<PathBuf>> {
-        self.write()?;
+    /// Takes in what came for all families, or for one.
+    fn take_in(&mut self, only: Option<u32>) -> Result<()> {
+        self.turn()?;
         self.writing.drain(..).try_for_each(ended)?;
-        Ok(mem::take(&mut self.files))
+        let wanted =
+            self.families.iter_mut().filter(|(id, _)| only.is_none_or(|only| only == **id));
+        for (_, Incoming { family, files, little, is_direct }) in wanted {
+            *is_direct = true;
+            let little = mem::take(little);
+            little.each(|change, key, value| family.change(change, key, value))?;
+            family.ingest(mem::take(files))?;
+        }
+        Ok(())
     }
 }
 
@@ -112,6 +129,29 @@ fn ended(writing: JoinHandle<Result<()>>) -> Result<()> {
 }
 
 impl Chunk {
+    fn push(&mut self, change: Change, key: &[u8], value: &[u8]) {
+        let key_at = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let value_at = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.changes.push((change, key_at..value_at, value_at..self.bytes.len()));
+    }
+
+    fn append(&mut self, mut later: Self) {
+        if self.bytes.is_empty() {
+            return mem::swap(self, &mut later);
+        }
+        // No error can come of it.
+        let _ = later.each(|change, key, value| {
+            self.push(change, key, value);
+            Ok(())
+        });
+    }
+
+    fn len_bytes(&self) -> usize {
+        self.bytes.len() + mem::size_of_val(&self.changes[..])
+    }
+
     fn each(&self, mut f: impl FnMut(Change, &[u8], &[u8]) -> Result<()>) -> Result<()> {
         let of = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
         self.changes.iter().try_for_each(|(change, key, value)| f(*change, of(key), of(value)))
@@ -162,25 +202,57 @@ fn fold((first, folded): (Change, &mut Vec<u8>), next: Change, value: &[u8]) -> 
     }
 }
 
-impl Family {
-    /// What a restore brings goes by files in `dir` from now on, which `threads` threads write; `dir`
-    /// is made for the first of them, and goes in the end.
-    pub(in super::super) fn begin_import(&self, dir: PathBuf, threads: usize) {
-        let (options, threads) = (self.options.clone(), threads.max(1));
-        let (chunk, writing, files) = Default::default();
-        let import = Import { dir, options, threads, chunk, writing, files };
-        *self.import.lock().unwrap_or_else(PoisonError::into_inner) = Some(import);
+/// The import of a database, while there is one.
+pub(super) type Imports = Arc<Mutex<Option<Import>>>;
+
+impl Database {
+    /// What a restore brings goes by files from now on, which `threads` threads write.
+    pub(in super::super) fn begin_imports(&mut self, threads: usize) {
+        let incoming = |family: &Arc<Family>| {
+            let (family, is_direct) = (Arc::clone(family), false);
+            (family.id, Incoming { family, files: Vec::new(), little: Chunk::default(), is_direct })
+        };
+        let families = self.families.iter().map(incoming).collect();
+        let (dir, threads) = (self.inner_name(), threads.max(1));
+        let (chunk, writing) = Default::default();
+        *locked(&self.imports) = Some(Import { dir, threads, families, chunk, writing });
     }
 
+    /// Takes in what came; nothing goes on in the background then, whatever happens.
+    ///
+    /// # Errors
+    /// Those of RocksDB, the first.
+    pub(in super::super) fn end_imports(&self) -> Result<()> {
+        let import = locked(&self.imports).take();
+        import.map_or(Ok(()), |mut import| import.take_in(None))
+    }
+}
+
+fn locked(imports: &Imports) -> MutexGuard<'_, Option<Import>> {
+    imports.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Family {
     /// Changes `key` as a restore wants it. Reads may see it once the import has ended.
     ///
     /// # Errors
     /// As for [`get`](Self::get).
     pub(in super::super) fn restore(&self, change: Change, key: &[u8], value: &[u8]) -> Result<()> {
-        match &mut *self.import.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(import) => import.add(change, key, value),
-            None => self.change(change, key, value),
+        if let Some(import) = &mut *locked(&self.imports)
+            && import.families.get(&self.id).is_some_and(|incoming| !incoming.is_direct)
+        {
+            return import.add(self.id, change, key, value);
         }
+        self.change(change, key, value)
+    }
+
+    /// Takes in what came for it so far, so that it can be read; what follows goes by calls.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub(in super::super) fn end_import(&self) -> Result<()> {
+        let mut imports = locked(&self.imports);
+        imports.as_mut().map_or(Ok(()), |import| import.take_in(Some(self.id)))
     }
 
     fn change(&self, change: Change, key: &[u8], value: &[u8]) -> Result<()> {
@@ -191,17 +263,10 @@ impl Family {
         }
     }
 
-    /// Takes in what an import wrote, if one was begun; calls that follow go the usual way.
-    ///
-    /// # Errors
-    /// As for [`get`](Self::get).
-    pub(in super::super) fn end_import(&self) -> Result<()> {
-        let import = self.import.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut import) = import else { return Ok(()) };
-        if import.files.is_empty() && import.chunk.bytes.len() <= CALLS_LEN_BYTES {
-            return import.chunk.each(|change, key, value| self.change(change, key, value));
+    fn ingest(&self, files: Vec<PathBuf>) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
         }
-        let files = import.written()?;
         let (open, family) = self.parts()?;
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
@@ -249,29 +314,40 @@ mod tests {
         for case in 0..64 {
             let (changes, cut) = changes.new_tree(&mut runner).unwrap().current();
             let by_calls = family(&mut database, 2 * case);
-            let by_files = family(&mut database, 2 * case + 1);
-            by_files.begin_import(database.inner_name(), 2);
-            for (number, (change, key, value)) in changes.iter().enumerate() {
-                if number == cut {
-                    by_files.import.lock().unwrap().as_mut().unwrap().write().unwrap();
-                }
+            for (change, key, value) in &changes {
                 by_calls.restore(*change, &[*key], value.as_bytes()).unwrap();
+            }
+            let by_files = family(&mut database, 2 * case + 1);
+            database.begin_imports(2);
+            for (number, (change, key, value)) in changes.iter().enumerate() {
+                if number == cut && case % 3 == 0 {
+                    by_files.end_import().unwrap();
+                } else if number == cut {
+                    let mut imports = locked(&by_files.imports);
+                    // As if another family were next, and a file were worth it.
+                    let import = imports.as_mut().unwrap();
+                    let incoming = import.families.get_mut(&by_files.id).unwrap();
+                    incoming.little.bytes.resize(CALLS_LEN_BYTES, 0);
+                    import.turn().unwrap();
+                }
                 by_files.restore(*change, &[*key], value.as_bytes()).unwrap();
             }
-            by_files.end_import().unwrap();
+            database.end_imports().unwrap();
             assert_eq!(content(&by_files), content(&by_calls), "{changes:?}, cut at {cut}");
         }
     }
 
     #[test]
-    fn a_folder_that_is_gone_is_an_error_and_nothing_is_taken_in() {
+    fn a_folder_that_cannot_be_made_is_an_error_and_nothing_is_taken_in() {
         let folder = tempfile::tempdir().unwrap();
         let mut database = Database::open(folder.path(), &RocksOptions::default()).unwrap();
         let family = family(&mut database, 1);
-        family.begin_import(folder.path().join("gone").join("import"), 1);
+        database.begin_imports(1);
+        let dir = locked(&database.imports).as_ref().unwrap().dir.clone();
+        fs::write(&dir, "a file in its place").unwrap();
         family.restore(Change::Put, b"key", &vec![1; CALLS_LEN_BYTES]).unwrap();
-        let error = family.end_import().unwrap_err();
-        assert!(error.to_string().contains("gone/import"), "{error}");
+        let error = database.end_imports().unwrap_err();
+        assert!(error.to_string().contains(&*dir.to_string_lossy()), "{error}");
         assert_eq!(content(&family), []);
     }
 }
