@@ -50,6 +50,8 @@ pub struct Job {
     pub(super) in_flight: InFlight,
     /// Condemned names that are gone.
     pub(super) deleted: BTreeSet<RelativeName>,
+    /// Checkpoints that this owner does not go on from, though they are the newest.
+    pub(super) passed_over: BTreeSet<u64>,
 }
 
 impl fmt::Debug for Job {
@@ -71,8 +73,17 @@ impl Job {
         check_log_exists(&store).await?;
         let appender = Appender::claim(store.clone()).await?;
         let generation = appender.state().generation();
-        let (references, in_flight, deleted) = Default::default();
-        Ok(Self { store, source, appender, generation, references, in_flight, deleted })
+        let (references, in_flight, deleted, passed_over) = Default::default();
+        Ok(Self {
+            store,
+            source,
+            appender,
+            generation,
+            references,
+            in_flight,
+            deleted,
+            passed_over,
+        })
     }
 
     /// The job's root.
@@ -110,6 +121,13 @@ impl Job {
             return Err(self.error(ErrorKind::Conflict, message));
         }
         Ok(())
+    }
+
+    /// Goes on without the last checkpoint, which turned out damaged: that it cannot be read stops no
+    /// publish any more. As for any that is retained and cannot be read, nothing is swept until it is
+    /// [retired](Self::retire).
+    pub fn pass_over(&mut self, checkpoint: u64) {
+        self.passed_over.insert(checkpoint);
     }
 
     /// Gives up `checkpoint`, which is never published then unless its record is written already;

@@ -3,6 +3,7 @@
 //! Decisions are functions without I/O from observed facts: [`log`] and [`retention`]. A thin layer
 //! acts on them: [`Job`] for the owner, [`Attached`] beside it, [`read_log`] for whoever looks on.
 mod driver;
+mod fallback;
 mod job;
 pub mod log;
 mod place;
@@ -10,6 +11,7 @@ pub mod retention;
 mod sweep;
 
 pub use driver::{Attached, read_log};
+pub use fallback::{Fallback, Skipped};
 pub use job::{Job, ReferenceSource};
 pub use place::{Place, log_folder, log_name, manifest_name, shared_folder};
 pub use retention::Retention;

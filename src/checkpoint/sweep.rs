@@ -88,7 +88,8 @@ impl Job {
         let retained = self.appender.state().retained();
         let newest = retained.keys().next_back();
         let is_needed = |checkpoint: &u64| {
-            Some(checkpoint) == newest || self.in_flight.is_based_on(*checkpoint)
+            let is_newest = Some(checkpoint) == newest && !self.passed_over.contains(checkpoint);
+            is_newest || self.in_flight.is_based_on(*checkpoint)
         };
         self.references.retain(|checkpoint, _| retained.contains_key(checkpoint));
         let mut unreadable = BTreeSet::new();

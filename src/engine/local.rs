@@ -5,7 +5,7 @@ mod publish;
 
 use crate::backend::heap::HeapBackend;
 use crate::backend::{Backend, BackendFactory, NativeCapture};
-use crate::checkpoint::{Job, Retention};
+use crate::checkpoint::{Fallback, Job, Retention, Skipped};
 use crate::format::manifest::{Manifest, Operator, SnapshotKind};
 use crate::format::{KeyGroupRange, RelativeName};
 use crate::snapshot::{
@@ -61,6 +61,8 @@ pub struct LocalJob {
     unfinished: Option<Unfinished>,
     /// Whether a checkpoint was given up since the last sweep.
     unswept: bool,
+    /// The checkpoints before the last one, where it may turn out damaged.
+    fallback: Option<Fallback>,
 }
 
 impl LocalJob {
@@ -79,10 +81,33 @@ impl LocalJob {
             }
             None => None,
         };
+        Ok(Self::of(job, name.into(), last))
+    }
+
+    /// As [`open`](Self::open), but where the manifest of the last checkpoint is damaged the newest
+    /// retained one that can be read takes its place, and [`restored`](Self::restored) goes back
+    /// further. [`skipped`](Self::skipped) says what was passed over, and why.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); `Corrupt` if no manifest can be read.
+    pub async fn open_or_fall_back(store: Store, name: impl Into<String>) -> Result<Self> {
+        let mut job = Job::claim(store, Arc::new(ManifestReferences)).await?;
+        let mut fallback = Fallback::new(job.state());
+        let last = fallback.next(job.store()).await?;
+        fallback.skipped().iter().for_each(|skipped| job.pass_over(skipped.checkpoint));
+        let unswept = match job.sweep().await {
+            // Of the one that is restored next: whether it is damaged shows then.
+            Err(error) if error.kind() == ErrorKind::Corrupt => true,
+            swept => swept.map(|_| false)?,
+        };
+        Ok(Self { fallback: Some(fallback), unswept, ..Self::of(job, name.into(), last) })
+    }
+
+    fn of(job: Job, name: String, last: Option<(u64, Manifest)>) -> Self {
         let Settings { snapshot: settings, retention } = Settings::default();
         let retention = retention.into();
-        Ok(Self {
-            name: name.into(),
+        Self {
+            name,
             job,
             retention,
             settings,
@@ -92,7 +117,8 @@ impl LocalJob {
             dropped: BTreeSet::new(),
             unfinished: None,
             unswept: false,
-        })
+            fallback: None,
+        }
     }
 
     /// Writes and retains checkpoints as `settings` say.
@@ -132,6 +158,39 @@ impl LocalJob {
         range: KeyGroupRange,
     ) -> Result<F::Backend> {
         factory.make(uid, range, self.stored(uid))
+    }
+
+    /// What `make` makes of the last completed checkpoint: all backends of the job, restored. Where the
+    /// checkpoint turns out damaged, and the job was opened by
+    /// [`open_or_fall_back`](Self::open_or_fall_back), `make` is called again, once for each older one
+    /// that is retained, until it succeeds; what it had made is to be gone by then. The next
+    /// checkpoint builds on the one that was restored. The damaged ones stay retained, and while the
+    /// manifest or a part of one cannot be read nothing is deleted ([`Job::retire`] it).
+    ///
+    /// # Errors
+    /// Those of `make`; `Corrupt`, with what is wrong with each, if no checkpoint can be restored.
+    pub async fn restored<T>(
+        &mut self,
+        mut make: impl AsyncFnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            let damage = match make(self).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => error,
+                done => return done,
+            };
+            let (Some(fallback), Some((checkpoint, _))) = (&mut self.fallback, &self.last) else {
+                return Err(damage);
+            };
+            fallback.skip(*checkpoint, damage)?;
+            self.last = fallback.next(self.job.store()).await?;
+            fallback.skipped().iter().for_each(|skipped| self.job.pass_over(skipped.checkpoint));
+            self.subtasks.clear();
+        }
+    }
+
+    /// The checkpoints that were passed over as damaged, newest first.
+    pub fn skipped(&self) -> &[Skipped] {
+        self.fallback.as_ref().map(Fallback::skipped).unwrap_or_default()
     }
 
     fn stored(&self, uid: &str) -> Option<&Operator> {

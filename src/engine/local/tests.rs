@@ -305,3 +305,84 @@ fn a_publish_that_took_effect_is_complete_whatever_was_answered() {
     assert!(job.job().state().retained().keys().eq([&1, &2, &3]));
     check_stored(&store, 10, |key| if key < 5 { 2 } else { 3 });
 }
+
+/// As [`open`], going back where a checkpoint is damaged.
+fn open_sound(
+    store: &Store,
+    parallelism: u32,
+) -> Result<(LocalJob, Vec<HeapBackend>, Vec<Counts>)> {
+    let mut job = block_on(LocalJob::open_or_fall_back(store.clone(), "test"))?;
+    let made = block_on(job.restored(async |job| {
+        let (mut backends, mut counts) = (Vec::new(), Vec::new());
+        for subtask in 0..parallelism {
+            let range = KeyGroupRange::of_subtask(subtask, parallelism)?;
+            let mut backend = job.backend("op", range);
+            counts.push(backend.open(ValueDescriptor::new("counts"))?);
+            job.restore(&mut backend).await?;
+            backends.push(backend);
+        }
+        Ok((backends, counts))
+    }));
+    made.map(|(backends, counts)| (job, backends, counts))
+}
+
+#[test]
+fn a_job_goes_back_to_the_newest_checkpoint_that_is_whole() {
+    let (store, mut names) = (memory(), Vec::new());
+    for value in 1..=3 {
+        // Each in full, so that none needs what another wrote.
+        let (mut job, mut backends, counts) = open(&store, value as u32);
+        put(&mut backends, &counts, 0..200, value);
+        job.subtasks.values_mut().for_each(|subtask| subtask.lineage.fall_back());
+        block_on(job.checkpoint(&mut backends)).unwrap();
+        let (_, manifest) = job.last().unwrap();
+        let name = format!("chk-{value}-{}/{MANIFEST_NAME}", manifest.generation);
+        let snapshot =
+            block_on(open_snapshot(&store, &RelativeName::new(name.clone()).unwrap())).unwrap();
+        let run = snapshot.runs().last().unwrap().file.clone();
+        names.push((RelativeName::new(name).unwrap(), run));
+    }
+    let spoil = |name: &RelativeName| {
+        let mut bytes = block_on(store.get(name)).unwrap().unwrap().to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        block_on(store.put(name, bytes.into())).unwrap();
+    };
+    let value = |backends: &mut [HeapBackend], counts: &[Counts]| {
+        state(backends, counts, 7).get(&7, &()).unwrap()
+    };
+    let (job, mut backends, counts) = open_sound(&store, 2).unwrap();
+    assert_eq!((job.skipped().len(), value(&mut backends, &counts)), (0, Some(3)));
+
+    // A run of the last one, found while its second subtask is restored.
+    let (manifest, run) = &names[2];
+    spoil(run);
+    let (job, mut backends, counts) = open_sound(&store, 2).unwrap();
+    assert_eq!(job.last().unwrap().0, 2);
+    let [skipped] = job.skipped() else { panic!("{:?}", job.skipped()) };
+    assert!(skipped.checkpoint == 3 && skipped.why.to_string().contains(run.as_str()));
+    assert!(
+        (0..200)
+            .all(|key| { state(&mut backends, &counts, key).get(&key, &()).unwrap() == Some(2) })
+    );
+
+    // Its manifest, and a run of the one before; the job goes on from the first.
+    spoil(manifest);
+    spoil(&names[1].1);
+    let (mut job, mut backends, counts) = open_sound(&store, 3).unwrap();
+    let skipped: Vec<_> = job.skipped().iter().map(|skipped| skipped.checkpoint).collect();
+    assert_eq!((job.last().unwrap().0, skipped), (1, vec![3, 2]));
+    put(&mut backends, &counts, 100..200, 9);
+    assert_eq!(block_on(job.checkpoint(&mut backends)).unwrap(), 4);
+    check_stored(&store, 200, |key| if key < 100 { 1 } else { 9 });
+
+    // Who did not ask for it is refused, and nobody begins anew.
+    let log = block_on(crate::checkpoint::read_log(&store)).unwrap();
+    let all = log.retained();
+    all.values().for_each(|published| block_on(store.delete(&published.manifest_path)).unwrap());
+    let refused = block_on(LocalJob::open(store.clone(), "test")).err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt);
+    let refused = open_sound(&store, 1).err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt);
+    assert_eq!(refused.to_string().matches("checkpoint=").count(), all.len(), "{refused}");
+}

@@ -3,6 +3,8 @@
 
 mod world;
 
+use esker::snapshot::open_snapshot;
+use esker::{Store, block_on};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -371,4 +373,47 @@ fn help_of_every_command_has_examples_and_json() {
         let (code, out, _) = esker(Path::new("."), &[command, "--help"]);
         assert!(code == 0 && out.contains("Examples:") && out.contains("--json"), "{out}");
     }
+}
+
+#[test]
+fn a_fallback_goes_to_the_newest_checkpoint_that_is_sound_and_names_the_others() {
+    let (folder, _) = made();
+    let get = ["get", "job", "\"carrier-1\"", "--operator", DELAYS, "--state", "routes"];
+    let dump = |args: &[&str]| esker(folder.path(), &[&["dump", "--sorted", "job"], args].concat());
+    let (_, first, _) = dump(&["--checkpoint", "1"]);
+    let (_, last, _) = dump(&[]);
+    assert_eq!(dump(&["--fallback"]), (0, last, String::new()));
+
+    // The last one's newest run, which the first does not have.
+    let of = |number: u64| {
+        let store = Store::open(folder.path().join("job").to_str().unwrap()).unwrap();
+        let name = format!("chk-{number}-1/_metadata").parse().unwrap();
+        let snapshot = block_on(open_snapshot(&store, &name)).unwrap();
+        snapshot.files().keys().map(|file| file.to_string()).collect::<Vec<_>>()
+    };
+    let old = of(1);
+    let name = of(2).into_iter().find(|file| !old.contains(file)).unwrap();
+    let run = folder.path().join("job").join(&name);
+    let mut bad = std::fs::read(&run).unwrap();
+    let middle = bad.len() / 2;
+    bad[middle] ^= 1;
+    std::fs::write(&run, bad).unwrap();
+    let (code, out, err) = dump(&["--fallback"]);
+    assert_eq!((code, out), (0, first));
+    assert!(
+        err.starts_with("esker: skipped checkpoint 2: damaged") && err.contains(&name),
+        "{err}"
+    );
+    let (code, out, err) = esker(folder.path(), &[&get[..], &["--fallback"]].concat());
+    assert_eq!((code, out.lines().count()), (0, 2), "{err}");
+
+    // Of files that both have, neither is sound.
+    std::fs::remove_file(folder.path().join("job").join(&old[0])).unwrap();
+    let (code, out, err) = dump(&["--fallback"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("checkpoint=2: ") && err.contains("checkpoint=1: "), "{err}");
+    let (code, _, err) = esker(folder.path(), &["dump", "--fallback", "save"]);
+    assert!(code == 1 && err.contains("name its root"), "{err}");
+    let (code, _, _) = dump(&["--fallback", "--checkpoint", "1"]);
+    assert_eq!(code, 2);
 }

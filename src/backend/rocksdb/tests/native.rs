@@ -193,6 +193,13 @@ fn damage_to_any_file_is_found_and_named() {
         };
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
         assert!(error.to_string().contains(file.file.as_str()), "{error}");
+        let holds = file.holds.map(|(id, groups)| {
+            let states = &manifest.operators[0].states;
+            let name = &states.iter().find(|info| info.id == id).unwrap().name;
+            format!("state={name} key groups {}-{}:", groups.first(), groups.last())
+        });
+        let lost = holds.unwrap_or_else(|| "without it no state can be read".to_owned());
+        assert!(error.to_string().contains(&lost), "{error}");
         std::fs::write(&path, sound).unwrap();
     }
     assert!(restored(&factory, (&store, &manifest), KeyGroupRange::ALL).is_ok());

@@ -2,7 +2,7 @@
 
 use super::{key_groups, progress, say_harms, say_refused};
 use crate::outcome::Outcome;
-use crate::snapshot::{Filter, Harm, Sorter, each_line, find_snapshot};
+use crate::snapshot::{Filter, Harm, Pick, Sorter, each_line};
 use clap::ValueEnum;
 use esker::format::KeyGroupRange;
 use esker::format::canonical::Expired;
@@ -28,9 +28,8 @@ pub(crate) struct Args {
     /// A savepoint's or checkpoint's folder, its _metadata, or a job's root; a path or URL
     #[arg(value_name = "SNAPSHOT")]
     snapshot: String,
-    /// Of a job, this checkpoint instead of the last one
-    #[arg(long, value_name = "N")]
-    checkpoint: Option<u64>,
+    #[command(flatten)]
+    pick: Pick,
     /// This operator alone
     #[arg(long, value_name = "UID")]
     operator: Option<String>,
@@ -67,7 +66,9 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
         range: args.key_group.unwrap_or(KeyGroupRange::ALL),
         expired: if args.include_expired { Expired::Shown } else { Expired::Hidden },
     };
-    let snapshot = find_snapshot(&args.snapshot, args.checkpoint)
+    let snapshot = args
+        .pick
+        .find(&args.snapshot)
         .and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)));
     let snapshot = match snapshot {
         Ok(snapshot) => snapshot,

@@ -2,7 +2,7 @@
 
 use super::say_refused;
 use crate::outcome::{Outcome, say};
-use crate::snapshot::{Entries, find_snapshot};
+use crate::snapshot::{Entries, Pick};
 use esker::format::canonical::{Canonical, Expired};
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{Operator, StateInfo, TypeInfo};
@@ -31,9 +31,8 @@ pub(crate) struct Args {
     /// The key, in JSON as dumps have it
     #[arg(value_name = "KEY")]
     key: String,
-    /// Of a job, this checkpoint instead of the last one
-    #[arg(long, value_name = "N")]
-    checkpoint: Option<u64>,
+    #[command(flatten)]
+    pick: Pick,
     /// The operator
     #[arg(long, value_name = "UID")]
     operator: String,
@@ -85,7 +84,7 @@ impl<E: Into<Error>> From<E> for Stop {
 }
 
 fn find(args: &Args, lines: &mut Vec<String>) -> Result<(), Stop> {
-    let at = find_snapshot(&args.snapshot, args.checkpoint)?;
+    let at = args.pick.find(&args.snapshot)?;
     let manifest = block_on(read_manifest(&at.store, &at.manifest, at.digest))?;
     let operator = find_operator(&manifest, &args.operator)?;
     let info = find_state(operator, &args.state)?;

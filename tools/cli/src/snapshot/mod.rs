@@ -2,6 +2,7 @@
 
 mod check;
 mod check_run;
+mod fallback;
 mod find;
 mod harm;
 mod lines;
@@ -10,6 +11,7 @@ mod sizes;
 mod sort;
 
 pub(crate) use check::{Checked, Checker};
+pub(crate) use fallback::Pick;
 pub(crate) use find::{Found, SnapshotAt, find, find_snapshot, is_snapshot, local};
 pub(crate) use harm::Harm;
 pub(crate) use lines::{Filter, each_line, part_harms};

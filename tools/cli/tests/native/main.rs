@@ -8,7 +8,7 @@ use esker::backend::heap::HeapBackends;
 use esker::backend::rocksdb::{Budget, RocksBackends, RocksOptions};
 use esker::format::RelativeName;
 use esker::snapshot::open_snapshot;
-use esker::{Store, block_on};
+use esker::{ErrorKind, Store, block_on};
 use serde_json::Value;
 use states::Job;
 use std::path::{Path, PathBuf};
@@ -25,12 +25,16 @@ fn esker(folder: &Path, args: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
+fn backends(folder: &Path) -> RocksBackends {
+    let options = RocksOptions::new(Budget::new(32 << 20));
+    RocksBackends::new(folder.join("local"), options).unwrap()
+}
+
 /// A folder with `rocks`, a job of two native checkpoints, and `heap`, the savepoint of the same state.
 fn made() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let options = RocksOptions::new(Budget::new(32 << 20));
-    let mut rocks = Job::new(&RocksBackends::new(at("local"), options).unwrap(), &at("rocks"));
+    let mut rocks = Job::new(&backends(folder.path()), &at("rocks"));
     let mut heap = Job::new(&HeapBackends, &at("job"));
     for round in 0..2 {
         rocks.change(round);
@@ -154,6 +158,48 @@ fn a_flipped_byte_is_named_by_file_state_and_key_groups() {
         assert!(missing.inspect(|line| assert!(line.contains(&of_state))).count() > 0, "{state}");
         std::fs::write(path, sound).unwrap();
     }
+}
+
+#[test]
+fn a_job_falls_back_where_a_byte_is_flipped() {
+    let folder = made();
+    let dump =
+        |rest: &[&str]| esker(folder.path(), &[&["dump", "--sorted", "rocks"], rest].concat());
+    let (_, first, _) = dump(&["--checkpoint", "1"]);
+    // One that the first checkpoint does not have.
+    let data = data(folder.path());
+    let is_new = |path: &Path| path.file_name().unwrap().to_str().unwrap().starts_with("2-");
+    let (state, path) = data.iter().find(|(_, path)| is_new(path)).unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    let file = path.file_name().unwrap().to_str().unwrap();
+    let names = |text: &str| {
+        let holds = format!("state={state} key groups ");
+        assert!(text.contains(file) && text.contains(&holds), "{text}");
+    };
+
+    let url = folder.path().join("rocks").to_str().unwrap().to_owned();
+    let refused = Job::restored(&backends(folder.path()), &url, false).err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt);
+    names(&refused.to_string());
+    let (code, out, err) = dump(&["--fallback"]);
+    assert!(code == 0 && out == first && err.contains("skipped checkpoint 2: "), "{err}");
+    assert!(err.contains(file) && err.contains(&format!("flights/{state} key groups")), "{err}");
+
+    let mut job = Job::restored(&backends(folder.path()), &url, true).unwrap();
+    let [(2, why)] = &job.skipped()[..] else { panic!("{:?}", job.skipped()) };
+    names(why);
+    let again = folder.path().join("again");
+    job.savepoint(again.to_str().unwrap());
+    let (code, out, err) = esker(folder.path(), &["dump", "--sorted", "again"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out == first, "as the first checkpoint has it");
+    // It goes on, on the files of the one that was restored.
+    job.change(1);
+    job.checkpoint();
+    assert_eq!(dump(&["--fallback"]).1, esker(folder.path(), &["dump", "--sorted", "heap"]).1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use esker::format::{Key, KeyGroup, KeyGroupRange};
 use esker::state::{
     ListDescriptor, MapDescriptor, ReducingDescriptor, TimerDescriptor, TtlConfig, ValueDescriptor,
 };
-use esker::{Store, block_on};
+use esker::{Result, Store, block_on};
 
 const PARALLELISM: u32 = 3;
 const KEYS: u64 = 300;
@@ -67,6 +67,37 @@ impl<B: Backend> Job<B> {
         let mut backends: Vec<B> = (0..PARALLELISM).map(make).collect();
         let states = backends.iter_mut().map(States::open).collect();
         Self { job, backends, states }
+    }
+
+    /// The job at `url` as its newest checkpoint that is whole has it, or its last one alone.
+    pub(crate) fn restored(
+        factory: &impl BackendFactory<Backend = B>,
+        url: &str,
+        falls_back: bool,
+    ) -> Result<Self> {
+        let store = Store::open(url)?;
+        let mut job = match falls_back {
+            true => block_on(LocalJob::open_or_fall_back(store, "flights"))?,
+            false => block_on(LocalJob::open(store, "flights"))?,
+        };
+        let made = block_on(job.restored(async |job| {
+            let (mut backends, mut states) = (Vec::new(), Vec::new());
+            for subtask in 0..PARALLELISM {
+                let range = KeyGroupRange::of_subtask(subtask, PARALLELISM)?;
+                let mut backend = job.backend_of(factory, "flights", range)?;
+                states.push(States::open(&mut backend));
+                job.restore(&mut backend).await?;
+                backends.push(backend);
+            }
+            Ok((backends, states))
+        }));
+        made.map(|(backends, states)| Self { job, backends, states })
+    }
+
+    /// The checkpoints that were passed over, and why.
+    pub(crate) fn skipped(&self) -> Vec<(u64, String)> {
+        let skipped = self.job.skipped().iter();
+        skipped.map(|skipped| (skipped.checkpoint, skipped.why.to_string())).collect()
     }
 
     /// Changes a part of everything; `round` goes up from 0.
