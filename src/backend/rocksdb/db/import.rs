@@ -263,7 +263,8 @@ impl Family {
         }
     }
 
-    fn ingest(&self, files: Vec<PathBuf>) -> Result<()> {
+    /// Takes in files that were written for it.
+    pub(super) fn ingest(&self, files: Vec<PathBuf>) -> Result<()> {
         if files.is_empty() {
             return Ok(());
         }

@@ -3,13 +3,11 @@
 use super::super::error::{named, not_opened};
 use super::super::filter::Content;
 use super::super::folder::{Folder, INNER, unusable};
-use super::family::{Bound, bounded};
+use super::family::bounded;
 use super::link::{DEFAULT_FAMILY, Links};
 use super::{Database, Db, Family, Open, name_of};
 use crate::Result;
-use rocksdb::{
-    ColumnFamilyDescriptor, DB, IngestExternalFileOptions, LogLevel, Options, SstFileWriter,
-};
+use rocksdb::{ColumnFamilyDescriptor, DB, LogLevel, Options, SstFileWriter};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -42,8 +40,15 @@ impl Database {
         self.check()?;
         let names = Db::list_cf(&self.options, dir).map_err(|error| not_opened(error, dir))?;
         let family = |name: &str| self.families.iter().find(|family| name_of(family.id) == name);
+        let mut unknown = self.options.clone();
+        // Nobody knows how its values are merged.
+        unknown.set_disable_auto_compactions(true);
         let descriptors = names.iter().map(|name| {
-            let options = family(name).map_or(&self.options, |family| &family.options);
+            let options = match family(name) {
+                Some(family) => &family.options,
+                None if name == DEFAULT_FAMILY => &self.options,
+                None => &unknown,
+            };
             ColumnFamilyDescriptor::new(name.as_str(), options.clone())
         });
         let db = Db::open_cf_descriptors(&self.options, dir, descriptors)
@@ -200,15 +205,7 @@ impl Imported {
     /// # Errors
     /// Those of RocksDB.
     pub(in super::super) fn ingest(mut self) -> Result<()> {
-        let files = std::mem::take(&mut self.files);
-        if files.is_empty() {
-            return Ok(());
-        }
-        let (open, family): (&Open, &Bound<'_>) = self.family.parts()?;
-        let mut options = IngestExternalFileOptions::default();
-        options.set_move_files(true);
-        let done = open.db.ingest_external_file_cf_opts(family, &options, files);
-        done.map_err(|error| open.fail(error))
+        self.family.ingest(std::mem::take(&mut self.files))
     }
 }
 
