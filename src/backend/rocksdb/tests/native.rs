@@ -4,12 +4,14 @@ use super::super::RocksBackends;
 use super::all::{All, Call, call};
 use super::options;
 use crate::backend::heap::HeapBackend;
-use crate::backend::{Backend, BackendFactory, EntrySink, NativeCapture, StateCapture};
+use crate::backend::{
+    Backend, BackendFactory, EntrySink, ListCalls, NativeCapture, StateCapture, ValueCalls,
+};
 use crate::snapshot::{
     Chain, NewOperator, PartId, PartInput, Restored, SnapshotSettings, WrittenPart, write_manifest,
     write_native_part,
 };
-use crate::state::TtlConfig;
+use crate::state::{ListDescriptor, TtlConfig, ValueDescriptor};
 use crate::{Error, ErrorKind, Store, block_on};
 use esker_format::manifest::{Manifest, Operator, SnapshotKind};
 use esker_format::part::Part;
@@ -225,5 +227,40 @@ fn what_is_put_after_a_capture_is_not_in_it() {
         let from = (&store, &manifest);
         let (mut restored, _) = restored(&factory, from, KeyGroupRange::ALL).unwrap();
         assert!(Held::by(&restored.capture(), KeyGroupRange::ALL) == wanted, "{checkpoint}");
+    }
+}
+
+#[test]
+fn what_a_manifest_no_longer_names_goes() {
+    let (store, folder) = (Store::open("memory://").unwrap(), tempfile::tempdir().unwrap());
+    let factory = RocksBackends::new(folder.path(), options()).unwrap();
+    let mut rocks = All::open(factory.make("all", KeyGroupRange::ALL, None).unwrap(), CONFIG);
+    calls(0, 1000, |call, _| drop(rocks.call(call)));
+    let part = written(&store, &mut rocks.backend, (1, 0), Chain::default());
+    let mut manifest = manifest(&store, 1, &rocks.backend, vec![part.chain.part]);
+    let wanted: Vec<_> = (0..360)
+        .map(|key| rocks.backend.state(rocks.value).unwrap().get(&key, &0).unwrap())
+        .collect();
+
+    // As a rewrite does that drops states: the database has them still.
+    manifest.operators[0].states.retain(|info| info.name == "value");
+    // As it is, and clipped.
+    for range in [KeyGroupRange::ALL, range(0, 2)] {
+        let stored = Some(&manifest.operators[0]);
+        let mut backend = factory.make("all", range, stored).unwrap();
+        let value = backend.open(ValueDescriptor::<u64, u32, u8>::new("value")).unwrap();
+        let restored = block_on(backend.restore(&store, &manifest, &settings())).unwrap();
+        for key in (0..360_u64).filter(|key| range.contains(key.with_encoded(KeyGroup::of))) {
+            let found = backend.state(value).unwrap().get(&key, &0).unwrap();
+            assert_eq!(found, wanted[key as usize], "{key}");
+        }
+        let list = backend.open(ListDescriptor::<u64, u32>::new("new")).unwrap();
+        let key = &(0..).find(|key: &u64| range.contains(key.with_encoded(KeyGroup::of))).unwrap();
+        backend.state(list).unwrap().append(key, &(), 5).unwrap();
+        let part = written(&store, &mut backend, (2, 0), restored.chain);
+        let states: Vec<u32> = part.chain.part.states.iter().map(|state| state.id).collect();
+        assert_eq!(states.len(), 2);
+        let files = part.chain.part.native.unwrap().files;
+        assert!(files.iter().filter_map(|file| file.holds).all(|(id, _)| states.contains(&id)));
     }
 }
