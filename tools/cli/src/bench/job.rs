@@ -88,14 +88,18 @@ where
         bar: bar(job),
     });
     let (told, heard) = mpsc::channel();
+    let mut subtasks = Vec::new();
     for (number, range) in ranges.iter().enumerate() {
         let workload = W::open(backends.factory.make(UID, *range, None)?, settings)?;
         let draw = Draw::new(settings, W::keys(settings), *range);
         let probe = Probe::new(W::CALLS, Arc::clone(&shared.checkpointing))?;
-        let shared = Arc::clone(&shared);
-        let settings = settings.clone();
-        let (told, failed) = (told.clone(), told.clone());
-        let subtask = Subtask { number, workload, draw, probe, settings, shared, told };
+        let (settings, shared, told) = (settings.clone(), Arc::clone(&shared), told.clone());
+        subtasks.push(Subtask { number, workload, draw, probe, settings, shared, told });
+    }
+    drop(told);
+    let (empty_bytes, loading) = (resident_bytes(), Instant::now());
+    for subtask in subtasks {
+        let failed = subtask.told.clone();
         std::thread::spawn(move || {
             // Where nobody listens any more, the run has failed already.
             if let Err(error) = subtask.run() {
@@ -103,10 +107,6 @@ where
             }
         });
     }
-    drop(told);
-
-    let empty_bytes = resident_bytes();
-    let loading = Instant::now();
     let mut entries = 0;
     for _ in &ranges {
         match hear(&heard)? {

@@ -117,12 +117,31 @@ pub(crate) struct Args {
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
     /// Show an earlier run, by what it wrote with --json, and run nothing
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = MEASURED)]
     from: Option<PathBuf>,
     /// Be one run: its settings in JSON.
     #[arg(long, hide = true)]
     job: Option<String>,
 }
+
+/// What says how to measure.
+const MEASURED: [&str; 15] = [
+    "backend",
+    "workload",
+    "entries",
+    "key_size",
+    "value_size",
+    "distribution",
+    "read_share",
+    "checkpoint_every",
+    "seconds",
+    "operations",
+    "seed",
+    "parallelism",
+    "memory",
+    "store",
+    "local",
+];
 
 /// Keys and values are at most this long, in bytes.
 const SIZE_MAX: usize = 1 << 20;

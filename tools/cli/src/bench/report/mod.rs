@@ -116,7 +116,7 @@ pub(super) fn summary(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) 
         "first checkpoint",
         "later ones",
         "restore",
-        "peak memory",
+        "memory, peak",
         "local disk",
     ];
     let row = |run: &Run| {
@@ -142,7 +142,13 @@ pub(super) fn summary(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) 
             both(first),
             both(later),
             seconds(run.restore.seconds),
-            run.memory.as_ref().map_or("-".into(), |memory| bytes(memory.peak_bytes as f64)),
+            run.memory.as_ref().map_or("-".into(), |memory| {
+                format!(
+                    "{}, {}",
+                    bytes(memory.loaded_bytes as f64),
+                    bytes(memory.peak_bytes as f64)
+                )
+            }),
             run.local_bytes.map_or("-".into(), |local| bytes(local as f64)),
         ]
     };

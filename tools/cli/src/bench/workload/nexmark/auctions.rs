@@ -102,9 +102,12 @@ impl<B: Backend> Prices<B> {
     }
 }
 
+/// Time and price by auction.
+type Bids<B> = <B as Backend>::Map<u64, (), u64, (i64, u64)>;
+
 /// Query 18: the last bid of a bidder on each auction, for ever.
 pub(super) struct LastBids<B: Backend> {
-    bids: Handle<B::Map<u64, (), u64, (i64, u64)>>,
+    bids: Handle<Bids<B>>,
 }
 
 impl<B: Backend> LastBids<B> {
