@@ -162,6 +162,7 @@ where
         operations: figures.operations,
         seconds: elapsed.as_secs_f64(),
         operations_per_second: figures.operations_per_second,
+        waited_seconds: figures.waited.map(|waited| waited.as_secs_f64()),
         all: figures.all,
         calls: figures.calls,
         checkpoints,

@@ -28,6 +28,12 @@ pub(super) fn peak_bytes() -> Option<u64> {
     kib("/proc/self/status", "VmHWM")
 }
 
+/// Nanoseconds that this thread has waited for a processor; none where the kernel does not tell.
+pub(super) fn waited_ns() -> Option<u64> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split(' ').nth(1)?.parse().ok()
+}
+
 fn after(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;

@@ -5,6 +5,7 @@
 //! time of one reading; nothing is subtracted. What comes after a call, recording it and drawing the
 //! next key, is not in any figure but the series over time.
 
+use super::machine::waited_ns;
 use super::result::{Call, Latency, Phases, Series};
 use esker::{Error, ErrorKind, Result};
 use hdrhistogram::Histogram;
@@ -36,6 +37,8 @@ pub(super) struct Probe {
     busy: Duration,
     count: u64,
     buckets: Vec<u64>,
+    /// How long the thread had waited for a processor when it began, then how long since.
+    waited_ns: Option<u64>,
 }
 
 impl Probe {
@@ -51,13 +54,19 @@ impl Probe {
         let pair = |_| Ok([new()?, new()?]);
         let latencies = (0..names.len()).map(pair).collect::<Result<_>>()?;
         let (began, last, busy) = (None, Instant::now(), Duration::ZERO);
-        let (count, buckets) = (0, Vec::new());
-        Ok(Self { began, last, checkpointing, names, latencies, busy, count, buckets })
+        let (count, buckets, waited_ns) = (0, Vec::new(), None);
+        Ok(Self { began, last, checkpointing, names, latencies, busy, count, buckets, waited_ns })
     }
 
-    /// Times all calls from now on.
+    /// Times all calls from now on, which this thread makes.
     pub(super) fn begin(&mut self, now: Instant) {
         (self.began, self.last) = (Some(now), now);
+        self.waited_ns = waited_ns();
+    }
+
+    /// This thread has made the last call.
+    pub(super) fn end(&mut self) {
+        self.waited_ns = waited_ns().zip(self.waited_ns).map(|(now, before)| now - before.min(now));
     }
 
     /// Makes the call that is the `at`th of the names.
@@ -110,6 +119,8 @@ impl Probe {
 pub(super) struct Figures {
     pub(super) operations: u64,
     pub(super) operations_per_second: f64,
+    /// How long the subtasks waited for a processor.
+    pub(super) waited: Option<Duration>,
     pub(super) all: Phases,
     pub(super) calls: Vec<Call>,
     pub(super) series: Series,
@@ -135,10 +146,12 @@ pub(super) fn figures(probes: &[Probe]) -> Result<Figures> {
         }
         calls.push(Call { name: (*name).to_owned(), phases: phases(&call) });
     }
+    let waited = probes.iter().map(|probe| probe.waited_ns).sum::<Option<u64>>();
     let rate = |probe: &Probe| probe.count as f64 / probe.busy.as_secs_f64().max(1e-9);
     Ok(Figures {
         operations: probes.iter().map(|probe| probe.count).sum(),
         operations_per_second: probes.iter().map(rate).sum(),
+        waited: waited.map(Duration::from_nanos),
         all: phases(&all),
         calls,
         series: series(probes),

@@ -48,6 +48,9 @@ pub(super) struct Run {
     pub(super) seconds: f64,
     /// Of all subtasks together, over the time spent in calls and captures alone.
     pub(super) operations_per_second: f64,
+    /// Of the measured part, how long the subtasks together waited for a processor that others had; null
+    /// where the system does not tell. Beside much of it high percentiles are the machine's.
+    pub(super) waited_seconds: Option<f64>,
     /// All calls.
     pub(super) all: Phases,
     /// Each kind of call, in the workload's order.

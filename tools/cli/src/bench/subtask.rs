@@ -53,8 +53,11 @@ impl<W> Subtask<W> {
         self.shared.filled.wait();
         self.probe.begin(Instant::now());
         let (mut captured, mut shown) = (0, 0);
-        while !self.is_over() {
+        loop {
             self.workload.step(&mut self.draw, &mut self.probe)?;
+            if self.is_over() {
+                break;
+            }
             if self.number == 0 {
                 self.ask();
                 if self.probe.count() - shown >= SHOW_EVERY {
@@ -64,6 +67,7 @@ impl<W> Subtask<W> {
             }
             self.answer(&mut captured)?;
         }
+        self.probe.end();
         if self.number == 0 {
             self.shared.ended.store(true, Ordering::Release);
         }

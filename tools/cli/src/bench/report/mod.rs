@@ -103,27 +103,39 @@ pub(super) fn machine(report: &Report) -> String {
     )
 }
 
+/// The runs whose subtasks waited for a processor for more than a hundredth of the time, each in a sentence.
+pub(super) fn crowded(report: &Report) -> Vec<String> {
+    let of_run = |run: &Run| {
+        let all = run.seconds * f64::from(report.settings.parallelism);
+        let waited = run.waited_seconds.filter(|waited| *waited > all / 100.0)?;
+        Some(format!(
+            "{} on {} waited for a processor for {:.0} % of its time: its high percentiles are the \
+             machine's, which was busy",
+            run.workload,
+            run.backend,
+            waited / all * 100.0
+        ))
+    };
+    report.runs.iter().filter_map(of_run).collect()
+}
+
 /// The head and the rows of the summary: a row for each run.
 pub(super) fn summary(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
     let head = vec![
         "workload",
         "backend",
         "operations/s",
-        "p50",
-        "p99",
-        "p99 in checkpoint",
+        "p50, p99",
         "capture",
         "first checkpoint",
         "later ones",
         "restore",
         "memory, peak",
-        "local disk",
+        "disk",
     ];
     let row = |run: &Run| {
         let checkpoints = Checkpoints::of(run);
-        let p = |phase: &Option<Latency>, of: fn(&Latency) -> u64| {
-            phase.as_ref().map_or("-".into(), |latency| nanos(of(latency)))
-        };
+        let p = |latency: &Latency| format!("{}, {}", nanos(latency.p50_ns), nanos(latency.p99_ns));
         let total = |checkpoint: &Checkpoint| checkpoint.total_seconds;
         let written = |checkpoint: &Checkpoint| checkpoint.written_bytes as f64;
         let first = checkpoints.first.map(|first| (total(first), written(first)));
@@ -135,9 +147,7 @@ pub(super) fn summary(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) 
             run.workload.to_string(),
             run.backend.clone(),
             rate(run.operations_per_second),
-            p(&run.all.quiet, |latency| latency.p50_ns),
-            p(&run.all.quiet, |latency| latency.p99_ns),
-            p(&run.all.checkpoint, |latency| latency.p99_ns),
+            run.all.quiet.as_ref().map_or("-".into(), p),
             seconds(checkpoints.capture_max()),
             both(first),
             both(later),
@@ -187,6 +197,9 @@ pub(super) fn text(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let mut summary = table(&head, 2);
     summary.add_rows(rows);
     writeln!(out, "{summary}")?;
+    for line in crowded(report) {
+        writeln!(out, "NOT QUIET  {line}")?;
+    }
     for (workload, runs) in by_workload(report) {
         let (head, rows) = latencies(&runs);
         let mut latencies = table(&head, 3);

@@ -5,7 +5,7 @@ use super::super::result::{Checkpoint, Latency, Report, Run};
 use super::html::{escaped, table};
 use super::plot::{Bar, Line, Plot, Span, bars, decades, step};
 use super::units::{bytes, rate, seconds};
-use super::{by_workload, latencies, machine, sentence, summary};
+use super::{by_workload, crowded, latencies, machine, sentence, summary};
 use std::fmt::Write;
 
 const STYLE: &str = include_str!("page.css");
@@ -37,8 +37,11 @@ pub(in crate::bench) fn html(report: &Report, old: Option<&Report>) -> String {
     }
     let (head, rows) = summary(report);
     page.push_str(&table(&head, &rows, 2));
-    for (workload, runs) in by_workload(report) {
+    for line in crowded(report) {
         // Writing to a string does not fail.
+        let _ = writeln!(page, "<p class=\"warn\">Not quiet: {}.</p>", escaped(&line));
+    }
+    for (workload, runs) in by_workload(report) {
         let _ = write!(page, "<h2>{workload}</h2>\n<p>{}</p>\n<div class=\"plots\">\n", key(&runs));
         let mut plot = |title: &str, about: &str, svg: String| {
             let _ = writeln!(
