@@ -103,20 +103,21 @@ pub(super) fn machine(report: &Report) -> String {
     )
 }
 
-/// The runs whose subtasks waited for a processor for more than a hundredth of the time, each in a sentence.
-pub(super) fn crowded(report: &Report) -> Vec<String> {
+/// In a sentence, the runs whose subtasks waited for a processor for more than a hundredth of the time.
+pub(super) fn crowded(report: &Report) -> Option<String> {
     let of_run = |run: &Run| {
         let all = run.seconds * f64::from(report.settings.parallelism);
         let waited = run.waited_seconds.filter(|waited| *waited > all / 100.0)?;
-        Some(format!(
-            "{} on {} waited for a processor for {:.0} % of its time: its high percentiles are the \
-             machine's, which was busy",
-            run.workload,
-            run.backend,
-            waited / all * 100.0
-        ))
+        Some(format!("{} on {} {:.0} %", run.workload, run.backend, waited / all * 100.0))
     };
-    report.runs.iter().filter_map(of_run).collect()
+    let runs: Vec<_> = report.runs.iter().filter_map(of_run).collect();
+    (!runs.is_empty()).then(|| {
+        format!(
+            "others had the processors, for which calls waited this much of the time: {}. High \
+             percentiles are the machine's",
+            runs.join(", ")
+        )
+    })
 }
 
 /// The head and the rows of the summary: a row for each run.
@@ -197,7 +198,7 @@ pub(super) fn text(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let mut summary = table(&head, 2);
     summary.add_rows(rows);
     writeln!(out, "{summary}")?;
-    for line in crowded(report) {
+    if let Some(line) = crowded(report) {
         writeln!(out, "NOT QUIET  {line}")?;
     }
     for (workload, runs) in by_workload(report) {

@@ -37,7 +37,7 @@ pub(in crate::bench) fn html(report: &Report, old: Option<&Report>) -> String {
     }
     let (head, rows) = summary(report);
     page.push_str(&table(&head, &rows, 2));
-    for line in crowded(report) {
+    if let Some(line) = crowded(report) {
         // Writing to a string does not fail.
         let _ = writeln!(page, "<p class=\"warn\">Not quiet: {}.</p>", escaped(&line));
     }
