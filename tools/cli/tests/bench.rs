@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests, helpers included")]
 
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -81,8 +81,32 @@ fn every_workload_runs_on_every_backend() {
                 _ => run["load"]["entries"].as_u64().unwrap().max(1),
             };
             assert_eq!(run["load"]["entries"], expected, "{at}");
+            // What is read to its end is cleared: lists stay short, and windows that fired are gone.
+            let entries = restore["entries"].as_u64().unwrap();
+            let most =
+                BTreeMap::from([("value", 300), ("list", 800), ("map", 300), ("window", 800)]);
+            assert!(most.get(workload).is_none_or(|most| entries <= *most), "{at}: {entries}");
+            assert_eq!(checkpoints[busy.len() - 1]["full"], false, "{at}");
         }
     }
+}
+
+/// Windows of ten seconds end with the hundred thousandth event.
+#[test]
+fn windows_of_nexmark_queries_fire() {
+    let args = ["--workload", "nexmark", "--backend", "heap", "--checkpoint-every", "never"];
+    let length = ["--entries", "99900", "--operations", "20000", "--json"];
+    let (code, out, err) = bench(&[&args[..], &length].concat());
+    assert_eq!(code, 0, "{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let run = &report["runs"][0];
+    for call in ["q4.take", "q4.add", "q5.take", "q8.take"] {
+        let mut calls = run["calls"].as_array().unwrap().iter();
+        let counts = calls.find(|found| found["name"] == call).map(count);
+        assert!(counts.unwrap() > 0, "{call}");
+    }
+    assert_eq!(run["checkpoints"].as_array().unwrap().len(), 1);
+    assert_eq!(run["all"]["checkpoint"], Value::Null);
 }
 
 #[test]

@@ -264,6 +264,10 @@ mod tests {
         probe.begin(Instant::now());
         assert_eq!(probe.time(1, || Ok(8)).unwrap(), 8);
         assert_eq!(probe.count(), 1);
+        probe.checkpointing.store(true, Ordering::Relaxed);
+        probe.time(1, || Ok(())).unwrap();
+        let put = figures(std::slice::from_ref(&probe)).unwrap().calls[1].phases.clone();
+        assert_eq!(put.checkpoint.unwrap().count, 1);
         assert_eq!(figures(&[probe]).unwrap().calls[1].phases.quiet.as_ref().unwrap().count, 1);
     }
 }
