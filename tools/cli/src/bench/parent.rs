@@ -46,6 +46,8 @@ impl Runs<'_> {
         let folder = folder.map_err(|error| format!("no temporary folder: {error}"))?;
         let below = |part: &str| folder.path().join(part);
         let store = match &self.store {
+            // One in memory has no folders, and is each process's own.
+            Some(store) if store.ends_with("://") => store.clone(),
             Some(store) => format!("{}/{name}", store.trim_end_matches('/')),
             None => below("store").to_string_lossy().into_owned(),
         };
