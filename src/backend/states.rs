@@ -127,6 +127,11 @@ impl KeyedStates {
         Ok(captures)
     }
 
+    /// How many entries all states hold, each counted as [`KeyedState::entries`] does.
+    pub fn entries(&self) -> u64 {
+        self.slots.states().map(KeyedState::entries).sum()
+    }
+
     /// How many captures were taken. Whoever writes changes must have every one: where the number
     /// grew in between, another capture holds what changed before it.
     pub fn captures_taken(&self) -> u64 {

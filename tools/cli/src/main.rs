@@ -3,6 +3,7 @@
 //! Standard output is data, standard error is talk. Exit codes: see [`outcome::Outcome`].
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cmd;
 mod demo;
 mod file;
@@ -29,6 +30,7 @@ Examples:
   esker dump savepoint | jq .value  everything it holds, as lines of JSON
   esker get savepoint --operator delays --state late '\"UA\"'
   esker verify --json /data/job     one JSON object per snapshot or file
+  esker bench                       what each backend makes of a workload
 
 Exit codes:
   0  yes, or done

@@ -11,9 +11,9 @@ mod layout;
 mod ls;
 mod verify;
 
-use crate::demo;
 use crate::outcome::{Outcome, say};
 use crate::snapshot::Harm;
+use crate::{bench, demo};
 use clap::Subcommand;
 use comfy_table::{CellAlignment, Table, presets};
 use esker::Error;
@@ -34,6 +34,7 @@ struct Named {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    Bench(bench::Args),
     Demo(demo::Args),
     Ls(ls::Args),
     Inspect(inspect::Args),
@@ -49,6 +50,7 @@ pub(crate) enum Command {
 /// Runs `command`; an error is one of writing to `out`.
 pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome> {
     match command {
+        Command::Bench(args) => bench::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),
         Command::Du(args) => du::run(&args, out),
@@ -63,13 +65,16 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
 }
 
 /// Writes `value` as one line of JSON.
-fn write_json_line(out: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
+pub(crate) fn write_json_line(
+    out: &mut impl Write,
+    value: &impl serde::Serialize,
+) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
 }
 
 /// A table of these columns, of which those from `first_count` on are counts.
-fn table(head: &[&str], first_count: usize) -> Table {
+pub(crate) fn table(head: &[&str], first_count: usize) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
     table.set_header(head);
@@ -109,7 +114,7 @@ fn key_groups(text: &str) -> Result<KeyGroupRange, String> {
 }
 
 /// A bar that fills as `len` of `what` are done; to be seen on a terminal alone.
-fn progress(len: u64, what: &str) -> ProgressBar {
+pub(crate) fn progress(len: u64, what: &str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

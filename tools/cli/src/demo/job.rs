@@ -49,7 +49,7 @@ pub(super) struct Job {
 
 /// What holds the keyed state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-pub(super) enum BackendName {
+pub(crate) enum BackendName {
     /// Memory, in copy-on-write versions
     Heap,
     /// RocksDB, on the local disk
@@ -94,7 +94,7 @@ struct Threads {
 
 /// What a build without the feature says.
 #[cfg(not(feature = "rocksdb"))]
-pub(super) fn no_rocksdb() -> esker::Error {
+pub(crate) fn no_rocksdb() -> esker::Error {
     let message = "this tool has no RocksDB: build it by `cargo xtask rocksdb`, which compiles RocksDB \
                    once, and then with `--features rocksdb`";
     esker::Error::new(esker::ErrorKind::Unsupported, message)

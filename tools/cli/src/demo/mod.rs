@@ -16,7 +16,9 @@ mod watch;
 use crate::outcome::{Outcome, say};
 use esker::checkpoint::read_log;
 use esker::{Store, block_on};
-use job::BackendName;
+pub(crate) use job::BackendName;
+#[cfg(not(feature = "rocksdb"))]
+pub(crate) use job::no_rocksdb;
 use parent::{Killed, Runs};
 use recount::Recount;
 use std::collections::BTreeSet;
@@ -95,7 +97,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
 fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String> {
     #[cfg(not(feature = "rocksdb"))]
     if args.backend == BackendName::Rocksdb {
-        return Err(job::no_rocksdb().to_string());
+        return Err(no_rocksdb().to_string());
     }
     // Before anything is started: a bad row is to be named here, and the rows must be known.
     let Recount { rows, lines: expected } = recount::recount(args.input.as_deref())?;
