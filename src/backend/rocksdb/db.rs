@@ -4,9 +4,13 @@
 //! backend; the last of them closes it and removes its folder.
 
 mod family;
+#[cfg(feature = "metrics")]
+mod figures;
 mod native;
 
 pub(super) use family::{Family, Frozen};
+#[cfg(feature = "metrics")]
+pub(crate) use figures::Figures;
 pub(super) use native::{Imported, Linked, Parent};
 
 use super::RocksOptions;
@@ -74,6 +78,8 @@ pub(super) struct Database {
     families: Vec<Arc<Family>>,
     /// How many folders were made in that of the database.
     folders: u64,
+    #[cfg(feature = "metrics")]
+    made_with: RocksOptions,
 }
 
 impl Database {
@@ -83,11 +89,20 @@ impl Database {
     /// `Conflict` if somebody has the folder open, `Invalid` for wrong options, `Retry` if there is no
     /// room or it cannot be opened.
     pub(super) fn open(dir: &Path, options: &RocksOptions) -> Result<Self> {
+        #[cfg(feature = "metrics")]
+        let made_with = options.clone();
         let options = options.build()?;
         let folder = Folder::cleared(dir)?;
         let db = Db::open(&options, dir).map_err(|error| not_opened(error, dir))?;
         let open = Open { db, failed: OnceLock::new(), folder, _before: None };
-        Ok(Self { open: Arc::new(open), options, families: Vec::new(), folders: 0 })
+        Ok(Self {
+            open: Arc::new(open),
+            options,
+            families: Vec::new(),
+            folders: 0,
+            #[cfg(feature = "metrics")]
+            made_with,
+        })
     }
 
     /// That it can be used.
