@@ -13,10 +13,35 @@
 //! | `esker_swept_bytes_total`, `esker_swept_files_total` | counter | | bytes, files that nothing needed |
 //! | `esker_condemned_files` | gauge | | files to be deleted |
 //!
+//! Of the RocksDB backend, at each capture and whenever `RocksBackend::publish_metrics` is called; the labels are
+//! the operator's uid and the key groups owned (`0-32767`):
+//!
+//! | name | kind | labels | unit |
+//! |---|---|---|---|
+//! | `esker_rocksdb_cache_bytes` | gauge | | bytes in the cache of the budget, write buffers included |
+//! | `esker_rocksdb_write_buffer_bytes` | gauge | | bytes of write buffers within the budget |
+//! | `esker_rocksdb_unwritten_bytes` | gauge | operator, groups | bytes in write buffers that no file holds |
+//! | `esker_rocksdb_files` | gauge | operator, groups | current SST files |
+//! | `esker_rocksdb_file_bytes` | gauge | operator, groups | bytes of SST files, those included that captures hold |
+//! | `esker_rocksdb_pending_compaction_bytes` | gauge | operator, groups | bytes that compactions are behind, estimated |
+//! | `esker_rocksdb_snapshots` | gauge | operator, groups | captures of single states that are still alive |
+//! | `esker_rocksdb_writes_stopped` | gauge | operator, groups | 1 while writes wait for compactions or flushes, else 0 |
+//! | `esker_rocksdb_cache_hits_total`, `esker_rocksdb_cache_misses_total` | counter | operator, groups | blocks; these and the next with `RocksOptions::with_statistics` alone |
+//! | `esker_rocksdb_flushed_bytes_total` | counter | operator, groups | bytes that were written to make files of write buffers |
+//! | `esker_rocksdb_compaction_read_bytes_total`, `esker_rocksdb_compaction_written_bytes_total` | counter | operator, groups | bytes |
+//! | `esker_rocksdb_stalled_microseconds_total` | counter | operator, groups | microseconds that writes were held up |
+//!
+//! Counters begin at 0 with each backend. Where backends have several budgets, the gauges of the budget are those of the
+//! one that was published last.
+//!
 //! The label `operator` is the operator's position in the job where its uid is not known.
 
 #[cfg(feature = "metrics")]
 mod facade {
+    #[cfg(feature = "rocksdb")]
+    use crate::backend::rocksdb::{Budget, Figures};
+    #[cfg(feature = "rocksdb")]
+    use crate::format::KeyGroupRange;
     use crate::snapshot::{PartId, WrittenPart};
 
     /// A part was written.
@@ -59,6 +84,42 @@ mod facade {
         metrics::counter!("esker_swept_bytes_total").increment(len_bytes);
     }
 
+    /// A database of operator `uid` as it is now.
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn rocksdb(uid: &str, range: KeyGroupRange, figures: &Figures) {
+        let groups = format!("{}-{}", range.first(), range.last());
+        let labels = [("operator", uid.to_owned()), ("groups", groups)];
+        let gauge = |name: &'static str, value: u64| {
+            metrics::gauge!(name, &labels).set(value as f64);
+        };
+        gauge("esker_rocksdb_unwritten_bytes", figures.unwritten_len_bytes);
+        gauge("esker_rocksdb_files", figures.files);
+        gauge("esker_rocksdb_file_bytes", figures.file_len_bytes);
+        gauge("esker_rocksdb_pending_compaction_bytes", figures.pending_compaction_len_bytes);
+        gauge("esker_rocksdb_snapshots", figures.snapshots);
+        gauge("esker_rocksdb_writes_stopped", figures.is_stopped.into());
+        let Some(counts) = &figures.counts else { return };
+        let counter = |name: &'static str, value: u64| {
+            metrics::counter!(name, &labels).absolute(value);
+        };
+        counter("esker_rocksdb_cache_hits_total", counts.cache_hits);
+        counter("esker_rocksdb_cache_misses_total", counts.cache_misses);
+        counter("esker_rocksdb_flushed_bytes_total", counts.flushed_len_bytes);
+        counter("esker_rocksdb_compaction_read_bytes_total", counts.compaction_read_len_bytes);
+        counter(
+            "esker_rocksdb_compaction_written_bytes_total",
+            counts.compaction_written_len_bytes,
+        );
+        counter("esker_rocksdb_stalled_microseconds_total", counts.stalled_us);
+    }
+
+    /// What RocksDB takes of a budget now.
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn rocksdb_budget(budget: &Budget) {
+        metrics::gauge!("esker_rocksdb_cache_bytes").set(budget.used_len_bytes() as f64);
+        metrics::gauge!("esker_rocksdb_write_buffer_bytes").set(budget.buffers_len_bytes() as f64);
+    }
+
     /// So many files are condemned.
     pub(crate) fn condemned(file_count: usize) {
         metrics::gauge!("esker_condemned_files").set(file_count as f64);
@@ -81,6 +142,8 @@ mod facade {
 }
 
 pub(crate) use facade::{condemned, copied, part_written, restored, swept};
+#[cfg(all(feature = "metrics", feature = "rocksdb"))]
+pub(crate) use facade::{rocksdb, rocksdb_budget};
 
 #[cfg(all(test, feature = "metrics"))]
 mod tests;

@@ -11,6 +11,11 @@ mod machine;
 mod measure;
 mod report;
 mod restore;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
+#[cfg(not(feature = "rocksdb"))]
+#[path = "without_rocksdb.rs"]
+mod rocksdb;
 pub mod snapshot;
 mod undo;
 pub mod versus;

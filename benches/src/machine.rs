@@ -14,7 +14,7 @@ pub(crate) fn describe() -> String {
     let huge = huge.unwrap_or_else(|_| "unknown".into());
     format!(
         "{cpu}, {cpus} CPUs, load {load} at the end; OS pages {page}, transparent huge pages: {}\n\
-         esker {}; hashbrown 0.17 and foldhash 0.2 (fast); one thread; shuffled keys, medians of \
+         esker {}; hashbrown 0.17, foldhash 0.2 (fast), rocksdb 0.25; one thread; shuffled keys, medians of \
          rounds taken in turn\n{}",
         huge.trim(),
         env!("CARGO_PKG_VERSION"),

@@ -3,7 +3,7 @@
 //! A file per group of rows; a group measures what `Report::wants`, and adds its rows.
 
 use crate::report::Report;
-use crate::{candidates, flink, heap, restore, snapshot};
+use crate::{candidates, flink, heap, restore, rocksdb, snapshot};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,22 +29,25 @@ struct Arguments {
     /// Writes one snapshot and prints its peak of memory (started by snapshot.memory).
     #[arg(long, hide = true)]
     peak: Option<String>,
+    /// Grows a state in RocksDB and prints its peak of memory (started by rocksdb.memory).
+    #[arg(long, hide = true)]
+    rocksdb_peak: Option<String>,
 }
+
+/// Measures one thing in a process of its own.
+type Alone = fn(&str) -> Result<f64, String>;
 
 /// What the command line asks for.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(what) = arguments.resident {
-        return match heap::memory::resident(&what) {
-            Ok(bytes) => {
-                println!("{bytes}");
-                ExitCode::SUCCESS
-            }
-            Err(message) => failed(&message),
-        };
-    }
-    if let Some(what) = arguments.peak {
-        return match snapshot::memory::peak(&what) {
+    let alone: [(Option<String>, Alone); 3] = [
+        (arguments.resident, heap::memory::resident),
+        (arguments.peak, snapshot::memory::peak),
+        (arguments.rocksdb_peak, rocksdb::memory::peak),
+    ];
+    for (what, measure) in alone {
+        let Some(what) = what else { continue };
+        return match measure(&what) {
             Ok(bytes) => {
                 println!("{bytes}");
                 ExitCode::SUCCESS
@@ -53,7 +56,7 @@ pub fn main() -> ExitCode {
         };
     }
     let mut report = Report::new(arguments.only, arguments.quick, arguments.json);
-    let groups = [heap::run, snapshot::run, restore::run, candidates::run];
+    let groups = [heap::run, snapshot::run, restore::run, rocksdb::run, candidates::run];
     let mut asked = groups.into_iter().try_for_each(|group| group(&mut report));
     if asked.is_ok() {
         asked = flink::run(&mut report, arguments.flink_lab.as_deref());

@@ -14,7 +14,7 @@ type PeerTimers = BTreeSet<(i64, u64)>;
 
 const ENTRIES: usize = 1_000_000;
 /// What a watermark moves on by, in milliseconds.
-const STEP_MS: i64 = 1000;
+pub(crate) const STEP_MS: i64 = 1000;
 
 /// `len` timers, one for each of as many keys, at most `len` milliseconds from now.
 pub fn drawn(len: usize) -> Vec<(i64, u64)> {

@@ -140,6 +140,33 @@ fn escape_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Makes a part of what `out` holds from `from` on: escaped where it stands, and ended. The parts of a key
+/// can so be encoded one behind the other, into the buffer that they belong in.
+#[inline]
+pub fn end_part(out: &mut Vec<u8>, from: usize) {
+    // Most parts hold no zero.
+    if zero_in(&out[from..]).is_some() {
+        escape_in_place(out, from);
+    }
+    out.extend_from_slice(&[0, 0]);
+}
+
+fn escape_in_place(out: &mut Vec<u8>, from: usize) {
+    let mut read = out.len();
+    let mut write = read + out[from..].iter().filter(|byte| **byte == 0).count();
+    out.resize(write, 0);
+    // From the back, until the rest stands where it should.
+    while write > read {
+        (read, write) = (read - 1, write - 1);
+        let byte = out[read];
+        if byte == 0 {
+            out[write] = 0xff;
+            write -= 1;
+        }
+        out[write] = byte;
+    }
+}
+
 fn unescape(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8])> {
     let mut owned = Vec::new();
     let mut from = 0;
@@ -197,6 +224,14 @@ mod tests {
             prop_assert_eq!(a.cmp(&b), x.cmp(&y));
             let back = CompositeKey::decode(&x).unwrap();
             prop_assert_eq!(back, CompositeKey::new(a.0, KeyGroup(a.1), &a.2, &a.3, &a.4));
+        }
+
+        #[test]
+        fn a_part_is_the_same_wherever_it_is_escaped(front in part(), part in part()) {
+            let (mut copied, mut in_place) = (front.clone(), [&front[..], &part].concat());
+            escape(&part, &mut copied);
+            end_part(&mut in_place, front.len());
+            prop_assert_eq!(copied, in_place);
         }
 
         #[test]

@@ -4,11 +4,15 @@
 //! backend; the last of them closes it and removes its folder.
 
 mod family;
+#[cfg(feature = "metrics")]
+mod figures;
 mod import;
 mod link;
 mod native;
 
 pub(super) use family::{Family, Frozen};
+#[cfg(feature = "metrics")]
+pub(crate) use figures::Figures;
 pub(super) use import::Change;
 pub(super) use link::{Linked, Linking};
 pub(super) use native::{Imported, Parent};
@@ -80,6 +84,8 @@ pub(super) struct Database {
     folders: u64,
     links: link::Links,
     imports: import::Imports,
+    #[cfg(feature = "metrics")]
+    made_with: RocksOptions,
 }
 
 impl Database {
@@ -89,6 +95,8 @@ impl Database {
     /// `Conflict` if somebody has the folder open, `Invalid` for wrong options, `Retry` if there is no
     /// room or it cannot be opened.
     pub(super) fn open(dir: &Path, options: &RocksOptions) -> Result<Self> {
+        #[cfg(feature = "metrics")]
+        let made_with = options.clone();
         let options = options.build()?;
         let folder = Folder::cleared(dir)?;
         let marks = ColumnFamilyDescriptor::new(link::DEFAULT_FAMILY, options.clone());
@@ -102,6 +110,8 @@ impl Database {
             folders: 0,
             links: link::Links::default(),
             imports: import::Imports::default(),
+            #[cfg(feature = "metrics")]
+            made_with,
         })
     }
 

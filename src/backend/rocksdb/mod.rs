@@ -35,6 +35,8 @@ mod tests;
 
 pub use backend::{RocksBackend, RocksBackends};
 pub use budget::Budget;
+#[cfg(feature = "metrics")]
+pub(crate) use db::Figures;
 pub use list::ListState;
 pub use map::MapState;
 pub use options::{Profile, RocksOptions};

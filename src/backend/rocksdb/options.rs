@@ -2,6 +2,7 @@
 
 use super::Budget;
 use crate::{Error, ErrorKind, Result};
+use rocksdb::statistics::StatsLevel;
 use rocksdb::{BlockBasedOptions, DBCompressionType, DataBlockIndexType, LogLevel, Options};
 use std::thread;
 
@@ -40,6 +41,7 @@ pub struct RocksOptions {
     budget: Budget,
     profile: Profile,
     rocksdb: String,
+    statistics: bool,
 }
 
 impl Default for RocksOptions {
@@ -51,7 +53,7 @@ impl Default for RocksOptions {
 impl RocksOptions {
     /// The default profile, within `budget`.
     pub fn new(budget: Budget) -> Self {
-        Self { budget, profile: Profile::default(), rocksdb: String::new() }
+        Self { budget, profile: Profile::default(), rocksdb: String::new(), statistics: false }
     }
 
     /// The same with another profile.
@@ -65,6 +67,19 @@ impl RocksOptions {
     #[must_use]
     pub fn with_rocksdb(self, options: impl Into<String>) -> Self {
         Self { rocksdb: options.into(), ..self }
+    }
+
+    /// The same, and RocksDB counts what it does: look-ups in the cache, bytes flushed and compacted, time
+    /// that writes were held up. Each becomes a metric (feature `metrics`). A call on state that is in memory
+    /// takes 6 % (writes) to 10 % (reads) more instructions for it; other metrics cost calls nothing.
+    #[must_use]
+    pub fn with_statistics(self) -> Self {
+        Self { statistics: true, ..self }
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(super) fn has_statistics(&self) -> bool {
+        self.statistics
     }
 
     /// The memory that all backends made with these options share.
@@ -127,6 +142,10 @@ impl RocksOptions {
         // What is captured while calls go on rests on it.
         options.set_atomic_flush(true);
         self.budget.charge(&mut options);
+        if self.statistics {
+            options.enable_statistics();
+            options.set_statistics_level(StatsLevel::ExceptHistogramOrTimers);
+        }
         Ok(options)
     }
 }

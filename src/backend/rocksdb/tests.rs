@@ -1,6 +1,8 @@
 mod all;
 mod expiry;
 mod folder;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod model;
 mod native;
 mod snapshot;

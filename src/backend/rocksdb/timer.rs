@@ -69,11 +69,7 @@ impl<K: Key, N: Key> TimerState<K, N> {
 
     /// Makes the database's key of a timer.
     fn make_key(&mut self, time_ms: i64, key: &K, namespace: &N) -> Result<()> {
-        let rest = self.keys.of(key, namespace)?;
-        self.key.clear();
-        time_ms.encode_into(&mut self.key);
-        self.key.extend_from_slice(rest);
-        Ok(())
+        self.keys.of_timer(time_ms, key, namespace, &mut self.key)
     }
 
     /// Whether the timer whose key was made is in the head, if it is there at all.

@@ -55,7 +55,7 @@ fn ci() -> Result<(), String> {
     deny()?;
     asan()?;
     fuzz::all(fuzz::CI_SECONDS)?;
-    cargo("test --package esker --features metrics --lib metrics")?;
+    cargo("test --package esker --features metrics,rocksdb --lib metrics")?;
     run(&mut command(TEST))
 }
 
@@ -120,9 +120,11 @@ fn asan() -> Result<(), String> {
     run(command(&test).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address"))
 }
 
-/// esker beside its peers; the arguments after `bench` go to `versus`.
+/// esker beside its peers, in RocksDB too; the arguments after `bench` go to `versus`.
 fn bench() -> Result<(), String> {
-    let mut command = command("cargo run --release --package esker-benches --bin versus --");
+    rocksdb::rocksdb()?;
+    let mut command =
+        command("cargo run --release --package esker-benches --features rocksdb --bin versus --");
     run(command.args(std::env::args().skip(2)))
 }
 

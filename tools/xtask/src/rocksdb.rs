@@ -60,7 +60,7 @@ pub(crate) fn rocksdb() -> Result<(), String> {
 }
 
 fn said_where(folder: &Path) -> Result<(), String> {
-    println!("RocksDB is compiled: {}", folder.display());
+    eprintln!("RocksDB is compiled: {}", folder.display());
     Ok(())
 }
 
