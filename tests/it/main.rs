@@ -9,6 +9,8 @@
 mod backends;
 mod conformance;
 mod crash;
+#[cfg(all(feature = "rocksdb", target_os = "linux"))]
+mod full;
 mod identity;
 mod runtimes;
 mod world;

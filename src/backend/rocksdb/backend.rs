@@ -26,8 +26,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// All keyed state of one subtask of an operator, in a RocksDB database of its own: on the local disk,
 /// as much of it in memory as the [`Budget`](super::Budget) has room for.
 ///
-/// After an error of RocksDB, a full disk apart, every call fails with `Poisoned`: a new backend is to
-/// be restored from the last checkpoint. Captures may outlive the backend, and keep its files until
+/// After an error of RocksDB every call fails with `Poisoned`: a new backend is to be restored from the
+/// last checkpoint. Where the disk is full, the call that finds it so fails with `Retry`, naming the
+/// folder; if what was in memory could not be written by then, later ones fail with `Poisoned`, as
+/// RocksDB does not go on by itself once there is room. Captures may outlive the backend, and keep its files until
 /// they are dropped.
 ///
 /// ```

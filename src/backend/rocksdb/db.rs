@@ -57,16 +57,24 @@ impl Open {
         Error::new(ErrorKind::Poisoned, why).at_path(self.folder.dir().display().to_string())
     }
 
-    /// What an error means; all but a full disk poisons the backend.
+    /// What an error means. It poisons the backend, but for a full disk that the database goes on
+    /// after: that one does, unless what it had in memory could not be written.
     #[cold]
     fn fail(&self, error: rocksdb::Error) -> Error {
         let error = named(error, self.folder.dir());
         if error.kind() != ErrorKind::Retry {
             let _ = self.failed.set(error.to_string());
+        } else if self.background_errors() > 0 {
+            // RocksDB resumes by itself only with a file manager, which its crate has no call for.
+            let _ = self.failed.set(format!("{STOPPED}: {error}"));
         }
         error
     }
 }
+
+/// Why a database is used no more once its disk was full.
+const STOPPED: &str = "the disk was full, and what was in memory is not all written: make room, then \
+                       restore the backend from a checkpoint";
 
 impl Drop for Open {
     fn drop(&mut self) {

@@ -256,7 +256,7 @@ impl Open {
         len_bytes.ok().flatten() != Some(0)
     }
 
-    fn background_errors(&self) -> u64 {
+    pub(super) fn background_errors(&self) -> u64 {
         self.db.property_int_value(properties::BACKGROUND_ERRORS).ok().flatten().unwrap_or(0)
     }
 }

@@ -22,6 +22,7 @@ use std::io::{self, Write};
 Examples:
   esker dump /data/job | jq -c 'select(.key == \"UA\")'    its last completed checkpoint
   esker dump /data/job --checkpoint 7 --operator delays --state late
+  esker dump /data/job --fallback                          the newest checkpoint that is sound
   esker dump --sorted before > a; esker dump --sorted after > b; diff a b
   esker dump --format csv --key-group 0..1023 savepoint")]
 pub(crate) struct Args {
@@ -92,7 +93,11 @@ fn write_all(
     args: &Args,
     out: &mut impl Write,
 ) -> io::Result<Result<Vec<Harm>, Error>> {
-    let bar = progress(snapshot.runs().iter().map(|run| run.entries).sum(), "entries");
+    let of_runs: u64 = snapshot.runs().iter().map(|run| run.entries).sum();
+    let databases = snapshot.parts.iter().flatten().flatten().filter(|part| part.native.is_some());
+    let of_databases: u64 =
+        databases.flat_map(|part| &part.states).map(|state| state.entries).sum();
+    let bar = progress(of_runs.saturating_add(of_databases), "entries");
     let mut writer = Lines::new(args.format, out)?;
     let mut sorter = args.sorted.then(Sorter::new);
     let mut failed = None;

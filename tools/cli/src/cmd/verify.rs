@@ -15,7 +15,8 @@ use std::path::Path;
 ///
 /// Of a snapshot everything is checked that its manifest reaches, of a job its log and every
 /// checkpoint that it retains. What is damaged is named: the file, and the states and key groups that
-/// it takes with it. A `_metadata` that is given as a file is checked by itself.
+/// it takes with it. Of a native checkpoint every file of the database is checked by its digest; dump
+/// it to have its entries read. A `_metadata` that is given as a file is checked by itself.
 ///
 /// A log whose newest records are gone looks like one that ended there. Checkpoints that are newer
 /// than the log are therefore listed as `unpublished`: one that is being written looks the same, so it
