@@ -85,13 +85,16 @@ fn options(merge: Merge) -> Result<Options, String> {
     blocks.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    let cache = Cache::new_hyper_clock_cache(BUDGET_LEN_BYTES, 0);
+    // What esker gives RocksDB of a budget.
+    let given_len_bytes = BUDGET_LEN_BYTES / 4 * 3;
+    let cache = Cache::new_hyper_clock_cache(given_len_bytes, 0);
     blocks.set_block_cache(&cache);
     options.set_block_based_table_factory(&blocks);
     let mut options =
         options.get_options_from_string("avoid_flush_during_shutdown=true").map_err(text)?;
+    options.set_atomic_flush(true);
     options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager_with_cache(
-        BUDGET_LEN_BYTES / 3,
+        given_len_bytes / 3,
         false,
         cache,
     ));

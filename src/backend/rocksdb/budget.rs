@@ -3,14 +3,18 @@
 use rocksdb::{Cache, Options, WriteBufferManager};
 use std::fmt;
 
-/// Of the budget, one part in this many is for write buffers.
+/// Of what RocksDB is given, one part in this many is for write buffers.
 const WRITE_PART: usize = 3;
+/// Of the budget, one part in this many is not given to RocksDB: the allocator keeps more than is in
+/// use, and flushes and compactions take what nobody charges.
+const SLACK_PART: usize = 4;
 
 /// Memory for blocks that were read and for what is not written to files yet, shared by all backends
 /// that were made with it. A clone is the same budget.
 ///
-/// Index and filter blocks are in the cache, and write buffers are charged to it. At the limit of
-/// write buffers the largest is flushed; while that goes on, what is written meanwhile comes on top.
+/// RocksDB is given three quarters of it; the rest is for what it does not count. Index and filter
+/// blocks are in the cache, and write buffers are charged to it. At the limit of write buffers the
+/// largest is flushed; while that goes on, what is written meanwhile comes on top.
 #[derive(Clone)]
 pub struct Budget {
     len_bytes: usize,
@@ -19,10 +23,11 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of `len_bytes`, a third of it for write buffers at most.
+    /// A budget of `len_bytes`, a quarter of it for write buffers at most.
     pub fn new(len_bytes: usize) -> Self {
-        let cache = Cache::new_hyper_clock_cache(len_bytes, 0);
-        let write_len_bytes = len_bytes / WRITE_PART;
+        let given_len_bytes = len_bytes - len_bytes / SLACK_PART;
+        let cache = Cache::new_hyper_clock_cache(given_len_bytes, 0);
+        let write_len_bytes = given_len_bytes / WRITE_PART;
         let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(
             write_len_bytes,
             false,
