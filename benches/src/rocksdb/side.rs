@@ -18,7 +18,7 @@ pub(super) const UID: &str = "op";
 /// How long a folder does not change once compactions are done.
 const QUIET: Duration = Duration::from_millis(2500);
 /// Of a state's id in a composite key, which a column family leaves out.
-const ID_LEN_BYTES: usize = 4;
+pub(super) const ID_LEN_BYTES: usize = 4;
 
 pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()

@@ -29,8 +29,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// After an error of RocksDB every call fails with `Poisoned`: a new backend is to be restored from the
 /// last checkpoint. Where the disk is full, the call that finds it so fails with `Retry`, naming the
 /// folder; if what was in memory could not be written by then, later ones fail with `Poisoned`, as
-/// RocksDB does not go on by itself once there is room. Captures may outlive the backend, and keep its files until
-/// they are dropped.
+/// RocksDB does not go on by itself once there is room.
+///
+/// Captures may outlive the backend, and keep its files until they are dropped. All of them are to be
+/// dropped before `main` returns: what is left of RocksDB goes then, and a thread that still uses it
+/// aborts the process.
 ///
 /// ```
 /// # use esker::backend::{Backend, ValueCalls};

@@ -153,6 +153,8 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
+        // A thread that is in RocksDB when the process ends aborts it.
+        self.links.end();
         // Of a restore that nobody waits for any more: it holds families, which hold it.
         drop(self.imports.lock().unwrap_or_else(PoisonError::into_inner).take());
     }

@@ -13,8 +13,8 @@ use rocksdb::{FlushOptions, LiveFile, WriteBatch, WriteOptions, properties};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// The column family that every database has: it holds marks.
@@ -32,10 +32,19 @@ const OUTRUN: &str = "more was put than memory holds before the files of the che
 /// What a database knows of its links.
 #[derive(Default)]
 pub(super) struct Links {
-    last: Weak<Linking>,
+    /// Makes the last one.
+    thread: Option<JoinHandle<()>>,
     mark: Option<[u8; 8]>,
     /// The next one is made while calls wait, as the last was outrun.
     outrun: Arc<AtomicBool>,
+}
+
+impl Links {
+    /// Waits for the last one, and until its thread has let go of the database.
+    pub(super) fn end(&mut self) {
+        // One that panicked has told nobody of files.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 /// A database at one moment, which is being linked.
@@ -130,9 +139,7 @@ impl Database {
     /// Those of RocksDB; `Retry` if there can be no thread.
     pub(in super::super) fn link(&mut self, holds: impl Send + 'static) -> Result<Arc<Linking>> {
         self.check()?;
-        if let Some(last) = self.links.last.upgrade() {
-            drop(last.wait());
-        }
+        self.links.end();
         let (open, dir) = (Arc::clone(&self.open), self.inner_name());
         if let Some(mark) = self.links.mark.take() {
             // Both go before they get to a file, if the mark did not.
@@ -152,10 +159,10 @@ impl Database {
             drop(holds);
             ended.end(linked);
         };
-        thread::Builder::new().name("esker-link".into()).spawn(link).map_err(|error| {
+        let started = thread::Builder::new().name("esker-link".into()).spawn(link);
+        self.links.thread = Some(started.map_err(|error| {
             Error::new(ErrorKind::Retry, "no thread for a checkpoint").with_source(error)
-        })?;
-        self.links.last = Arc::downgrade(&linking);
+        })?);
         Ok(linking)
     }
 

@@ -64,6 +64,7 @@ impl Database {
             family.move_to(&open, !names.contains(&name_of(family.id)))?;
         }
         self.open = open;
+        self.links.end();
         self.links = Links::default();
         Ok(())
     }

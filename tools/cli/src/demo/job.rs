@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender, SyncSender};
+use std::thread::JoinHandle;
 
 /// How many records may wait for a subtask.
 const QUEUE_LEN: usize = 1024;
@@ -90,6 +91,7 @@ struct Threads {
     generation: u64,
     told: Sender<Told>,
     writers: Vec<Vec<Sender<Work>>>,
+    handles: Vec<JoinHandle<()>>,
 }
 
 /// What a build without the feature says.
@@ -116,7 +118,8 @@ fn start<F: BackendFactory>(job: &Job, flights: Flights, factory: &F) -> Result<
 
     let (told, heard) = mpsc::channel();
     let (stores, generation) = ((store.clone(), Store::open(&job.savepoint)?), owner.generation());
-    let mut threads = Threads { stores, generation, told, writers: Vec::new() };
+    let mut threads =
+        Threads { stores, generation, told, writers: Vec::new(), handles: Vec::new() };
     let before = manifest.as_ref();
     let writer = threads.source();
     let mut offset = restored_offset(&store, before)?;
@@ -148,7 +151,8 @@ fn start<F: BackendFactory>(job: &Job, flights: Flights, factory: &F) -> Result<
         told: threads.told.clone(),
         progress: Arc::clone(&progress),
     };
-    spawn(threads.told.clone(), move || source.run());
+    threads.spawn(move || source.run());
+    let handles = threads.handles;
     let coordinator = Coordinator {
         owner,
         stores: threads.stores,
@@ -161,7 +165,13 @@ fn start<F: BackendFactory>(job: &Job, flights: Flights, factory: &F) -> Result<
         begun: 0,
         unswept: false,
     };
-    coordinator.run(&heard)
+    let done = coordinator.run(&heard);
+    // Without a coordinator the source ends, then all others. A backend is not to be in use when the
+    // process ends.
+    for handle in handles {
+        let _ = handle.join();
+    }
+    done
 }
 
 fn stored(uid: &str, key: Option<TypeInfo>, states: Vec<StateInfo>) -> Stored {
@@ -179,6 +189,16 @@ fn restored_offset(store: &Store, manifest: Option<&Manifest>) -> Result<Offset>
 }
 
 impl Threads {
+    /// Runs `body` on a thread of its own; an error of it ends the job.
+    fn spawn(&mut self, body: impl FnOnce() -> Result<()> + Send + 'static) {
+        let told = self.told.clone();
+        self.handles.push(std::thread::spawn(move || {
+            if let Err(error) = body() {
+                let _ = told.send(Told::Failed(error));
+            }
+        }));
+    }
+
     /// Starts the writer of the source.
     fn source(&mut self) -> Sender<Work> {
         let writer = self.writer(KeyGroupRange::ALL, Lineage::default(), (0, 0));
@@ -215,14 +235,14 @@ impl Threads {
             writers.push(writer.clone());
             let (input, orders) = mpsc::sync_channel(QUEUE_LEN);
             inputs.push(input);
-            spawn(self.told.clone(), move || subtask::run(operator, orders, writer));
+            self.spawn(move || subtask::run(operator, orders, writer));
         }
         self.writers.push(writers);
         Ok((inputs, states))
     }
 
     fn writer(
-        &self,
+        &mut self,
         range: KeyGroupRange,
         lineage: Lineage,
         (operator, subtask): (usize, usize),
@@ -233,16 +253,7 @@ impl Threads {
         let settings = SnapshotSettings { threads: 1, ..SnapshotSettings::default() };
         let writer = Writer { place, range, generation, lineage, stores, settings };
         let told = self.told.clone();
-        std::thread::spawn(move || writer.run(work, told));
+        self.handles.push(std::thread::spawn(move || writer.run(work, told)));
         sender
     }
-}
-
-/// Runs `body` on a thread of its own; an error of it ends the job.
-fn spawn(told: Sender<Told>, body: impl FnOnce() -> Result<()> + Send + 'static) {
-    std::thread::spawn(move || {
-        if let Err(error) = body() {
-            let _ = told.send(Told::Failed(error));
-        }
-    });
 }

@@ -12,7 +12,7 @@ use esker::state::OperatorListDescriptor;
 use esker::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, SyncSender};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
 /// How often progress is told.
@@ -107,8 +107,14 @@ impl Source {
         let rows = (self.offset - first) as f64;
         let due = started + Duration::from_secs_f64(rows / self.rate as f64);
         loop {
-            while let Ok(barrier) = self.barriers.try_recv() {
-                self.barrier(barrier)?;
+            loop {
+                match self.barriers.try_recv() {
+                    Ok(barrier) => self.barrier(barrier)?,
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => {
+                        return Err(Error::new(ErrorKind::Poisoned, "the coordinator has ended"));
+                    }
+                }
             }
             match due.checked_duration_since(Instant::now()) {
                 // Short of this the clock is not worth a sleep.
