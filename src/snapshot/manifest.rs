@@ -144,7 +144,7 @@ pub async fn read_part(store: &Store, part: &PartRef) -> Result<Part> {
 }
 
 /// Reads the parts of `parts`, in order.
-pub(super) async fn read_parts(store: &Store, parts: Vec<PartRef>) -> Result<Vec<Part>> {
+pub(crate) async fn read_parts(store: &Store, parts: Vec<PartRef>) -> Result<Vec<Part>> {
     stream::iter(parts)
         .map(|part| async move { read_part(store, &part).await })
         .buffered(PARTS_AT_ONCE)

@@ -26,6 +26,8 @@ pub use crate::backend::operator::OperatorCapture;
 pub use backend::restore_states;
 pub use chain::Chain;
 pub use lineage::Lineage;
+#[cfg(feature = "rocksdb")]
+pub(crate) use manifest::read_parts;
 pub use manifest::{
     MANIFEST_NAME, ManifestReferences, NewOperator, OpenSnapshot, WrittenManifest, manifest_folder,
     open_snapshot, read_manifest, read_part, references, write_manifest,

@@ -25,7 +25,7 @@ use super::folder::Folder;
 use crate::{Error, ErrorKind, Result};
 use rocksdb::{ColumnFamilyDescriptor, DBWithThreadMode, MultiThreaded, Options};
 use std::path::Path;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 type Db = DBWithThreadMode<MultiThreaded>;
 
@@ -156,7 +156,7 @@ impl Drop for Database {
         // A thread that is in RocksDB when the process ends aborts it.
         self.links.end();
         // Of a restore that nobody waits for any more: it holds families, which hold it.
-        drop(self.imports.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(import::locked(&self.imports).take());
     }
 }
 

@@ -10,7 +10,7 @@ use crate::format::manifest::{Manifest, Operator, StateInfo, StateKind};
 use crate::format::part::Part;
 use crate::format::run::{Entry, Op};
 use crate::snapshot::{
-    Chain, Restored, SnapshotSettings, fetch_native, find_operator, read_part, restore_states,
+    Chain, Restored, SnapshotSettings, fetch_native, find_operator, read_parts, restore_states,
 };
 use crate::store::{blocking, ended};
 use crate::{Error, ErrorKind, Result, Store};
@@ -127,13 +127,16 @@ async fn restored(
     settings: &SnapshotSettings,
 ) -> Result<Restored> {
     let operator = find_operator(manifest, backend.states.uid())?;
-    let mut old: Vec<Old> = Vec::new();
+    let (mut ranges, mut refs) = (Vec::new(), Vec::new());
     for (subtask, part) in operator.parts.iter().enumerate() {
         let owned = operator.range(subtask)?;
         if owned.intersect(backend.states.range()).is_some() {
-            old.push((owned, read_part(store, part).await?));
+            ranges.push(owned);
+            refs.push(part.clone());
         }
     }
+    let parts = read_parts(store, refs).await?;
+    let old: Vec<Old> = ranges.into_iter().zip(parts).collect();
     if old.iter().any(|(_, part)| part.native.is_some()) {
         return restore_native(backend, store, (operator, old), settings).await;
     }
@@ -261,6 +264,7 @@ async fn merge(
     for imported in ended(made, settings.threads).await? {
         imported.ingest()?;
     }
+    database.begin_imports(settings.threads);
     for (family, state) in changed {
         for (range, parent) in &opened {
             let (from, to) = bounds(*range);
@@ -273,7 +277,7 @@ async fn merge(
             })?;
         }
     }
-    Ok(())
+    database.end_imports()
 }
 
 fn in_range(range: KeyGroupRange, key: &[u8]) -> bool {

@@ -15,10 +15,20 @@ pub use value::TtlValueState;
 use super::capture::Capture;
 use super::expiry::Expiry;
 use crate::Result;
+use crate::backend::Timed;
 use crate::backend::ttl::Clock;
 use crate::state::TtlConfig;
 use esker_format::manifest::StateInfo;
 use std::sync::Arc;
+
+/// What a read does to the value that it found.
+enum Then {
+    Nothing,
+    /// It has expired.
+    Remove,
+    /// It is read, and lives from now on.
+    Renew,
+}
 
 /// The clock of a state, and what compactions know of it.
 struct Time {
@@ -43,6 +53,20 @@ impl Time {
 
     fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
         self.clock.begin_restore(stored)
+    }
+
+    /// What a read shows of what it `found`, and what becomes of that.
+    fn seen<V>(&self, found: Option<Timed<V>>) -> (Option<Timed<V>>, Then) {
+        let clock = &self.clock;
+        match found {
+            Some(timed) if clock.is_expired(timed.time_ms) => {
+                (Some(timed).filter(|_| clock.shows_expired()), Then::Remove)
+            }
+            Some(timed) if clock.renews_on_read() && timed.time_ms != clock.now_ms() => {
+                (Some(Timed { time_ms: clock.now_ms(), ..timed }), Then::Renew)
+            }
+            found => (found, Then::Nothing),
+        }
     }
 
     fn capture(&self, content: impl FnOnce() -> Capture) -> Capture {

@@ -4,8 +4,8 @@ use super::import::Imports;
 use super::{Db, Open, name_of};
 use crate::{Error, ErrorKind, Result};
 use rocksdb::{
-    BoundColumnFamily, DBRawIteratorWithThreadMode, Options, ReadOptions, SnapshotWithThreadMode,
-    WriteBatch, WriteOptions, properties,
+    BoundColumnFamily, DBAccess, DBRawIteratorWithThreadMode, Options, ReadOptions,
+    SnapshotWithThreadMode, WriteBatch, WriteOptions, properties,
 };
 use self_cell::self_cell;
 use std::sync::{Arc, OnceLock};
@@ -183,7 +183,7 @@ impl Family {
     ) -> Result<()> {
         let (open, family) = self.parts()?;
         let entries = open.db.raw_iterator_cf_opt(family, bounded(to));
-        walk(open, entries, from, f)
+        walk(entries, from, f, |error| open.fail(error))
     }
 
     /// Whether nothing waits to be written to files but what calls put there.
@@ -242,7 +242,7 @@ impl Frozen {
         let mut options = bounded(to);
         options.fill_cache(false);
         let entries = self.snapshot.borrow_dependent().raw_iterator_cf_opt(family, options);
-        walk(open, entries, from, f)
+        walk(entries, from, f, |error| open.fail(error))
     }
 }
 
@@ -268,11 +268,12 @@ pub(super) fn bounded(to: &[u8]) -> ReadOptions {
     options
 }
 
-fn walk(
-    open: &Open,
-    mut entries: DBRawIteratorWithThreadMode<'_, Db>,
+/// Calls `f` with `entries` from `from` on, until it says `false`; `failed` says what an error means.
+pub(super) fn walk<D: DBAccess>(
+    mut entries: DBRawIteratorWithThreadMode<'_, D>,
     from: &[u8],
     mut f: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    failed: impl FnOnce(rocksdb::Error) -> Error,
 ) -> Result<()> {
     entries.seek(from);
     while let Some((key, value)) = entries.item() {
@@ -282,5 +283,5 @@ fn walk(
         entries.next();
     }
     // At the end, or where it could not go on.
-    entries.status().map_err(|error| open.fail(error))
+    entries.status().map_err(failed)
 }

@@ -231,7 +231,7 @@ impl Database {
     }
 }
 
-fn locked(imports: &Imports) -> MutexGuard<'_, Option<Import>> {
+pub(super) fn locked(imports: &Imports) -> MutexGuard<'_, Option<Import>> {
     imports.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -3,7 +3,7 @@
 use super::super::error::{named, not_opened};
 use super::super::filter::Content;
 use super::super::folder::{Folder, INNER, unusable};
-use super::family::bounded;
+use super::family::{bounded, walk};
 use super::link::{DEFAULT_FAMILY, Links};
 use super::{Database, Db, Family, Open, name_of};
 use crate::Result;
@@ -129,20 +129,13 @@ impl Parent {
         &self,
         id: u32,
         (from, to): (&[u8], &[u8]),
-        mut f: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+        f: impl FnMut(&[u8], &[u8]) -> Result<bool>,
     ) -> Result<()> {
         let Some(family) = self.db.cf_handle(&name_of(id)) else { return Ok(()) };
         let mut options = bounded(to);
         options.fill_cache(false);
-        let mut entries = self.db.raw_iterator_cf_opt(family, options);
-        entries.seek(from);
-        while let Some((key, value)) = entries.item() {
-            if !f(key, value)? {
-                return Ok(());
-            }
-            entries.next();
-        }
-        entries.status().map_err(|error| named(error, &self.dir))
+        let entries = self.db.raw_iterator_cf_opt(family, options);
+        walk(entries, from, f, |error| named(error, &self.dir))
     }
 }
 

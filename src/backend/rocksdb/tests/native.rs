@@ -2,19 +2,17 @@
 
 use super::super::RocksBackends;
 use super::all::{All, Call, call};
-use super::options;
+use super::{manifest, options};
 use crate::backend::heap::HeapBackend;
 use crate::backend::{
     Backend, BackendFactory, EntrySink, ListCalls, NativeCapture, StateCapture, ValueCalls,
 };
 use crate::snapshot::{
-    Chain, NewOperator, PartId, PartInput, Restored, SnapshotSettings, WrittenPart, write_manifest,
-    write_native_part,
+    Chain, PartId, PartInput, Restored, SnapshotSettings, WrittenPart, write_native_part,
 };
 use crate::state::{ListDescriptor, TtlConfig, ValueDescriptor};
 use crate::{Error, ErrorKind, Store, block_on};
-use esker_format::manifest::{Manifest, Operator, SnapshotKind};
-use esker_format::part::Part;
+use esker_format::manifest::{Manifest, SnapshotKind};
 use esker_format::run::{Entry, Op};
 use esker_format::{Key, KeyGroup, KeyGroupRange};
 use proptest::strategy::{Strategy, ValueTree};
@@ -53,27 +51,6 @@ fn written_of(
     let (captures, operator) = (Vec::new(), None);
     let input = PartInput { id, range, captures, operator, chain };
     block_on(write_native_part(store, input, native, &settings())).unwrap()
-}
-
-fn manifest<B: Backend>(store: &Store, checkpoint: u64, backend: &B, parts: Vec<Part>) -> Manifest {
-    let operator = Operator {
-        uid: backend.uid().into(),
-        key: backend.key().cloned(),
-        states: backend.infos(),
-        parts: Vec::new(),
-        extra: Default::default(),
-    };
-    let manifest = Manifest {
-        job: "all".into(),
-        kind: SnapshotKind::Checkpoint,
-        checkpoint,
-        generation: 1,
-        operators: Vec::new(),
-        extra: Default::default(),
-    };
-    let parts = parts.into_iter().map(|part| (part, None)).collect();
-    let operators = vec![NewOperator { operator, parts }];
-    block_on(write_manifest(store, manifest, operators)).unwrap().manifest
 }
 
 fn restored<F: BackendFactory>(

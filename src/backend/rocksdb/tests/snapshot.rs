@@ -2,17 +2,16 @@
 
 use super::super::RocksBackends;
 use super::all::{All, Call, call, runs};
-use super::options;
+use super::{manifest, options};
 use crate::backend::heap::{HeapBackend, HeapBackends};
 use crate::backend::{Backend, BackendFactory};
 use crate::snapshot::{
-    Chain, Lineage, NewOperator, PartId, PartInput, SnapshotSettings, WrittenPart, write_manifest,
-    write_part,
+    Chain, Lineage, PartId, PartInput, SnapshotSettings, WrittenPart, write_part,
 };
 use crate::state::TtlConfig;
 use crate::{Store, block_on};
 use esker_format::KeyGroupRange;
-use esker_format::manifest::{Manifest, Operator, SnapshotKind};
+use esker_format::manifest::{Manifest, SnapshotKind};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
@@ -35,26 +34,9 @@ fn snapshot<B: Backend>(store: &Store, subtasks: &mut [All<B>]) -> Manifest {
     let parts = subtasks
         .iter_mut()
         .enumerate()
-        .map(|(number, all)| (part(store, all, number as u32, Chain::default()).chain.part, None));
+        .map(|(number, all)| part(store, all, number as u32, Chain::default()).chain.part);
     let parts = parts.collect();
-    let backend = &subtasks[0].backend;
-    let operator = Operator {
-        uid: backend.uid().into(),
-        key: backend.key().cloned(),
-        states: backend.infos(),
-        parts: Vec::new(),
-        extra: Default::default(),
-    };
-    let manifest = Manifest {
-        job: "all".into(),
-        kind: SnapshotKind::Checkpoint,
-        checkpoint: 1,
-        generation: 1,
-        operators: Vec::new(),
-        extra: Default::default(),
-    };
-    let operators = vec![NewOperator { operator, parts }];
-    block_on(write_manifest(store, manifest, operators)).unwrap().manifest
+    manifest(store, 1, &subtasks[0].backend, parts)
 }
 
 fn restored<F: BackendFactory>(

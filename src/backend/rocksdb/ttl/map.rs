@@ -3,7 +3,7 @@
 use super::super::MapState;
 use super::super::db::Family;
 use super::super::expiry::Expiry;
-use super::Time;
+use super::{Then, Time};
 use crate::Result;
 use crate::backend::{KeyedState, MapCalls, StateCapture, StateValue, Timed, TimedCodec};
 use crate::state::TtlConfig;
@@ -41,19 +41,12 @@ impl<K: Key, N: Key, U: Key, V: StateValue> MapCalls<K, N, U, V> for TtlMapState
         user_key: &U,
         f: impl FnOnce(Option<&V>) -> R,
     ) -> Result<R> {
-        let clock = &self.time.clock;
-        let mut timed = self.maps.get(key, namespace, user_key)?;
-        let expired = timed.take_if(|timed| clock.is_expired(timed.time_ms));
-        if expired.is_some() {
-            self.maps.remove(key, namespace, user_key)?;
-        } else if let Some(timed) = &mut timed
-            && clock.renews_on_read()
-            && timed.time_ms != clock.now_ms()
-        {
-            timed.time_ms = clock.now_ms();
-            self.maps.put(key, namespace, user_key, timed.clone())?;
+        let (shown, then) = self.time.seen(self.maps.get(key, namespace, user_key)?);
+        match (&shown, then) {
+            (_, Then::Remove) => self.maps.remove(key, namespace, user_key)?,
+            (Some(timed), Then::Renew) => self.maps.put(key, namespace, user_key, timed.clone())?,
+            _ => {}
         }
-        let shown = timed.or(expired.filter(|_| clock.shows_expired()));
         Ok(f(shown.as_ref().map(|timed| &timed.value)))
     }
 

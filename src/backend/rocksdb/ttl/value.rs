@@ -3,7 +3,7 @@
 use super::super::ValueState;
 use super::super::db::Family;
 use super::super::expiry::Expiry;
-use super::Time;
+use super::{Then, Time};
 use crate::Result;
 use crate::backend::{KeyedState, StateCapture, StateValue, Timed, TimedCodec, ValueCalls};
 use crate::state::TtlConfig;
@@ -39,19 +39,12 @@ impl<K: Key, N: Key, V: StateValue> ValueCalls<K, N, V> for TtlValueState<K, N, 
         namespace: &N,
         f: impl FnOnce(Option<&V>) -> R,
     ) -> Result<R> {
-        let clock = &self.time.clock;
-        let mut timed = self.values.get(key, namespace)?;
-        let expired = timed.take_if(|timed| clock.is_expired(timed.time_ms));
-        if expired.is_some() {
-            self.values.clear(key, namespace)?;
-        } else if let Some(timed) = &mut timed
-            && clock.renews_on_read()
-            && timed.time_ms != clock.now_ms()
-        {
-            timed.time_ms = clock.now_ms();
-            self.values.update(key, namespace, timed.clone())?;
+        let (shown, then) = self.time.seen(self.values.get(key, namespace)?);
+        match (&shown, then) {
+            (_, Then::Remove) => self.values.clear(key, namespace)?,
+            (Some(timed), Then::Renew) => self.values.update(key, namespace, timed.clone())?,
+            _ => {}
         }
-        let shown = timed.or(expired.filter(|_| clock.shows_expired()));
         Ok(f(shown.as_ref().map(|timed| &timed.value)))
     }
 
