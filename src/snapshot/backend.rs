@@ -43,14 +43,17 @@ pub async fn restore_states(
     }
 }
 
-/// The open states that the snapshot holds, and whether runs of it cannot be built upon: values are of
-/// another shape, or live longer or shorter, so that what had expired would show again.
+/// Whether what is stored cannot stay as it is: values are of another shape, or live longer or shorter,
+/// so that what had expired would show again.
+pub(crate) fn migrates(stored: &StateInfo, open: &StateInfo) -> bool {
+    let duration_ms = |info: &StateInfo| info.ttl.map(|ttl| ttl.duration_ms);
+    stored.value != open.value || duration_ms(stored) != duration_ms(open)
+}
+
+/// The open states that the snapshot holds, and whether runs of it cannot be built upon.
 fn targets(states: &mut KeyedStates) -> Result<(Vec<Target<'_>>, bool)> {
     let pairs = states.stored_states()?;
-    let duration_ms = |info: &StateInfo| info.ttl.map(|ttl| ttl.duration_ms);
-    let migrates = pairs.iter().any(|(stored, open, _)| {
-        stored.value != open.value || duration_ms(stored) != duration_ms(open)
-    });
+    let migrates = pairs.iter().any(|(stored, open, _)| migrates(stored, open));
     let target = |(stored, _, state)| Target { stored, state };
     Ok((pairs.into_iter().map(target).collect(), migrates))
 }

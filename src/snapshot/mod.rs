@@ -23,6 +23,8 @@ mod sweep;
 mod writer;
 
 pub use crate::backend::operator::OperatorCapture;
+#[cfg(feature = "rocksdb")]
+pub(crate) use backend::migrates;
 pub use backend::restore_states;
 pub use chain::Chain;
 pub use lineage::Lineage;

@@ -10,7 +10,8 @@ use crate::format::manifest::{Manifest, Operator, StateInfo, StateKind};
 use crate::format::part::Part;
 use crate::format::run::{Entry, Op};
 use crate::snapshot::{
-    Chain, Restored, SnapshotSettings, fetch_native, find_operator, read_parts, restore_states,
+    Chain, Restored, SnapshotSettings, fetch_native, find_operator, migrates, read_parts,
+    restore_states,
 };
 use crate::store::{blocking, ended};
 use crate::{Error, ErrorKind, Result, Store};
@@ -187,10 +188,8 @@ async fn restore_native(
         let begun = state.begin_restore(stored);
         begun.map_err(|error| error.of(format_args!("state={}", stored.name)))?;
     }
-    let differs = |(stored, open, _): &(StateInfo, StateInfo, &mut dyn KeyedState)| {
-        stored.value != open.value
-            || stored.ttl.map(|t| t.duration_ms) != open.ttl.map(|t| t.duration_ms)
-    };
+    let differs =
+        |(stored, open, _): &(StateInfo, StateInfo, &mut dyn KeyedState)| migrates(stored, open);
     let mut chain = Chain::default();
     match (&parents[..], &mut old.into_iter().next()) {
         ([(owned, dir)], Some((_, part))) if *owned == range && !pairs.iter().any(differs) => {
