@@ -1,6 +1,6 @@
 //! Native checkpoints: linked, put, and opened again at any parallelism.
 
-use super::super::RocksBackends;
+use super::super::{Budget, RocksBackends, RocksOptions};
 use super::all::{All, Call, call};
 use super::{manifest, options};
 use crate::backend::heap::HeapBackend;
@@ -187,7 +187,9 @@ fn damage_to_any_file_is_found_and_named() {
 #[test]
 fn what_is_put_after_a_capture_is_not_in_it() {
     let (store, folder) = (Store::open("memory://").unwrap(), tempfile::tempdir().unwrap());
-    let factory = RocksBackends::new(folder.path(), options()).unwrap();
+    // With little memory, what is put after a capture may get to files before what was put before it.
+    let options = RocksOptions::new(Budget::new(256 << 20));
+    let factory = RocksBackends::new(folder.path(), options).unwrap();
     let mut rocks = All::open(factory.make("all", KeyGroupRange::ALL, None).unwrap(), CONFIG);
     let mut chain = Chain::default();
     for checkpoint in 1..=4 {
