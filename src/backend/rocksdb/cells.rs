@@ -1,11 +1,14 @@
 //! Values by the keys of their column family: what value and map state share.
 
-use super::db::{Change, Family};
+use super::db::Family;
+use super::entries::EntriesOf;
+use super::keys::stored;
+use crate::Result;
 use crate::backend::stored::Stored;
-use crate::{Error, ErrorKind, Result};
 use esker_format::ValueCodec;
+use esker_format::composite::CompositeKey;
 use esker_format::manifest::StateInfo;
-use esker_format::run::{Entry, Op};
+use esker_format::run::Entry;
 use std::sync::Arc;
 
 /// The values of one column family.
@@ -81,6 +84,10 @@ impl<V: 'static> Cells<V> {
         Ok(result)
     }
 
+    pub(super) fn stored(&self) -> &Stored<V> {
+        &self.stored
+    }
+
     pub(super) fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
         self.stored.begin_restore(stored)
     }
@@ -89,27 +96,18 @@ impl<V: 'static> Cells<V> {
         self.stored.end_restore();
     }
 
-    /// Applies a put or delete of a run to `key`.
+    /// Applies an entry of a run with the composite `key`.
     ///
     /// # Errors
-    /// `Corrupt` if it is another operation, or its value cannot be read.
-    pub(super) fn apply(&mut self, key: &[u8], entry: Entry<'_>) -> Result<()> {
-        match entry.op {
-            Op::Put => {
-                let value = self.stored.decode(entry.value)?;
-                let mut bytes = entry.value;
-                if self.stored.migrates() {
-                    self.after.clear();
-                    self.stored.encode(&value, &mut self.after)?;
-                    bytes = &self.after;
-                }
-                self.family.restore(Change::Put, key, bytes)
-            }
-            Op::Delete => self.family.restore(Change::Delete, key, &[]),
-            op => {
-                let message = format!("a state of single values holds no {op:?} entries");
-                Err(Error::new(ErrorKind::Corrupt, message))
-            }
+    /// Those of [`EntriesOf::change`] and [`Family::restore`].
+    pub(super) fn apply<S: EntriesOf<V>>(
+        &mut self,
+        key: &CompositeKey<'_>,
+        entry: Entry<'_>,
+    ) -> Result<()> {
+        match S::change(key, &self.stored, entry, &mut self.after)? {
+            Some((change, value)) => self.family.restore(change, stored(&entry), value),
+            None => Ok(()),
         }
     }
 }

@@ -13,10 +13,35 @@ use esker_format::{Key, KeyGroup, KeyGroupRange};
 pub(super) const ID_LEN_BYTES: usize = 4;
 const GROUP_LEN_BYTES: usize = size_of::<u16>();
 
+/// What a backend holds of one state.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owned {
+    pub(super) id: u32,
+    pub(super) range: KeyGroupRange,
+}
+
+impl Owned {
+    /// Whether an entry of a run with this `key` is one of the state in an owned key group.
+    ///
+    /// # Errors
+    /// `Corrupt` if its parts cannot be read, or it lies in another key group than its own.
+    pub(super) fn has<K: Key, N: Key>(self, key: &CompositeKey<'_>) -> Result<bool> {
+        if key.state != self.id || !self.range.contains(key.group) {
+            return Ok(false);
+        }
+        K::decode(&key.key)?;
+        N::decode(&key.namespace)?;
+        if KeyGroup::of(&key.key) != key.group {
+            let message = format!("a key lies in key group {}, not in its own", key.group.0);
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        Ok(true)
+    }
+}
+
 /// Makes the keys of one state, in buffers that are used again.
 pub(super) struct Keys {
-    id: u32,
-    range: KeyGroupRange,
+    owned: Owned,
     /// The key made last.
     made: Vec<u8>,
     /// What comes after all keys that begin with it.
@@ -26,11 +51,15 @@ pub(super) struct Keys {
 impl Keys {
     /// Keys of the state `id`, in the key groups of `range`.
     pub(super) fn new(id: u32, range: KeyGroupRange) -> Self {
-        Self { id, range, made: Vec::new(), end: Vec::new() }
+        Self { owned: Owned { id, range }, made: Vec::new(), end: Vec::new() }
     }
 
     pub(super) fn id(&self) -> u32 {
-        self.id
+        self.owned.id
+    }
+
+    pub(super) fn owned(&self) -> Owned {
+        self.owned
     }
 
     /// The database's key of key and namespace; of a map, what all keys of its entries begin with.
@@ -40,7 +69,7 @@ impl Keys {
     #[inline]
     pub(super) fn of<K: Key, N: Key>(&mut self, key: &K, namespace: &N) -> Result<&[u8]> {
         self.made.clear();
-        append(self.range, key, namespace, &mut self.made)?;
+        append(self.owned.range, key, namespace, &mut self.made)?;
         Ok(&self.made)
     }
 
@@ -74,7 +103,7 @@ impl Keys {
     ) -> Result<()> {
         out.clear();
         time_ms.encode_into(out);
-        append(self.range, key, namespace, out)
+        append(self.owned.range, key, namespace, out)
     }
 
     /// The first key of a map, and what comes after its last one.
@@ -105,22 +134,13 @@ impl Keys {
     /// The parts of the key of an entry of a run, if it is one of this state in an owned key group.
     ///
     /// # Errors
-    /// `Corrupt` if its key cannot be read, or lies in another key group than its own.
+    /// As for [`Owned::has`].
     pub(super) fn applies<'a, K: Key, N: Key>(
         &self,
         entry: Entry<'a>,
     ) -> Result<Option<CompositeKey<'a>>> {
         let parts = CompositeKey::decode(entry.key)?;
-        if parts.state != self.id || !self.range.contains(parts.group) {
-            return Ok(None);
-        }
-        K::decode(&parts.key)?;
-        N::decode(&parts.namespace)?;
-        if KeyGroup::of(&parts.key) != parts.group {
-            let message = format!("a key lies in key group {}, not in its own", parts.group.0);
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        }
-        Ok(Some(parts))
+        Ok(self.owned.has::<K, N>(&parts)?.then_some(parts))
     }
 }
 

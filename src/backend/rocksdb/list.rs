@@ -1,15 +1,17 @@
 //! List state in a column family: a value is a list of runs, an append is an operand behind it.
 
 use super::capture::Capture;
-use super::db::{Change, Family};
+use super::db::Family;
+use super::entries::{Ahead, Decoder, EntriesOf, ListEntries};
 use super::keys::{Keys, stored};
 use crate::Result;
 use crate::backend::stored::Stored;
-use crate::backend::{KeyedState, ListCalls, StateCapture, StateValue};
+use crate::backend::{EntryDecoder, KeyedState, ListCalls, StateCapture, StateValue};
 use esker_format::list::{elements, put_element};
 use esker_format::manifest::StateInfo;
-use esker_format::run::{Entry, Op};
+use esker_format::run::Entry;
 use esker_format::{Key, KeyGroupRange, ValueCodec};
+use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -122,23 +124,20 @@ impl<K: Key, N: Key, E: StateValue> KeyedState for ListState<K, N, E> {
     }
 
     fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
-        if self.keys.applies::<K, N>(entry)?.is_none() {
-            return Ok(());
+        let Some(key) = self.keys.applies::<K, N>(entry)? else { return Ok(()) };
+        match ListEntries::change(&key, &self.stored, entry, &mut self.buffer)? {
+            Some((change, list)) => self.family.restore(change, stored(&entry), list),
+            None => Ok(()),
         }
-        let key = stored(&entry);
-        // All are decoded before one is taken: an entry is applied as a whole or not at all.
-        let all = decoded(&self.stored, entry.value)?;
-        let mut value = entry.value;
-        if self.stored.migrates() {
-            self.encode(all)?;
-            value = &self.buffer;
-        }
-        match entry.op {
-            Op::Append if value.is_empty() => Ok(()),
-            Op::Append => self.family.restore(Change::Merge, key, value),
-            Op::Put if !value.is_empty() => self.family.restore(Change::Put, key, value),
-            Op::Put | Op::Delete | Op::Clear => self.family.restore(Change::Delete, key, &[]),
-        }
+    }
+
+    fn decoder(&self) -> Option<Arc<dyn EntryDecoder>> {
+        Some(Arc::new(Decoder::<K, N, E, ListEntries>::new(self.keys.owned(), &self.stored)))
+    }
+
+    fn apply_decoded(&mut self, entries: &mut (dyn Any + Send), count: usize) -> Result<()> {
+        let (changes, range) = Ahead::take(entries, count)?;
+        self.family.restore_all(changes, range)
     }
 
     fn end_restore(&mut self) {

@@ -3,12 +3,14 @@
 use super::capture::Capture;
 use super::cells::Cells;
 use super::db::Family;
-use super::keys::{Keys, stored};
+use super::entries::{Ahead, Decoder, ValueEntries};
+use super::keys::Keys;
 use crate::Result;
-use crate::backend::{KeyedState, MapCalls, StateCapture, StateValue};
+use crate::backend::{EntryDecoder, KeyedState, MapCalls, StateCapture, StateValue};
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
 use esker_format::{Key, KeyGroupRange, ValueCodec};
+use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -131,8 +133,19 @@ impl<K: Key, N: Key, U: Key, V: StateValue> KeyedState for MapState<K, N, U, V> 
             self.cells.family.end_import()?;
             return self.clear(&key, &namespace);
         }
-        U::decode(&parts.user_key)?;
-        self.cells.apply(stored(&entry), entry)
+        self.cells.apply::<ValueEntries<U>>(&parts, entry)
+    }
+
+    fn decoder(&self) -> Option<Arc<dyn EntryDecoder>> {
+        Some(Arc::new(Decoder::<K, N, V, ValueEntries<U>>::new(
+            self.keys.owned(),
+            self.cells.stored(),
+        )))
+    }
+
+    fn apply_decoded(&mut self, entries: &mut (dyn Any + Send), count: usize) -> Result<()> {
+        let (changes, range) = Ahead::take(entries, count)?;
+        self.cells.family.restore_all(changes, range)
     }
 
     fn end_restore(&mut self) {

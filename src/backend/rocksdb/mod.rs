@@ -15,6 +15,7 @@ mod budget;
 mod capture;
 mod cells;
 mod db;
+mod entries;
 mod error;
 mod expiry;
 mod filter;

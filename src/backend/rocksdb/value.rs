@@ -3,12 +3,14 @@
 use super::capture::Capture;
 use super::cells::Cells;
 use super::db::Family;
-use super::keys::{Keys, stored};
+use super::entries::{Ahead, Decoder, ValueEntries};
+use super::keys::Keys;
 use crate::Result;
-use crate::backend::{KeyedState, StateCapture, StateValue, ValueCalls};
+use crate::backend::{EntryDecoder, KeyedState, StateCapture, StateValue, ValueCalls};
 use esker_format::manifest::StateInfo;
 use esker_format::run::Entry;
 use esker_format::{Key, KeyGroupRange, ValueCodec};
+use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -84,10 +86,20 @@ impl<K: Key, N: Key, V: StateValue> KeyedState for ValueState<K, N, V> {
     }
 
     fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
-        match self.keys.applies::<K, N>(entry)? {
-            Some(_) => self.cells.apply(stored(&entry), entry),
-            None => Ok(()),
-        }
+        let Some(key) = self.keys.applies::<K, N>(entry)? else { return Ok(()) };
+        self.cells.apply::<ValueEntries<()>>(&key, entry)
+    }
+
+    fn decoder(&self) -> Option<Arc<dyn EntryDecoder>> {
+        Some(Arc::new(Decoder::<K, N, V, ValueEntries<()>>::new(
+            self.keys.owned(),
+            self.cells.stored(),
+        )))
+    }
+
+    fn apply_decoded(&mut self, entries: &mut (dyn Any + Send), count: usize) -> Result<()> {
+        let (changes, range) = Ahead::take(entries, count)?;
+        self.cells.family.restore_all(changes, range)
     }
 
     fn end_restore(&mut self) {

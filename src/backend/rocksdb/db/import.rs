@@ -1,49 +1,36 @@
 //! Entries that a restore brings, on their way into a family by files of their own: sorted, written on
 //! other threads, and taken in as they are, past write buffers and compactions.
 
-use super::super::error::named;
+mod changes;
+
+pub(in super::super) use changes::{Change, Changes};
+
 use super::super::folder::unusable;
 use super::{Database, Family};
 use crate::{Error, ErrorKind, Result};
-use rocksdb::{DBCompressionType, IngestExternalFileOptions, Options, SstFileWriter};
+use changes::Chunk;
+use rocksdb::{DBCompressionType, IngestExternalFileOptions};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::mem;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Keys and values of one file, before they are compressed; so much memory for each thread, and once
 /// more for what comes in meanwhile.
 const CHUNK_LEN_BYTES: usize = 32 << 20;
-/// What comes in for a family goes by calls if it is no more: a file costs some writes that are waited
-/// for.
-const CALLS_LEN_BYTES: usize = 256 << 10;
-
-/// What becomes of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Change {
-    /// It has the value from now on.
-    Put,
-    /// The value goes behind what it has.
-    Merge,
-    /// It is gone.
-    Delete,
-}
-
-/// What was brought, in the order in which it came.
-#[derive(Default)]
-struct Chunk {
-    bytes: Vec<u8>,
-    changes: Vec<(Change, Range<usize>, Range<usize>)>,
-}
+/// A file costs some writes that are waited for: less than this goes by calls.
+const CALLS_LEN_BYTES_MAX: usize = 256 << 10;
 
 /// The families of a database that entries come in for, one after the other.
 pub(super) struct Import {
     /// Has a folder for the files of each family; it is made for the first, and goes in the end.
     dir: PathBuf,
     threads: usize,
+    /// What comes in for a family goes by calls if it is no more.
+    calls_len_bytes_max: usize,
     families: BTreeMap<u32, Incoming>,
     /// What came in last, and for which family.
     chunk: (u32, Chunk),
@@ -64,12 +51,12 @@ struct Incoming {
 impl Import {
     /// # Errors
     /// Those of RocksDB: of an earlier chunk.
-    fn add(&mut self, id: u32, change: Change, key: &[u8], value: &[u8]) -> Result<()> {
+    fn add(&mut self, id: u32, push: impl FnOnce(&mut Chunk)) -> Result<()> {
         if self.chunk.0 != id {
             self.turn()?;
             self.chunk.0 = id;
         }
-        self.chunk.1.push(change, key, value);
+        push(&mut self.chunk.1);
         if self.chunk.1.len_bytes() >= CHUNK_LEN_BYTES { self.turn() } else { Ok(()) }
     }
 
@@ -79,7 +66,7 @@ impl Import {
         let Some(incoming) = self.families.get_mut(&id) else { return Ok(()) };
         let Incoming { family, files, little, .. } = incoming;
         little.append(chunk);
-        if little.changes.is_empty() || (files.is_empty() && little.len_bytes() <= CALLS_LEN_BYTES)
+        if little.is_empty() || (files.is_empty() && little.len_bytes() <= self.calls_len_bytes_max)
         {
             return Ok(());
         }
@@ -110,7 +97,7 @@ impl Import {
         for (_, Incoming { family, files, little, is_direct }) in wanted {
             *is_direct = true;
             let little = mem::take(little);
-            little.each(|change, key, value| family.change(change, key, value))?;
+            little.all().try_for_each(|(change, key, value)| family.change(change, key, value))?;
             family.ingest(mem::take(files))?;
         }
         Ok(())
@@ -131,80 +118,6 @@ fn ended(writing: JoinHandle<Result<()>>) -> Result<()> {
     writing.join().map_err(panicked)?
 }
 
-impl Chunk {
-    fn push(&mut self, change: Change, key: &[u8], value: &[u8]) {
-        let key_at = self.bytes.len();
-        self.bytes.extend_from_slice(key);
-        let value_at = self.bytes.len();
-        self.bytes.extend_from_slice(value);
-        self.changes.push((change, key_at..value_at, value_at..self.bytes.len()));
-    }
-
-    fn append(&mut self, mut later: Self) {
-        if self.bytes.is_empty() {
-            return mem::swap(self, &mut later);
-        }
-        // No error can come of it.
-        let _ = later.each(|change, key, value| {
-            self.push(change, key, value);
-            Ok(())
-        });
-    }
-
-    fn len_bytes(&self) -> usize {
-        self.bytes.len() + mem::size_of_val(&self.changes[..])
-    }
-
-    fn each(&self, mut f: impl FnMut(Change, &[u8], &[u8]) -> Result<()>) -> Result<()> {
-        let of = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
-        self.changes.iter().try_for_each(|(change, key, value)| f(*change, of(key), of(value)))
-    }
-
-    /// Writes a file, keys ascending, with one change for each key.
-    fn write(mut self, options: &Options, path: &Path) -> Result<()> {
-        let Self { bytes, changes } = &mut self;
-        let of = |range: &Range<usize>| bytes.get(range.clone()).unwrap_or_default();
-        // What came later stays behind what came before.
-        changes.sort_by(|(_, a, _), (_, b, _)| of(a).cmp(of(b)));
-        let failed = |error| named(error, path);
-        let mut file = SstFileWriter::create(options);
-        file.open(path).map_err(failed)?;
-        let mut folded = Vec::new();
-        for same in changes.chunk_by(|(_, a, _), (_, b, _)| of(a) == of(b)) {
-            let [(first, key, value), later @ ..] = same else { continue };
-            let (mut change, mut value) = (*first, of(value));
-            if !later.is_empty() {
-                folded.clear();
-                folded.extend_from_slice(value);
-                for (next, _, value) in later {
-                    change = fold((change, &mut folded), *next, of(value));
-                }
-                value = &folded;
-            }
-            match change {
-                Change::Put => file.put(of(key), value),
-                Change::Merge => file.merge(of(key), value),
-                Change::Delete => file.delete(of(key)),
-            }
-            .map_err(failed)?;
-        }
-        file.finish().map_err(failed)
-    }
-}
-
-/// Two changes of one key, in order, as one; values are merged by what the families' merge operator
-/// does: one behind the other.
-fn fold((first, folded): (Change, &mut Vec<u8>), next: Change, value: &[u8]) -> Change {
-    if next != Change::Merge || first == Change::Delete {
-        folded.clear();
-    }
-    folded.extend_from_slice(value);
-    match (first, next) {
-        (Change::Put | Change::Delete, Change::Merge) => Change::Put,
-        (_, next) => next,
-    }
-}
-
 /// The import of a database, while there is one.
 pub(super) type Imports = Arc<Mutex<Option<Import>>>;
 
@@ -218,7 +131,9 @@ impl Database {
         let families = self.families.iter().map(incoming).collect();
         let (dir, threads) = (self.inner_name(), threads.max(1));
         let (chunk, writing) = Default::default();
-        *locked(&self.imports) = Some(Import { dir, threads, families, chunk, writing });
+        let calls_len_bytes_max = CALLS_LEN_BYTES_MAX;
+        let import = Import { dir, threads, calls_len_bytes_max, families, chunk, writing };
+        *locked(&self.imports) = Some(import);
     }
 
     /// Takes in what came; nothing goes on in the background then, whatever happens.
@@ -241,12 +156,36 @@ impl Family {
     /// # Errors
     /// As for [`get`](Self::get).
     pub(in super::super) fn restore(&self, change: Change, key: &[u8], value: &[u8]) -> Result<()> {
-        if let Some(import) = &mut *locked(&self.imports)
-            && import.families.get(&self.id).is_some_and(|incoming| !incoming.is_direct)
-        {
-            return import.add(self.id, change, key, value);
+        let added = self.import(|chunk| chunk.push(change, key, value))?;
+        if added { Ok(()) } else { self.change(change, key, value) }
+    }
+
+    /// The same for some of `changes`, which are not copied.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub(in super::super) fn restore_all(
+        &self,
+        changes: &Arc<Changes>,
+        range: Range<usize>,
+    ) -> Result<()> {
+        if self.import(|chunk| chunk.push_all(changes, range.clone()))? {
+            return Ok(());
         }
-        self.change(change, key, value)
+        changes.of(range).try_for_each(|(change, key, value)| self.change(change, key, value))
+    }
+
+    /// Pushes what goes by files; `false` where it goes by calls.
+    fn import(&self, push: impl FnOnce(&mut Chunk)) -> Result<bool> {
+        match &mut *locked(&self.imports) {
+            Some(import)
+                if import.families.get(&self.id).is_some_and(|incoming| !incoming.is_direct) =>
+            {
+                import.add(self.id, push)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Takes in what came for it so far, so that it can be read; what follows goes by calls.
@@ -323,19 +262,26 @@ mod tests {
             }
             let by_files = family(&mut database, 2 * case + 1);
             database.begin_imports(2);
+            let mut at_once = Changes::default();
             for (number, (change, key, value)) in changes.iter().enumerate() {
                 if number == cut && case % 3 == 0 {
                     by_files.end_import().unwrap();
                 } else if number == cut {
                     let mut imports = locked(&by_files.imports);
-                    // As if another family were next, and a file were worth it.
                     let import = imports.as_mut().unwrap();
-                    let incoming = import.families.get_mut(&by_files.id).unwrap();
-                    incoming.little.bytes.resize(CALLS_LEN_BYTES, 0);
+                    // A file is worth it, and as if another family were next.
+                    import.calls_len_bytes_max = 0;
                     import.turn().unwrap();
                 }
-                by_files.restore(*change, &[*key], value.as_bytes()).unwrap();
+                match number > cut && case % 2 == 0 {
+                    true => at_once.push(*change, &[*key], value.as_bytes()),
+                    false => by_files.restore(*change, &[*key], value.as_bytes()).unwrap(),
+                }
             }
+            let (at_once, all) = (Arc::new(at_once), changes.len().saturating_sub(cut + 1));
+            let count = if case % 2 == 0 { all } else { 0 };
+            by_files.restore_all(&at_once, 0..count / 3).unwrap();
+            by_files.restore_all(&at_once, count / 3..count).unwrap();
             database.end_imports().unwrap();
             assert_eq!(content(&by_files), content(&by_calls), "{changes:?}, cut at {cut}");
         }
@@ -349,7 +295,7 @@ mod tests {
         database.begin_imports(1);
         let dir = locked(&database.imports).as_ref().unwrap().dir.clone();
         fs::write(&dir, "a file in its place").unwrap();
-        family.restore(Change::Put, b"key", &vec![1; CALLS_LEN_BYTES]).unwrap();
+        family.restore(Change::Put, b"key", &vec![1; CALLS_LEN_BYTES_MAX]).unwrap();
         let error = database.end_imports().unwrap_err();
         assert!(error.to_string().contains(&*dir.to_string_lossy()), "{error}");
         assert_eq!(content(&family), []);

@@ -1,0 +1,166 @@
+//! Entries of runs as changes of a column family: one by one, or a block at a time on any thread.
+
+use super::db::{Change, Changes};
+use super::keys::{Owned, stored};
+use crate::backend::stored::Stored;
+use crate::backend::{DecodedEntries, EntryDecoder};
+use crate::{Error, ErrorKind, Result};
+use esker_format::composite::CompositeKey;
+use esker_format::list::{elements, put_element};
+use esker_format::run::{Block, BlockCursor, Entry, Op};
+use esker_format::{Key, KeyGroup};
+use std::any::Any;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What entries of a kind of state are to its column family, with values of type `V`.
+pub(super) trait EntriesOf<V>: 'static {
+    /// What becomes of the key of `entry`, and its value; `None` if there is nothing to do. A value of
+    /// another shape than the state's is put into `buffer`.
+    ///
+    /// # Errors
+    /// `Corrupt` if key or value cannot be read, or the state holds no such entries.
+    fn change<'a>(
+        key: &CompositeKey<'_>,
+        values: &Stored<V>,
+        entry: Entry<'a>,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<Option<(Change, &'a [u8])>>;
+}
+
+/// One value for each key; of a map for each user key, elsewhere that is `()`.
+pub(super) struct ValueEntries<U>(PhantomData<fn(U)>);
+
+impl<U: Key, V: 'static> EntriesOf<V> for ValueEntries<U> {
+    fn change<'a>(
+        key: &CompositeKey<'_>,
+        values: &Stored<V>,
+        entry: Entry<'a>,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<Option<(Change, &'a [u8])>> {
+        U::decode(&key.user_key)?;
+        match entry.op {
+            Op::Put => {
+                let value = values.decode(entry.value)?;
+                if !values.migrates() {
+                    return Ok(Some((Change::Put, entry.value)));
+                }
+                buffer.clear();
+                values.encode(&value, buffer)?;
+                Ok(Some((Change::Put, buffer)))
+            }
+            Op::Delete => Ok(Some((Change::Delete, &[]))),
+            op => {
+                let message = format!("a state of single values holds no {op:?} entries");
+                Err(Error::new(ErrorKind::Corrupt, message))
+            }
+        }
+    }
+}
+
+/// A list for each key.
+pub(super) struct ListEntries;
+
+impl<E: 'static> EntriesOf<E> for ListEntries {
+    fn change<'a>(
+        _key: &CompositeKey<'_>,
+        values: &Stored<E>,
+        entry: Entry<'a>,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<Option<(Change, &'a [u8])>> {
+        let mut list = entry.value;
+        let decoded = |element: esker_format::Result<_>| values.decode(element?);
+        if values.migrates() {
+            buffer.clear();
+            for element in elements(entry.value).map(decoded) {
+                let element = element?;
+                put_element(buffer, |out| values.encode(&element, out))?;
+            }
+            list = buffer;
+        } else {
+            // All are looked at before one is taken: an entry is applied as a whole or not at all.
+            elements(entry.value).try_for_each(|element| decoded(element).map(drop))?;
+        }
+        Ok(match entry.op {
+            Op::Append if list.is_empty() => None,
+            Op::Append => Some((Change::Merge, list)),
+            Op::Put if !list.is_empty() => Some((Change::Put, list)),
+            Op::Put | Op::Delete | Op::Clear => Some((Change::Delete, &[])),
+        })
+    }
+}
+
+/// Makes changes of the entries of a state with keys `K` and namespaces `N`.
+pub(super) struct Decoder<K, N, V, S> {
+    owned: Owned,
+    values: Stored<V>,
+    types: PhantomData<fn(K, N) -> S>,
+}
+
+impl<K: Key, N: Key, V: 'static, S: EntriesOf<V>> Decoder<K, N, V, S> {
+    pub(super) fn new(owned: Owned, values: &Stored<V>) -> Self {
+        Self { owned, values: values.clone(), types: PhantomData }
+    }
+}
+
+impl<K: Key, N: Key, V: 'static, S: EntriesOf<V>> EntryDecoder for Decoder<K, N, V, S> {
+    fn decode(
+        &self,
+        block: &Block,
+        counts: &mut dyn FnMut(KeyGroup) -> bool,
+    ) -> Result<Option<DecodedEntries>> {
+        let mut groups = Vec::with_capacity(block.entries() as usize);
+        let mut changes = Changes::with_capacity(block.entries() as usize, block.len_bytes());
+        let mut known = None;
+        let mut buffer = Vec::new();
+        let mut cursor = BlockCursor::new(block);
+        while cursor.advance()? {
+            let entry = cursor.entry();
+            let key = CompositeKey::decode(entry.key)?;
+            if key.state != self.owned.id || entry.op == Op::Clear {
+                return Ok(None);
+            }
+            // Entries of a key group follow each other.
+            let group = key.group;
+            let counts = match known {
+                Some((same, counts)) if same == group => counts,
+                _ => counts(group),
+            };
+            known = Some((group, counts));
+            if !counts || !self.owned.has::<K, N>(&key)? {
+                continue;
+            }
+            if let Some((change, value)) = S::change(&key, &self.values, entry, &mut buffer)? {
+                groups.push(group.0);
+                changes.push(change, stored(&entry), value);
+            }
+        }
+        let entries = Box::new(Ahead { changes: Arc::new(changes), next: 0 });
+        Ok(Some(DecodedEntries { groups, entries }))
+    }
+}
+
+/// Changes that were decoded ahead of a restore.
+pub(super) struct Ahead {
+    changes: Arc<Changes>,
+    next: usize,
+}
+
+impl Ahead {
+    /// The next `count` changes of `entries`.
+    ///
+    /// # Errors
+    /// `Corrupt` if these are another state's.
+    pub(super) fn take(
+        entries: &mut (dyn Any + Send),
+        count: usize,
+    ) -> Result<(&Arc<Changes>, Range<usize>)> {
+        let Some(Self { changes, next }) = entries.downcast_mut() else {
+            return Err(Error::new(ErrorKind::Corrupt, "entries of another type of state"));
+        };
+        let taken = *next..next.saturating_add(count);
+        *next = taken.end;
+        Ok((changes, taken))
+    }
+}
