@@ -56,23 +56,37 @@ impl<'a> CompositeKey<'a> {
     ///
     /// # Errors
     /// `Corrupt` if a part does not end or holds an impossible escape.
+    #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<Self> {
-        let (prefix, rest) = bytes.split_at_checked(PREFIX_LEN_BYTES).ok_or_else(|| {
+        // Most parts hold no escapes.
+        match Self::plain(bytes) {
+            Some(parts) => Ok(parts),
+            None => Self::escaped(bytes),
+        }
+    }
+
+    /// The parts if neither key nor namespace holds a zero.
+    #[inline(always)]
+    fn plain(bytes: &'a [u8]) -> Option<Self> {
+        let (prefix, rest) = bytes.split_first_chunk::<PREFIX_LEN_BYTES>()?;
+        let (key, rest) = plain_part(rest)?;
+        let (namespace, user_key) = plain_part(rest)?;
+        let (state, group) = prefix_of(prefix)?;
+        Some(Self::new(state, group, key, namespace, user_key))
+    }
+
+    fn escaped(bytes: &'a [u8]) -> Result<Self> {
+        let (state, group) = prefix_of(bytes).ok_or_else(|| {
             FormatError::corrupt("composite key", format!("only {} bytes", bytes.len()))
         })?;
-        let (key, rest) = unescape(rest)?;
+        let (key, rest) = unescape(&bytes[PREFIX_LEN_BYTES..])?;
         let (namespace, user_key) = unescape(rest)?;
-        Ok(Self {
-            state: u32::from_be_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]),
-            group: KeyGroup(u16::from_be_bytes([prefix[4], prefix[5]])),
-            key,
-            namespace,
-            user_key: Cow::Borrowed(user_key),
-        })
+        Ok(Self { state, group, key, namespace, user_key: Cow::Borrowed(user_key) })
     }
 }
 
 /// The state and key group of an encoded composite key.
+#[inline]
 pub(crate) fn prefix_of(bytes: &[u8]) -> Option<(u32, KeyGroup)> {
     let (state, rest) = bytes.split_first_chunk::<4>()?;
     let (group, _) = rest.split_first_chunk::<2>()?;
@@ -164,6 +178,15 @@ fn escape_in_place(out: &mut Vec<u8>, from: usize) {
             write -= 1;
         }
         out[write] = byte;
+    }
+}
+
+/// The part that `bytes` begin with, and what is behind it, if it holds no escape.
+#[inline(always)]
+fn plain_part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    match bytes.split_at_checked(zero_in(bytes)?)? {
+        (part, [0, 0, rest @ ..]) => Some((part, rest)),
+        _ => None,
     }
 }
 

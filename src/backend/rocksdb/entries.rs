@@ -110,8 +110,9 @@ impl<K: Key, N: Key, V: 'static, S: EntriesOf<V>> EntryDecoder for Decoder<K, N,
         block: &Block,
         counts: &mut dyn FnMut(KeyGroup) -> bool,
     ) -> Result<Option<DecodedEntries>> {
-        let mut groups = Vec::with_capacity(block.entries() as usize);
-        let mut changes = Changes::with_capacity(block.entries() as usize, block.len_bytes());
+        let count = block.entries() as usize;
+        let mut groups = Vec::with_capacity(count);
+        let mut changes = Changes::with_capacity(count, block.entries_len_bytes());
         let mut known = None;
         let mut buffer = Vec::new();
         let mut cursor = BlockCursor::new(block);
@@ -136,7 +137,8 @@ impl<K: Key, N: Key, V: 'static, S: EntriesOf<V>> EntryDecoder for Decoder<K, N,
                 changes.push(change, stored(&entry), value);
             }
         }
-        let entries = Box::new(Ahead { changes: Arc::new(changes), next: 0 });
+        let left = groups.len();
+        let entries = Box::new(Ahead { changes: Arc::new(changes), at: 0, left });
         Ok(Some(DecodedEntries { groups, entries }))
     }
 }
@@ -144,11 +146,13 @@ impl<K: Key, N: Key, V: 'static, S: EntriesOf<V>> EntryDecoder for Decoder<K, N,
 /// Changes that were decoded ahead of a restore.
 pub(super) struct Ahead {
     changes: Arc<Changes>,
-    next: usize,
+    /// Where those begin that were not taken, and how many they are.
+    at: usize,
+    left: usize,
 }
 
 impl Ahead {
-    /// The next `count` changes of `entries`.
+    /// The next `count` changes of `entries`: of which, and where.
     ///
     /// # Errors
     /// `Corrupt` if these are another state's.
@@ -156,11 +160,17 @@ impl Ahead {
         entries: &mut (dyn Any + Send),
         count: usize,
     ) -> Result<(&Arc<Changes>, Range<usize>)> {
-        let Some(Self { changes, next }) = entries.downcast_mut() else {
+        let Some(Self { changes, at, left }) = entries.downcast_mut() else {
             return Err(Error::new(ErrorKind::Corrupt, "entries of another type of state"));
         };
-        let taken = *next..next.saturating_add(count);
-        *next = taken.end;
-        Ok((changes, taken))
+        let (from, end) = (*at, changes.len_bytes());
+        *at = end;
+        if count < *left {
+            let mut rest = changes.of(from..end);
+            rest.by_ref().take(count).for_each(drop);
+            *at = end - rest.len_bytes();
+        }
+        *left = left.saturating_sub(count);
+        Ok((changes, from..*at))
     }
 }

@@ -25,6 +25,7 @@ impl Owned {
     ///
     /// # Errors
     /// `Corrupt` if its parts cannot be read, or it lies in another key group than its own.
+    #[inline]
     pub(super) fn has<K: Key, N: Key>(self, key: &CompositeKey<'_>) -> Result<bool> {
         if key.state != self.id || !self.range.contains(key.group) {
             return Ok(false);

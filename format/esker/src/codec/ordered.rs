@@ -70,6 +70,7 @@ pub(crate) fn text(bytes: Vec<u8>) -> Result<String> {
 }
 
 /// The component at the front of `bytes`, as `read` reads it.
+#[inline]
 pub(super) fn component<T>(
     bytes: &mut &[u8],
     read: impl FnOnce(&mut Reader<'_>) -> Result<T>,
@@ -81,6 +82,7 @@ pub(super) fn component<T>(
 }
 
 /// A key that is one component and nothing else.
+#[inline]
 pub(super) fn whole<T: OrderedKey>(mut bytes: &[u8]) -> Result<T> {
     let value = T::decode_component(&mut bytes)?;
     Reader::new(bytes).finish()?;
@@ -91,6 +93,7 @@ pub(super) fn whole<T: OrderedKey>(mut bytes: &[u8]) -> Result<T> {
 macro_rules! fixed {
     ($($type:ty, $schema:ident, $to:expr, $from:expr;)*) => {$(
         impl Key for $type {
+            #[inline]
             fn encode_into(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&$to(*self));
             }
@@ -98,6 +101,7 @@ macro_rules! fixed {
             fn with_encoded<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
                 f(&$to(*self))
             }
+            #[inline]
             fn decode(bytes: &[u8]) -> Result<Self> {
                 whole(bytes)
             }
@@ -113,6 +117,7 @@ macro_rules! fixed {
             fn encode_component(&self, out: &mut Vec<u8>) {
                 self.encode_into(out);
             }
+            #[inline]
             fn decode_component(bytes: &mut &[u8]) -> Result<Self> {
                 component(bytes, $from)
             }

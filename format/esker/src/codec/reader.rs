@@ -10,11 +10,13 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { whole: bytes.len(), rest: bytes }
     }
 
     /// How many bytes have been read.
+    #[inline]
     pub(crate) fn position(&self) -> usize {
         self.whole - self.rest.len()
     }
@@ -36,6 +38,7 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let Some((head, tail)) = self.rest.split_first_chunk::<N>() else {
             return Err(self.corrupt(format!("{N} bytes wanted, {} left", self.rest.len())));
@@ -56,6 +59,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn finish(&self) -> Result<()> {
         match self.rest.len() {
             0 => Ok(()),

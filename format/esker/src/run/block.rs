@@ -157,6 +157,11 @@ impl Block {
         self.keys.len() + self.values.len()
     }
 
+    /// Bytes that keys and values take once keys are rebuilt.
+    pub fn entries_len_bytes(&self) -> usize {
+        self.len_bytes() + self.rows.iter().map(|row| row.shared as usize).sum::<usize>()
+    }
+
     /// Calls `f` with every entry, in order; the key is rebuilt in one buffer, not per entry.
     ///
     /// # Errors

@@ -12,61 +12,76 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super::super) enum Change {
     /// It has the value from now on.
-    Put,
+    Put = 0,
     /// The value goes behind what it has.
-    Merge,
+    Merge = 1,
     /// It is gone.
-    Delete,
+    Delete = 2,
 }
 
-/// Changes of keys, in the order in which they came.
+/// Changes of keys, in the order in which they came, one behind the other: what it is, the lengths of
+/// key and value, key, value. RocksDB takes neither keys nor values of more than 32 bits.
 #[derive(Default)]
-pub(in super::super::super) struct Changes {
-    bytes: Vec<u8>,
-    rows: Vec<Row>,
-}
+pub(in super::super::super) struct Changes(Vec<u8>);
 
-/// Begins where the one before ends.
-struct Row {
-    change: Change,
-    key_end: usize,
-    value_end: usize,
-}
+/// What stands before key and value.
+const HEAD_LEN_BYTES: usize = 9;
 
 impl Changes {
-    /// None yet, with room for so many and for so many bytes of keys and values.
+    /// None yet, with room for `count` changes of `len_bytes` of keys and values.
     pub(in super::super::super) fn with_capacity(count: usize, len_bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(len_bytes), rows: Vec::with_capacity(count) }
+        Self(Vec::with_capacity(len_bytes + count * HEAD_LEN_BYTES))
     }
 
     pub(in super::super::super) fn push(&mut self, change: Change, key: &[u8], value: &[u8]) {
-        self.bytes.extend_from_slice(key);
-        let key_end = self.bytes.len();
-        self.bytes.extend_from_slice(value);
-        self.rows.push(Row { change, key_end, value_end: self.bytes.len() });
+        let [a, b, c, d] = (key.len() as u32).to_le_bytes();
+        let [e, f, g, h] = (value.len() as u32).to_le_bytes();
+        self.0.extend_from_slice(&[change as u8, a, b, c, d, e, f, g, h]);
+        self.0.extend_from_slice(key);
+        self.0.extend_from_slice(value);
     }
 
-    fn begin(&self, at: usize) -> usize {
-        let before = at.checked_sub(1).and_then(|before| self.rows.get(before));
-        before.map_or(0, |row| row.value_end)
+    pub(in super::super::super) fn len_bytes(&self) -> usize {
+        self.0.len()
     }
 
-    /// Those of `range`, as change, key and value.
-    pub(super) fn of(&self, range: Range<usize>) -> impl Iterator<Item = (Change, &[u8], &[u8])> {
-        let mut begin = self.begin(range.start);
-        self.rows.get(range).unwrap_or_default().iter().map(move |row| {
-            let key = self.bytes.get(begin..row.key_end).unwrap_or_default();
-            let value = self.bytes.get(row.key_end..row.value_end).unwrap_or_default();
-            begin = row.value_end;
-            (row.change, key, value)
-        })
-    }
-
-    fn len_bytes(&self, range: &Range<usize>) -> usize {
-        let bytes = self.begin(range.end).saturating_sub(self.begin(range.start));
-        bytes + range.len() * size_of::<Row>()
+    /// Those that begin in `range`, whose ends are where changes begin, as change, key and value.
+    pub(in super::super::super) fn of(&self, range: Range<usize>) -> Iter<'_> {
+        Iter(self.0.get(range).unwrap_or_default())
     }
 }
+
+/// Goes over [`Changes`].
+pub(in super::super::super) struct Iter<'a>(&'a [u8]);
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (Change, &'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (head, rest) = self.0.split_first_chunk::<HEAD_LEN_BYTES>()?;
+        let [change, a, b, c, d, e, f, g, h] = *head;
+        let change = match change {
+            0 => Change::Put,
+            1 => Change::Merge,
+            _ => Change::Delete,
+        };
+        let (key, rest) = rest.split_at_checked(u32::from_le_bytes([a, b, c, d]) as usize)?;
+        let (value, rest) = rest.split_at_checked(u32::from_le_bytes([e, f, g, h]) as usize)?;
+        self.0 = rest;
+        Some((change, key, value))
+    }
+}
+
+impl Iter<'_> {
+    /// How many bytes are left.
+    pub(in super::super::super) fn len_bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// What comes one by one is kept in pieces of about this length.
+const PIECE_LEN_BYTES: usize = 64 << 10;
 
 /// What is to go into one file, in the order in which it came.
 #[derive(Default)]
@@ -80,12 +95,17 @@ pub(super) struct Chunk {
 impl Chunk {
     pub(super) fn push(&mut self, change: Change, key: &[u8], value: &[u8]) {
         self.last.push(change, key, value);
+        if self.last.len_bytes() >= PIECE_LEN_BYTES {
+            self.close();
+        }
     }
 
     pub(super) fn push_all(&mut self, changes: &Arc<Changes>, range: Range<usize>) {
         self.close();
-        self.pieces_len_bytes += changes.len_bytes(&range);
-        self.pieces.push((Arc::clone(changes), range));
+        if !range.is_empty() {
+            self.pieces_len_bytes += range.len();
+            self.pieces.push((Arc::clone(changes), range));
+        }
     }
 
     pub(super) fn append(&mut self, mut later: Self) {
@@ -96,12 +116,28 @@ impl Chunk {
     }
 
     fn close(&mut self) {
-        if !self.last.rows.is_empty() {
-            let last = mem::take(&mut self.last);
-            let range = 0..last.rows.len();
-            self.pieces_len_bytes += last.len_bytes(&range);
+        let last = mem::take(&mut self.last);
+        let range = 0..last.len_bytes();
+        if !range.is_empty() {
+            self.pieces_len_bytes += range.end;
             self.pieces.push((Arc::new(last), range));
         }
+    }
+
+    /// The same as `count` chunks of about the same size, one behind the other.
+    pub(super) fn split(mut self, count: usize) -> Vec<Self> {
+        self.close();
+        let each_len_bytes = self.pieces_len_bytes.div_ceil(count.max(1));
+        let mut chunks = vec![Self::default()];
+        for (changes, range) in self.pieces {
+            if chunks.last().is_some_and(|chunk| chunk.pieces_len_bytes >= each_len_bytes) {
+                chunks.push(Self::default());
+            }
+            if let Some(chunk) = chunks.last_mut() {
+                chunk.push_all(&changes, range);
+            }
+        }
+        chunks
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -109,13 +145,13 @@ impl Chunk {
     }
 
     pub(super) fn len_bytes(&self) -> usize {
-        self.pieces_len_bytes + self.last.len_bytes(&(0..self.last.rows.len()))
+        self.pieces_len_bytes + self.last.len_bytes()
     }
 
     /// All changes, as change, key and value.
     pub(super) fn all(&self) -> impl Iterator<Item = (Change, &[u8], &[u8])> {
         let pieces = self.pieces.iter().flat_map(|(changes, range)| changes.of(range.clone()));
-        pieces.chain(self.last.of(0..self.last.rows.len()))
+        pieces.chain(self.last.of(0..self.last.len_bytes()))
     }
 
     /// Writes a file, keys ascending, with one change for each key.
