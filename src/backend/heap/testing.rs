@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::backend::KeyedState;
 use crate::backend::StateCapture;
-use esker_format::run::{Entry, Op, RunOptions, RunReader, RunWriter};
+use esker_format::run::{Block, Entry, Op, RunOptions, RunReader, RunWriter};
 use esker_format::{Key, KeyGroup, KeyGroupRange};
 
 /// The file of a run.
@@ -23,21 +23,26 @@ pub(in crate::backend) fn changes(capture: &dyn StateCapture) -> Vec<u8> {
     run(|writer| capture.write_changes(KeyGroupRange::ALL, writer))
 }
 
-/// Calls `f` with each entry of a run.
-pub(in crate::backend) fn for_entries(file: &[u8], mut f: impl FnMut(Entry<'_>)) {
+/// Calls `f` with each block of a run.
+pub(in crate::backend) fn for_blocks(file: &[u8], mut f: impl FnMut(Block)) {
     let reader = RunReader::open_file(file).unwrap();
     reader.verify(file).unwrap();
     for (number, handle) in reader.index().blocks.iter().enumerate() {
         let start = handle.offset as usize;
         let stored = &file[start..start + handle.len_bytes as usize];
-        let block = reader.block(number, stored).unwrap();
-        block
-            .for_each(|entry| {
-                f(entry);
-                Ok(())
-            })
-            .unwrap();
+        f(reader.block(number, stored).unwrap());
     }
+}
+
+/// Calls `f` with each entry of a run.
+pub(in crate::backend) fn for_entries(file: &[u8], mut f: impl FnMut(Entry<'_>)) {
+    for_blocks(file, |block| {
+        let each = |entry: Entry<'_>| {
+            f(entry);
+            Ok(())
+        };
+        block.for_each(each).unwrap();
+    });
 }
 
 /// Operation and value length of each entry of a run.

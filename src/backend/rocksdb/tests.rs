@@ -1,4 +1,5 @@
 mod all;
+mod entries;
 mod expiry;
 mod folder;
 #[cfg(feature = "metrics")]
