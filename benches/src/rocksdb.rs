@@ -9,7 +9,7 @@ pub(crate) mod memory;
 mod native;
 mod peer;
 mod savepoint;
-mod side;
+pub(crate) mod side;
 mod timers;
 mod value;
 

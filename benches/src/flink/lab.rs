@@ -66,7 +66,7 @@ impl Lab {
         }
         let text = String::from_utf8_lossy(&output.stdout);
         let lines: Vec<Value> = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
-        Ok(Figures { lines, system: format!("Flink {VERSION} heap, {options}, run before esker") })
+        Ok(Figures { lines, system: format!("Flink {VERSION}, {options}, run before esker") })
     }
 }
 

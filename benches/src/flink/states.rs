@@ -1,6 +1,6 @@
 //! esker's answers to the questions about value, list and map state.
 
-use super::Group;
+use super::{Answers, Group};
 use crate::heap::{State, get, list, map, rmw, state};
 use crate::keys;
 use crate::measure::{median, seconds};
@@ -10,10 +10,10 @@ use std::ops::Range;
 pub(super) const ROUNDS: usize = 5;
 const CHUNK: usize = 10_000;
 /// Elements that `append` leaves in a list, and `get10` reads.
-const LIST_LEN: usize = 10;
+pub(super) const LIST_LEN: usize = 10;
 
 /// Nanoseconds of each operation; `second` is how long a round lasts.
-pub(super) fn ask(group: &Group, operations: &[&str], second: f64) -> Result<Vec<f64>, String> {
+pub(super) fn ask(group: &Group, operations: &[&str], second: f64) -> Answers {
     let pace = Pace { second, len: group.keys };
     let order = keys::shuffled(0, group.keys);
     let ascending: Vec<u64> = (0..group.keys as u64).collect();
@@ -77,15 +77,15 @@ pub(super) fn ask(group: &Group, operations: &[&str], second: f64) -> Result<Vec
 }
 
 /// How long is measured: passes over `len` keys, in chunks.
-struct Pace {
-    second: f64,
-    len: usize,
+pub(super) struct Pace {
+    pub(super) second: f64,
+    pub(super) len: usize,
 }
 
 impl Pace {
     /// The median of five rounds after one of three times the length. `before` is called, untimed,
     /// before each pass over the keys, with the number of the pass.
-    fn ns<S, R>(
+    pub(super) fn ns<S, R>(
         &self,
         state: &mut S,
         mut before: impl FnMut(&mut S, usize),
@@ -120,7 +120,13 @@ impl Values {
         Self(keys::values())
     }
 
-    fn of(&self, operations: Range<usize>) -> impl Iterator<Item = u64> {
+    /// The value of operation `number`.
+    #[cfg(feature = "rocksdb")]
+    pub(super) fn at(&self, number: u64) -> u64 {
+        self.0[number as usize & (self.0.len() - 1)]
+    }
+
+    pub(super) fn of(&self, operations: Range<usize>) -> impl Iterator<Item = u64> {
         operations.map(|i| self.0[i & (self.0.len() - 1)])
     }
 

@@ -20,14 +20,14 @@ const QUIET: Duration = Duration::from_millis(2500);
 /// Of a state's id in a composite key, which a column family leaves out.
 pub(super) const ID_LEN_BYTES: usize = 4;
 
-pub(super) fn text(error: impl std::fmt::Display) -> String {
+pub(crate) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
 /// A backend with one open state.
-pub(super) struct Side<S> {
-    pub(super) backend: RocksBackend,
-    pub(super) handle: Handle<S>,
+pub(crate) struct Side<S> {
+    pub(crate) backend: RocksBackend,
+    pub(crate) handle: Handle<S>,
     folder: TempDir,
 }
 
@@ -38,7 +38,7 @@ impl<S: KeyedState> Side<S> {
     }
 
     /// The same; to be restored, if it is given what is `stored`.
-    pub(super) fn within<D: Descriptor<RocksBackend, State = S>>(
+    pub(crate) fn within<D: Descriptor<RocksBackend, State = S>>(
         budget_len_bytes: usize,
         descriptor: D,
         stored: Option<&Operator>,
@@ -54,22 +54,22 @@ impl<S: KeyedState> Side<S> {
         Ok(Self { backend, handle, folder })
     }
 
-    pub(super) fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.folder.path().join("db")
     }
 
-    pub(super) fn state(&mut self) -> Result<&mut S, String> {
+    pub(crate) fn state(&mut self) -> Result<&mut S, String> {
         self.backend.state(self.handle).map_err(text)
     }
 
     /// Writes what is in memory to files.
-    pub(super) fn flush(&mut self) -> Result<(), String> {
+    pub(crate) fn flush(&mut self) -> Result<(), String> {
         self.backend.capture_native().map(drop).map_err(text)
     }
 }
 
 /// Waits until no file of the database in `dir` comes, grows or goes: compactions are done.
-pub(super) fn settle(dir: &Path) {
+pub(crate) fn settle(dir: &Path) {
     let files = || {
         let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
         let len = |entry: &std::fs::DirEntry| entry.metadata().map_or(0, |metadata| metadata.len());
