@@ -211,7 +211,8 @@ impl Backend for RocksBackend {
     /// Sets aside what is in memory, of all states at one moment; a thread writes it to files and links
     /// all files, while calls go on. Waits for the thread of the capture before, where that is not done;
     /// and for its own, where calls had put more before than memory holds until that was done: such a
-    /// capture fails with `Retry` once its files are asked for, as some would hold what is newer.
+    /// capture fails with `Retry` once its files are asked for, as some would hold what is newer. After
+    /// each further such failure twice as many captures wait.
     fn capture_native(&mut self) -> Result<Option<Arc<dyn NativeCapture>>> {
         self.states.check()?;
         let captured = native::capture(&mut self.states, &mut self.database)?;

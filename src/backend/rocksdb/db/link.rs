@@ -35,8 +35,39 @@ pub(super) struct Links {
     /// Makes the last one.
     thread: Option<JoinHandle<()>>,
     mark: Option<[u8; 8]>,
-    /// The next one is made while calls wait, as the last was outrun.
+    /// Whether the last one failed, as calls had put more than memory holds.
     outrun: Arc<AtomicBool>,
+    pace: Pace,
+}
+
+/// Which links are made while calls wait. After one that was outrun the next one is; if the first that is
+/// not is outrun again, twice as many are before the next try: few checkpoints fail of a job that always
+/// writes too fast.
+#[derive(Default)]
+struct Pace {
+    /// How many are to come.
+    left: u32,
+    /// How many there were to be the last time.
+    last: u32,
+    /// Whether the last link was one of them.
+    waited: bool,
+}
+
+const WAITING_MAX: u32 = 64;
+
+impl Pace {
+    /// Whether calls wait for the next link; `outrun` is what the last one was.
+    fn waits(&mut self, outrun: bool) -> bool {
+        if outrun {
+            self.last = (2 * self.last).clamp(1, WAITING_MAX);
+            self.left = self.last;
+        } else if !self.waited {
+            self.last = 0;
+        }
+        self.waited = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        self.waited
+    }
 }
 
 impl Links {
@@ -146,7 +177,8 @@ impl Database {
             open.change_mark(|batch, family| batch.single_delete_cf(family, mark))?;
         }
         let linking = Arc::new(Linking::default());
-        if self.links.outrun.swap(false, Ordering::Relaxed) {
+        let outrun = self.links.outrun.swap(false, Ordering::Relaxed);
+        if self.links.pace.waits(outrun) {
             let (linked, _) = Linked::of(&open, dir, WRITTEN)?;
             linking.end(Ok(linked));
             return Ok(linking);
@@ -309,6 +341,26 @@ mod tests {
         // Once the mark is gone from files, or another name is looked for, it is as before.
         family.put(b"4", b"again").unwrap();
         database.link(()).unwrap().get(|_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn who_is_outrun_again_waits_longer() {
+        let mut pace = Pace::default();
+        let mut waits = |outrun| pace.waits(outrun);
+        assert_eq!([false, true, false, false].map(&mut waits), [false, true, false, false]);
+        // Again and again: one waits, then two, then four.
+        assert_eq!(
+            [true, false, true, false, false].map(&mut waits),
+            [true, false, true, true, false]
+        );
+        assert_eq!(
+            [true, false, false, false, false].map(&mut waits),
+            [true, true, true, true, false]
+        );
+        assert_eq!([false, true, false].map(&mut waits), [false, true, false], "one went well");
+        (0..9).for_each(|_| _ = (waits(true), waits(false)));
+        assert!((0..WAITING_MAX - 2).all(|_| waits(false)));
+        assert!(!waits(false));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Owned by the backend, but not of the run.
 fn counts(group: KeyGroup) -> bool {
-    group.0 % 3 != 0
+    !group.0.is_multiple_of(3)
 }
 
 /// Takes a run into two states: one decodes its blocks ahead, and takes `step` entries at a time.
