@@ -22,6 +22,17 @@ pub trait EntryDecoder: Send + Sync {
     ) -> Result<Option<DecodedEntries>>;
 }
 
+/// A block's entries are decoded ahead into so much memory in any case.
+const DECODED_LEN_BYTES_MIN: usize = 64 << 10;
+/// And into more if it is at most so many times the block's own bytes: other blocks stay as they are,
+/// however many wait.
+const GROWTH_MAX: usize = 16;
+
+/// How much memory the entries of a block may take, decoded ahead.
+pub(crate) fn decoded_len_bytes_max(block: &Block) -> usize {
+    DECODED_LEN_BYTES_MIN.max(GROWTH_MAX.saturating_mul(block.len_bytes()))
+}
+
 /// Entries of one block.
 pub struct DecodedEntries {
     /// The key group of each, ascending.

@@ -12,6 +12,7 @@ use esker::backend::{Descriptor, KeyedState, ListCalls, MapCalls, ValueCalls};
 use esker::state::{ListDescriptor, MapDescriptor, ValueDescriptor};
 use esker_format::{Bincode, Ordered};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Of which RocksDB is given three quarters.
 const BUDGET_LEN_BYTES: usize = ((2 * 64 + 8) << 20) / 3 * 4;
@@ -30,10 +31,14 @@ pub(super) fn ask(group: &Group, operations: &[&str], second: f64) -> Answers {
     let pace = Pace { second, len: group.keys };
     let order = keys::shuffled(0, group.keys);
     let values = Values::new();
-    match group.state {
+    let answers = match group.state {
         "value" => of_values(&pace, (&order, &values), operations),
         "list" => of_lists(&pace, (&order, &values), operations),
         _ => of_maps(&pace, &order, operations),
+    };
+    match FAILED.load(Ordering::Relaxed) {
+        true => Err(format!("a call on {} state in RocksDB failed", group.state)),
+        false => answers,
     }
 }
 
@@ -51,15 +56,26 @@ fn written<S: KeyedState>(side: &mut Side<S>) -> Result<(), String> {
     Ok(())
 }
 
-/// Calls `each` for the keys of a chunk and their number; counts those that went well.
+/// A call failed: what was timed is worth nothing.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Calls `each` for the keys of a chunk and their number.
 fn over<S: KeyedState>(
     side: &mut Side<S>,
     (order, at): (&[u64], Range<usize>),
     mut each: impl FnMut(&mut S, &u64, u64) -> esker::Result<u64>,
 ) -> u64 {
-    let Ok(state) = side.state() else { return 0 };
+    let Ok(state) = side.state() else {
+        FAILED.store(true, Ordering::Relaxed);
+        return 0;
+    };
     let numbered = order.get(at.clone()).unwrap_or_default().iter().zip(at.start as u64..);
-    numbered.fold(0, |sum, (key, i)| each(state, key, i).map_or(sum, |one| sum ^ one))
+    numbered.fold(0, |sum, (key, i)| {
+        sum ^ each(state, key, i).unwrap_or_else(|_| {
+            FAILED.store(true, Ordering::Relaxed);
+            0
+        })
+    })
 }
 
 fn of_values(pace: &Pace, (order, values): (&[u64], &Values), operations: &[&str]) -> Answers {

@@ -2,6 +2,7 @@
 
 use super::db::{Change, Changes};
 use super::keys::{Owned, stored};
+use crate::backend::state::decoded_len_bytes_max;
 use crate::backend::stored::Stored;
 use crate::backend::{DecodedEntries, EntryDecoder};
 use crate::{Error, ErrorKind, Result};
@@ -110,7 +111,11 @@ impl<K: Key, N: Key, V: 'static, S: EntriesOf<V>> EntryDecoder for Decoder<K, N,
         block: &Block,
         counts: &mut dyn FnMut(KeyGroup) -> bool,
     ) -> Result<Option<DecodedEntries>> {
-        let count = block.entries() as usize;
+        let (count, len_bytes_max) = (block.entries() as usize, decoded_len_bytes_max(block));
+        // Keys that share much take far more in full.
+        if block.entries_len_bytes() > len_bytes_max {
+            return Ok(None);
+        }
         let mut groups = Vec::with_capacity(count);
         let mut changes = Changes::with_capacity(count, block.entries_len_bytes());
         let mut known = None;
@@ -134,9 +139,14 @@ impl<K: Key, N: Key, V: 'static, S: EntriesOf<V>> EntryDecoder for Decoder<K, N,
             }
             if let Some((change, value)) = S::change(&key, &self.values, entry, &mut buffer)? {
                 groups.push(group.0);
-                changes.push(change, stored(&entry), value);
+                changes.push(change, stored(&entry), value)?;
+            }
+            // So may values of another shape.
+            if changes.len_bytes() > 2 * len_bytes_max {
+                return Ok(None);
             }
         }
+        changes.shrink();
         let left = groups.len();
         let entries = Box::new(Ahead { changes: Arc::new(changes), at: 0, left });
         Ok(Some(DecodedEntries { groups, entries }))

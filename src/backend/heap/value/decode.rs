@@ -2,6 +2,7 @@
 
 use crate::backend::heap::address::{Address, hash};
 use crate::backend::heap::table::Seed;
+use crate::backend::state::decoded_len_bytes_max;
 use crate::backend::stored::Stored;
 use crate::backend::{DecodedEntries, EntryDecoder};
 use crate::{Error, ErrorKind, Result};
@@ -25,11 +26,6 @@ pub(super) fn value_of<V: 'static>(stored: &Stored<V>, entry: Entry<'_>) -> Resu
         }
     }
 }
-
-/// A block's entries are decoded into so much memory in any case.
-const DECODED_LEN_BYTES_MIN: usize = 64 << 10;
-/// And into more if it is at most so many times the block's own bytes.
-const GROWTH_MAX: usize = 16;
 
 /// Decodes entries, with all that the table asks of their keys.
 pub(super) struct Decoder<K, N, V> {
@@ -64,10 +60,9 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> EntryDecoder for Decoder<
         counts: &mut dyn FnMut(KeyGroup) -> bool,
     ) -> Result<Option<DecodedEntries>> {
         let len = block.entries() as usize;
-        // Entries of few bytes and of a large type would take far more memory than their block does,
-        // however many wait: those stay a block.
-        let limit = DECODED_LEN_BYTES_MIN.max(GROWTH_MAX.saturating_mul(block.len_bytes()));
-        if len.saturating_mul(size_of::<Decoded<K, N, V>>()) > limit {
+        // Entries of few bytes may be of a large type.
+        let len_bytes = len.saturating_mul(size_of::<Decoded<K, N, V>>());
+        if len_bytes > decoded_len_bytes_max(block) {
             return Ok(None);
         }
         let (mut groups, mut entries) = (Vec::with_capacity(len), Vec::with_capacity(len));

@@ -183,11 +183,10 @@ impl Database {
             linking.end(Ok(linked));
             return Ok(linking);
         }
-        let (aside, outrun) = (self.set_aside()?, Arc::clone(&self.links.outrun));
+        let aside = self.set_aside()?;
         let ended = Arc::clone(&linking);
         let link = move || {
             let linked = aside.linked(dir);
-            outrun.store(linked.is_err(), Ordering::Relaxed);
             drop(holds);
             ended.end(linked);
         };
@@ -206,7 +205,8 @@ impl Database {
         open.flush(&families, false)?;
         open.change_mark(|batch, family| batch.put_cf(family, mark, []))?;
         self.links.mark = Some(mark);
-        Ok(Aside { open, families, mark, errors })
+        let outrun = Arc::clone(&self.links.outrun);
+        Ok(Aside { open, families, mark, errors, outrun })
     }
 }
 
@@ -217,6 +217,8 @@ struct Aside {
     mark: [u8; 8],
     /// How many errors there were before.
     errors: u64,
+    /// To be told of it.
+    outrun: Arc<AtomicBool>,
 }
 
 impl Aside {
@@ -224,14 +226,17 @@ impl Aside {
         let is_outrun = self.is_outrun()?;
         let (linked, marks) = Linked::of(&self.open, dir, AS_THEY_ARE)?;
         match is_outrun || marks.iter().any(|file| may_hold(file, self.mark)) {
-            true => Err(Error::new(ErrorKind::Retry, OUTRUN)),
+            true => {
+                self.outrun.store(true, Ordering::Relaxed);
+                Err(Error::new(ErrorKind::Retry, OUTRUN))
+            }
             false => Ok(linked),
         }
     }
 
     /// Waits until it is in files; whether more than that is.
     fn is_outrun(&self) -> Result<bool> {
-        let Self { open, families, mark, errors } = self;
+        let Self { open, families, mark, errors, .. } = self;
         loop {
             open.check()?;
             if families.iter().all(|family| family.is_written()) {
@@ -329,7 +334,7 @@ mod tests {
         let error = aside.linked(database.inner_name()).err().unwrap();
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::Retry, OUTRUN.to_owned()));
 
-        database.links.outrun.store(true, Ordering::Relaxed);
+        assert!(database.links.outrun.load(Ordering::Relaxed));
         family.put(b"3", b"at last").unwrap();
         let linking = database.link(()).unwrap();
         let outcome = linking.outcome.lock().unwrap();

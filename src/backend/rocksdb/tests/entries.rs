@@ -19,7 +19,13 @@ fn counts(group: KeyGroup) -> bool {
 }
 
 /// Takes a run into two states: one decodes its blocks ahead, and takes `step` entries at a time.
-fn taken_alike<S: KeyedState>(ahead: &mut S, one_by_one: &mut S, (run, step): (&[u8], usize)) {
+/// Returns how many blocks were decoded ahead.
+fn taken_alike<S: KeyedState>(
+    ahead: &mut S,
+    one_by_one: &mut S,
+    (run, step): (&[u8], usize),
+) -> usize {
+    let mut blocks = 0;
     for_blocks(run, |block| {
         let mut entries = Vec::new();
         let mut clears = false;
@@ -35,6 +41,7 @@ fn taken_alike<S: KeyedState>(ahead: &mut S, one_by_one: &mut S, (run, step): (&
         let decoded = ahead.decoder().unwrap().decode(&block, &mut counts).unwrap();
         assert_eq!(decoded.is_none(), clears, "what clears is looked for entry by entry");
         let Some(mut decoded) = decoded else { return };
+        blocks += 1;
         let groups: Vec<u16> = entries.iter().map(|(group, ..)| *group).collect();
         assert_eq!(decoded.groups, groups);
         for few in entries.chunks(step) {
@@ -46,6 +53,7 @@ fn taken_alike<S: KeyedState>(ahead: &mut S, one_by_one: &mut S, (run, step): (&
             assert!(full(&*ahead.capture_state()) == full(&*one_by_one.capture_state()));
         }
     });
+    blocks
 }
 
 #[test]
@@ -75,19 +83,24 @@ fn entries_decoded_ahead_are_those_applied_one_by_one() {
         };
         [full(&*find(first)), changes(&*find(second))]
     };
+    let mut blocks = 0;
     let (a, b) = (&mut ahead.backend, &mut one_by_one.backend);
     for (run, step) in named("value").iter().zip([7, 3]) {
         let states = (a.state(ahead.value).unwrap(), b.state(one_by_one.value).unwrap());
-        taken_alike(states.0, states.1, (run, step));
+        blocks += taken_alike(states.0, states.1, (run, step));
     }
     for (run, step) in named("list").iter().zip([7, 3]) {
         let states = (a.state(ahead.list).unwrap(), b.state(one_by_one.list).unwrap());
-        taken_alike(states.0, states.1, (run, step));
+        blocks += taken_alike(states.0, states.1, (run, step));
     }
     for (run, step) in named("map").iter().zip([7, 3]) {
         let states = (a.state(ahead.map).unwrap(), b.state(one_by_one.map).unwrap());
-        taken_alike(states.0, states.1, (run, step));
+        blocks += taken_alike(states.0, states.1, (run, step));
     }
+    assert!(
+        blocks >= 5,
+        "{blocks}: a run in full and one of changes of each, but for clears of maps"
+    );
     let mut others = Box::new(7_u64);
     let error = ahead.backend.state(ahead.value).unwrap().apply_decoded(&mut *others, 1);
     assert_eq!(error.unwrap_err().kind(), crate::ErrorKind::Corrupt);

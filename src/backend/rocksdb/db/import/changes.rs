@@ -1,7 +1,7 @@
 //! Changes of keys, and files of them.
 
 use super::super::super::error::named;
-use crate::Result;
+use crate::{Error, ErrorKind, Result};
 use rocksdb::{Options, SstFileWriter};
 use std::mem;
 use std::ops::Range;
@@ -33,12 +33,27 @@ impl Changes {
         Self(Vec::with_capacity(len_bytes + count * HEAD_LEN_BYTES))
     }
 
-    pub(in super::super::super) fn push(&mut self, change: Change, key: &[u8], value: &[u8]) {
-        let [a, b, c, d] = (key.len() as u32).to_le_bytes();
-        let [e, f, g, h] = (value.len() as u32).to_le_bytes();
+    /// # Errors
+    /// `Invalid` for a key or value that is longer than RocksDB takes.
+    pub(in super::super::super) fn push(
+        &mut self,
+        change: Change,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<()> {
+        let [a, b, c, d] = len_of(key)?.to_le_bytes();
+        let [e, f, g, h] = len_of(value)?.to_le_bytes();
         self.0.extend_from_slice(&[change as u8, a, b, c, d, e, f, g, h]);
         self.0.extend_from_slice(key);
         self.0.extend_from_slice(value);
+        Ok(())
+    }
+
+    /// Gives back what was not needed, if that is most of it.
+    pub(in super::super::super) fn shrink(&mut self) {
+        if self.0.len() < self.0.capacity() / 2 {
+            self.0.shrink_to_fit();
+        }
     }
 
     pub(in super::super::super) fn len_bytes(&self) -> usize {
@@ -49,6 +64,13 @@ impl Changes {
     pub(in super::super::super) fn of(&self, range: Range<usize>) -> Iter<'_> {
         Iter(self.0.get(range).unwrap_or_default())
     }
+}
+
+fn len_of(bytes: &[u8]) -> Result<u32> {
+    u32::try_from(bytes.len()).map_err(|_| {
+        let message = format!("RocksDB takes no key or value of {} bytes", bytes.len());
+        Error::new(ErrorKind::Invalid, message)
+    })
 }
 
 /// Goes over [`Changes`].
@@ -90,29 +112,61 @@ pub(super) struct Chunk {
     pieces_len_bytes: usize,
     /// What came one by one since the last piece.
     last: Changes,
+    /// The greatest key so far, and whether one came that is not greater than those before.
+    max_key: Vec<u8>,
+    has_disorder: bool,
 }
 
 impl Chunk {
-    pub(super) fn push(&mut self, change: Change, key: &[u8], value: &[u8]) {
-        self.last.push(change, key, value);
+    /// # Errors
+    /// Those of [`Changes::push`].
+    pub(super) fn push(&mut self, change: Change, key: &[u8], value: &[u8]) -> Result<()> {
+        self.last.push(change, key, value)?;
+        self.saw(key, key);
         if self.last.len_bytes() >= PIECE_LEN_BYTES {
             self.close();
         }
+        Ok(())
     }
 
+    /// Those of `range`, which are a run's: in order, but perhaps for one key that has several.
     pub(super) fn push_all(&mut self, changes: &Arc<Changes>, range: Range<usize>) {
         self.close();
-        if !range.is_empty() {
+        let mut keys = changes.of(range.clone()).map(|(_, key, _)| key);
+        if let Some(first) = keys.next() {
+            self.saw(first, keys.last().unwrap_or(first));
             self.pieces_len_bytes += range.len();
             self.pieces.push((Arc::clone(changes), range));
         }
     }
 
+    fn saw(&mut self, first: &[u8], last: &[u8]) {
+        self.has_disorder |= !self.is_before(first);
+        if self.is_before(last) {
+            self.max_key.clear();
+            self.max_key.extend_from_slice(last);
+        }
+    }
+
+    /// Whether all keys so far are less than `key`.
+    pub(super) fn is_before(&self, key: &[u8]) -> bool {
+        self.is_empty_of_keys() || *self.max_key < *key
+    }
+
+    fn is_empty_of_keys(&self) -> bool {
+        self.max_key.is_empty()
+    }
+
     pub(super) fn append(&mut self, mut later: Self) {
         self.close();
         later.close();
-        self.pieces.append(&mut later.pieces);
-        self.pieces_len_bytes += later.pieces_len_bytes;
+        for (changes, range) in later.pieces {
+            self.push_all(&changes, range);
+        }
+        self.has_disorder |= later.has_disorder;
+        if self.is_before(&later.max_key) {
+            self.max_key = later.max_key;
+        }
     }
 
     fn close(&mut self) {
@@ -124,8 +178,12 @@ impl Chunk {
         }
     }
 
-    /// The same as `count` chunks of about the same size, one behind the other.
+    /// The same as `count` chunks of about the same size, one behind the other; as one if keys are not in
+    /// order. Of files that overlap, RocksDB takes all but the first into its uppermost level.
     pub(super) fn split(mut self, count: usize) -> Vec<Self> {
+        if self.has_disorder {
+            return vec![self];
+        }
         self.close();
         let each_len_bytes = self.pieces_len_bytes.div_ceil(count.max(1));
         let mut chunks = vec![Self::default()];
@@ -156,14 +214,20 @@ impl Chunk {
 
     /// Writes a file, keys ascending, with one change for each key.
     pub(super) fn write(self, options: &Options, path: &Path) -> Result<()> {
-        // What one run holds is in order, and the file's writer checks that it is: what several hold
-        // is found out of order at once.
-        match write(options, path, |file| {
-            self.all().try_for_each(|(change, key, value)| put(file, change, key, value))
-        }) {
-            Ok(()) => Ok(()),
-            Err(_) => self.write_sorted(options, path).map_err(|error| named(error, path)),
-        }
+        let in_order = || {
+            write(options, path, |file| {
+                self.all().try_for_each(|(change, key, value)| put(file, change, key, value))
+            })
+        };
+        let written = match self.has_disorder {
+            true => self.write_sorted(options, path),
+            // Keys that come twice are found by the file's writer.
+            false => in_order().or_else(|error| match error.kind() {
+                rocksdb::ErrorKind::InvalidArgument => self.write_sorted(options, path),
+                _ => Err(error),
+            }),
+        };
+        written.map_err(|error| named(error, path))
     }
 
     fn write_sorted(&self, options: &Options, path: &Path) -> RocksResult {
