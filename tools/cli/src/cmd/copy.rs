@@ -41,8 +41,8 @@ pub(crate) struct Args {
     target: String,
     #[command(flatten)]
     pick: Pick,
-    /// How many files travel at once; each takes up to 16 MiB of memory
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u16).range(1..=256))]
+    /// How many files travel at once; each takes some 30 MiB of memory
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u16).range(1..=256))]
     transfers: u16,
     /// Write one JSON object
     #[arg(long)]
