@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod engine;
 mod error;
 mod metrics;
+pub mod processor;
 mod settings;
 pub mod snapshot;
 pub mod state;

@@ -1,5 +1,6 @@
 //! Manifests and parts in a store: written, read back by digest, and what they refer to.
 
+use super::encoded::EncodedManifest;
 use super::merge::{Damage, Lost};
 use super::source::missing;
 use crate::checkpoint::ReferenceSource;
@@ -17,9 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The name of a manifest in its folder.
 pub const MANIFEST_NAME: &str = "_metadata";
 /// No manifest or part of more bytes is read.
-const FILE_LEN_BYTES_MAX: u64 = 256 << 20;
+pub(crate) const FILE_LEN_BYTES_MAX: u64 = 256 << 20;
 /// How many parts are read or written at once.
-const PARTS_AT_ONCE: usize = 16;
+pub(crate) const PARTS_AT_ONCE: usize = 16;
 
 /// An operator of a snapshot to be written: its parts are those of [`Manifest`], not yet named.
 #[derive(Debug, Clone)]
@@ -68,54 +69,20 @@ pub fn manifest_folder(manifest: &Manifest) -> Result<Option<RelativeName>> {
 /// it returns, be it an error.
 pub async fn write_manifest(
     store: &Store,
-    mut manifest: Manifest,
+    manifest: Manifest,
     operators: Vec<NewOperator>,
 ) -> Result<WrittenManifest> {
-    // A savepoint's parts lie in a folder too, as a part's name has one.
-    let folder = manifest_folder(&manifest)?;
-    let dir = match &folder {
-        Some(folder) => folder.clone(),
-        None => RelativeName::new("parts")?,
-    };
-    let mut files: BTreeMap<RelativeName, Bytes> = BTreeMap::new();
-    let mut references = BTreeSet::new();
-    let reuses = manifest.kind == SnapshotKind::Checkpoint;
-    for NewOperator { mut operator, parts } in operators {
-        operator.parts.clear();
-        for (part, before) in parts {
-            references.extend(part.files().map(|found| found.file.clone()));
-            let bytes = part.encode()?;
-            let digest = Digest::of(&bytes);
-            let name = match before.filter(|before| reuses && before.digest == digest) {
-                Some(before) => before,
-                None => {
-                    let name = PartRef { dir: dir.clone(), digest };
-                    files.insert(name.name()?, bytes.into());
-                    name
-                }
-            };
-            references.insert(name.name()?);
-            operator.parts.push(name);
-        }
-        manifest.operators.push(operator);
-    }
-    manifest.operators.sort_by(|a, b| a.uid.cmp(&b.uid));
-    let bytes = manifest.encode()?;
-    let manifest_digest = Digest::of(&bytes);
-    let path = folder.map_or(MANIFEST_NAME.into(), |folder| format!("{folder}/{MANIFEST_NAME}"));
-    let manifest_path = RelativeName::new(path)?;
-
-    let mut names: BTreeSet<_> = files.keys().cloned().collect();
-    let sizes = files.values().map(|bytes| bytes.len() as u64).sum::<u64>();
+    let EncodedManifest { manifest, path, bytes, digest, parts, references } =
+        EncodedManifest::new(manifest, operators)?;
+    let mut names: BTreeSet<_> = parts.keys().cloned().collect();
+    let written_len_bytes = parts.values().chain([&bytes]).map(|bytes| bytes.len() as u64).sum();
     let puts =
-        stream::iter(files).map(|(name, bytes)| async move { store.put(&name, bytes).await });
+        stream::iter(parts).map(|(name, bytes)| async move { store.put(&name, bytes).await });
     ended(puts, PARTS_AT_ONCE).await?;
-    let written_len_bytes = sizes + bytes.len() as u64;
-    store.put(&manifest_path, bytes.into()).await?;
-    names.insert(manifest_path.clone());
-    let checkpoint = manifest.checkpoint;
-    let extra = Default::default();
-    let published = Published { checkpoint, manifest_path, manifest_digest, extra };
+    store.put(&path, bytes).await?;
+    names.insert(path.clone());
+    let (checkpoint, extra) = (manifest.checkpoint, Default::default());
+    let published = Published { checkpoint, manifest_path: path, manifest_digest: digest, extra };
     Ok(WrittenManifest { published, manifest, names, references, written_len_bytes })
 }
 

@@ -8,6 +8,7 @@ mod assemble;
 mod backend;
 mod chain;
 mod encode;
+mod encoded;
 mod groups;
 mod lineage;
 mod manifest;
@@ -27,9 +28,11 @@ pub use crate::backend::operator::OperatorCapture;
 pub(crate) use backend::migrates;
 pub use backend::restore_states;
 pub use chain::Chain;
+pub(crate) use encoded::EncodedManifest;
 pub use lineage::Lineage;
 #[cfg(feature = "rocksdb")]
 pub(crate) use manifest::read_parts;
+pub(crate) use manifest::{FILE_LEN_BYTES_MAX, PARTS_AT_ONCE};
 pub use manifest::{
     MANIFEST_NAME, ManifestReferences, NewOperator, OpenSnapshot, WrittenManifest, manifest_folder,
     open_snapshot, read_manifest, read_part, references, write_manifest,
@@ -41,6 +44,7 @@ pub use native::{fetch_native, write_native_part};
 pub use plan::Estimates;
 pub use restore::{OperatorElement, Restored, Target, find_operator, read_operator_state, restore};
 pub use settings::SnapshotSettings;
+pub(crate) use source::missing;
 pub use writer::{Captures, PartId, PartInput, WriteStats, WrittenPart, write_part};
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub(super) struct Span {
 }
 
 /// The error of a file that a snapshot names and that is not there.
-pub(super) fn missing(file: &impl std::fmt::Display) -> Error {
+pub(crate) fn missing(file: &impl std::fmt::Display) -> Error {
     let message = "the file is missing, and a snapshot names it";
     Error::new(ErrorKind::Corrupt, message).at_path(file.to_string())
 }

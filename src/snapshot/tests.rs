@@ -1,4 +1,5 @@
 mod chain;
+mod copy;
 mod faults;
 mod merge;
 mod native;

@@ -12,7 +12,7 @@ use object_store::{
 use std::ops::Range;
 
 /// Files above this size, in bytes, are put in parts of it; S3 takes none below 5 MiB.
-pub(super) const PART_LEN_BYTES: usize = 8 << 20;
+pub(crate) const PART_LEN_BYTES: usize = 8 << 20;
 /// What an object store answers.
 type Outcome<T> = std::result::Result<T, StoreError>;
 

@@ -10,11 +10,14 @@ mod error;
 pub mod fault;
 mod local;
 mod runtime;
+mod upload;
 
 pub use call::Created;
+pub(crate) use call::PART_LEN_BYTES;
 pub(crate) use ended::ended;
 pub use runtime::block_on;
 pub(crate) use runtime::{blocking, sleep};
+pub(crate) use upload::Upload;
 
 use crate::format::RelativeName;
 use crate::{Error, ErrorKind, Result};
@@ -120,6 +123,14 @@ impl Store {
             objects: Arc::clone(&self.objects),
             prefix: self.joined(name),
             folder: self.folder.as_ref().map(|folder| folder.join(name.as_str())),
+        }
+    }
+
+    /// Whether both are one root; of two clients of one bucket that is not known.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.folder, &other.folder) {
+            (Some(folder), Some(other)) => folder == other,
+            _ => Arc::ptr_eq(&self.objects, &other.objects) && self.prefix == other.prefix,
         }
     }
 

@@ -24,6 +24,31 @@ impl Digest {
     }
 }
 
+/// The digest of bytes that come one piece after another.
+///
+/// ```
+/// # use esker_format::Digest;
+/// # use esker_format::digest::Digester;
+/// let mut digester = Digester::default();
+/// digester.update(b"ru");
+/// digester.update(b"n");
+/// assert_eq!(digester.digest(), Digest::of(b"run"));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Digester(blake3::Hasher);
+
+impl Digester {
+    /// Adds the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all bytes so far.
+    pub fn digest(&self) -> Digest {
+        Digest(*self.0.finalize().as_bytes())
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

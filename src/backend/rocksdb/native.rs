@@ -6,7 +6,7 @@ use super::keys::{ID_LEN_BYTES, bounds};
 use super::timer::{composite_of, group_of};
 use crate::backend::{KeyedState, KeyedStates, LocalFile, NativeCapture, NativeState};
 use crate::format::KeyGroupRange;
-use crate::format::manifest::{Manifest, Operator, StateInfo, StateKind};
+use crate::format::manifest::{Manifest, Operator, SnapshotKind, StateInfo, StateKind};
 use crate::format::part::Part;
 use crate::format::run::{Entry, Op};
 use crate::snapshot::{
@@ -139,7 +139,12 @@ async fn restored(
     let parts = read_parts(store, refs).await?;
     let old: Vec<Old> = ranges.into_iter().zip(parts).collect();
     if old.iter().any(|(_, part)| part.native.is_some()) {
-        return restore_native(backend, store, (operator, old), settings).await;
+        let mut restored = restore_native(backend, store, (operator, old), settings).await?;
+        if manifest.kind == SnapshotKind::Savepoint {
+            // Its files are its owner's: no checkpoint names them.
+            restored.chain = Chain::default();
+        }
+        return Ok(restored);
     }
     backend.database.begin_imports(settings.threads);
     let restored = restore_states(&mut backend.states, store, manifest, settings).await;

@@ -51,7 +51,12 @@ fn database(dir: &Path) -> Arc<Files> {
     Arc::new(Files(files, vec![state]))
 }
 
-fn write(store: &Store, checkpoint: u64, dir: &Path, chain: &Chain) -> crate::Result<WrittenPart> {
+pub(super) fn write(
+    store: &Store,
+    checkpoint: u64,
+    dir: &Path,
+    chain: &Chain,
+) -> crate::Result<WrittenPart> {
     let kind = SnapshotKind::Checkpoint;
     let id = PartId { kind, checkpoint, generation: 1, operator: 0, subtask: 0 };
     let (captures, operator, chain) = (Vec::new(), None, chain.clone());
@@ -59,7 +64,7 @@ fn write(store: &Store, checkpoint: u64, dir: &Path, chain: &Chain) -> crate::Re
     block_on(write_native_part(store, input, database(dir), &SnapshotSettings::default()))
 }
 
-fn fetched(store: &Store, part: &Part) -> crate::Result<Vec<(String, Vec<u8>)>> {
+pub(super) fn fetched(store: &Store, part: &Part) -> crate::Result<Vec<(String, Vec<u8>)>> {
     let dir = tempfile::tempdir().unwrap();
     let native = part.native.as_ref().unwrap();
     block_on(fetch_native(store, native, &[], dir.path(), &SnapshotSettings::default()))?;

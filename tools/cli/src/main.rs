@@ -30,11 +30,12 @@ Examples:
   esker dump savepoint | jq .value  everything it holds, as lines of JSON
   esker get savepoint --operator delays --state late '\"UA\"'
   esker verify --json /data/job     one JSON object per snapshot or file
+  esker copy /data/job /backup/job  its last checkpoint, where it stands alone
   esker bench                       what each backend makes of a workload
 
 Exit codes:
   0  yes, or done
-  1  the answer is no: damaged, newer than this esker, or not found
+  1  the answer is no: damaged, newer than this esker, in the way, or not found
   2  could not be tried: no such file or folder, wrong arguments";
 
 fn main() -> ExitCode {

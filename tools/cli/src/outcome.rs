@@ -11,7 +11,7 @@ use std::process::ExitCode;
 pub(crate) enum Outcome {
     /// Exit code 0.
     Yes,
-    /// Exit code 1: something is damaged, newer than this esker, or not there.
+    /// Exit code 1: something is damaged, newer than this esker, in the way, or not there.
     No,
     /// Exit code 2: no such file, say.
     NotTried,
@@ -35,7 +35,7 @@ pub(crate) enum Status {
     Ok,
     /// Not what esker wrote.
     Damaged,
-    /// Newer than this esker.
+    /// Newer than this esker, or not to be overwritten.
     Refused,
     /// The file could not be read.
     Unreadable,

@@ -369,7 +369,7 @@ fn verify_takes_urls_of_files_and_tells_of_checkpoints_newer_than_the_log() {
 
 #[test]
 fn help_of_every_command_has_examples_and_json() {
-    for command in ["ls", "inspect", "du", "get", "dump", "verify"] {
+    for command in ["ls", "inspect", "du", "get", "dump", "verify", "copy"] {
         let (code, out, _) = esker(Path::new("."), &[command, "--help"]);
         assert!(code == 0 && out.contains("Examples:") && out.contains("--json"), "{out}");
     }

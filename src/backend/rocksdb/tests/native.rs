@@ -147,6 +147,25 @@ fn a_native_checkpoint_is_restored_at_any_parallelism() {
 }
 
 #[test]
+fn files_of_a_savepoint_are_named_by_no_checkpoint() {
+    let (store, folder) = (Store::open("memory://").unwrap(), tempfile::tempdir().unwrap());
+    let factory = RocksBackends::new(folder.path(), options()).unwrap();
+    let backend = factory.make("all", KeyGroupRange::ALL, None).unwrap();
+    let mut rocks = All::open(backend, CONFIG);
+    calls(0, 1000, |call, _| drop(rocks.call(call)));
+    let part = written(&store, &mut rocks.backend, (1, 0), Chain::default());
+    let checkpoint = manifest(&store, 1, &rocks.backend, vec![part.chain.part]);
+    let savepoint = Manifest { kind: SnapshotKind::Savepoint, ..checkpoint.clone() };
+    let wanted = Held::by(&rocks.capture(), KeyGroupRange::ALL);
+    for (manifest, goes_on) in [(checkpoint, true), (savepoint, false)] {
+        let (mut all, restored) =
+            restored(&factory, (&store, &manifest), KeyGroupRange::ALL).unwrap();
+        assert_eq!(restored.chain.part.native.is_some(), goes_on);
+        assert!(Held::by(&all.capture(), KeyGroupRange::ALL) == wanted);
+    }
+}
+
+#[test]
 fn damage_to_any_file_is_found_and_named() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("store");

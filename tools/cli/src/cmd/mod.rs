@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod completions;
+mod copy;
 mod du;
 mod dump;
 mod dump_run;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Get(get::Args),
     Verify(verify::Args),
     Dump(dump::Args),
+    Copy(copy::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
     Completions(completions::Args),
@@ -51,6 +53,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome> {
     match command {
         Command::Bench(args) => bench::run(&args, out),
+        Command::Copy(args) => copy::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),
         Command::Du(args) => du::run(&args, out),

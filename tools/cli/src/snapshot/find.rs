@@ -176,8 +176,11 @@ async fn find_in(store: Store, folder: &str) -> Result<Found, Error> {
     Ok(Found::Folder(store))
 }
 
-/// A store that is not there, or that this build has no client for, is one that cannot be tried.
-fn open_store(folder: &str) -> Result<Store, Error> {
+/// The store of a folder, which is made if it is missing.
+///
+/// # Errors
+/// `Retry` for one that is not there, or that this build has no client for: it cannot be tried.
+pub(crate) fn open_store(folder: &str) -> Result<Store, Error> {
     Store::open(if folder.is_empty() { "/" } else { folder }).map_err(|error| {
         let text = error.to_string();
         let path = error.path().unwrap_or(folder);

@@ -12,7 +12,7 @@ mod sort;
 
 pub(crate) use check::{Checked, Checker};
 pub(crate) use fallback::Pick;
-pub(crate) use find::{Found, SnapshotAt, find, find_snapshot, is_snapshot, local};
+pub(crate) use find::{Found, SnapshotAt, find, find_snapshot, is_snapshot, local, open_store};
 pub(crate) use harm::Harm;
 pub(crate) use lines::{Filter, each_line, part_harms};
 pub(crate) use native::Entries;

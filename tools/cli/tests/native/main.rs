@@ -6,8 +6,9 @@ mod states;
 
 use esker::backend::heap::HeapBackends;
 use esker::backend::rocksdb::{Budget, RocksBackends, RocksOptions};
-use esker::format::RelativeName;
-use esker::snapshot::open_snapshot;
+use esker::backend::{Backend, BackendFactory};
+use esker::format::{KeyGroupRange, RelativeName};
+use esker::snapshot::{SnapshotSettings, open_snapshot, read_manifest};
 use esker::{ErrorKind, Store, block_on};
 use serde_json::Value;
 use states::Job;
@@ -94,6 +95,33 @@ fn a_dump_has_the_lines_of_a_savepoint_of_the_same_state() {
     let (code, first, err) = esker(folder.path(), &["dump", "--checkpoint", "1", "rocks"]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(first.lines().count() > 0 && first != live);
+}
+
+#[test]
+fn a_copy_has_its_files_its_lines_and_restores_at_any_place() {
+    let folder = made();
+    let (code, out, err) = esker(folder.path(), &["copy", "rocks", "copy"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    std::fs::remove_dir_all(folder.path().join("rocks")).unwrap();
+    let (code, out, err) = esker(folder.path(), &["verify", "copy"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let (code, copy, err) = esker(folder.path(), &["dump", "--sorted", "copy"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let (_, heap, _) = esker(folder.path(), &["dump", "--sorted", "heap"]);
+    assert!(copy == heap && !copy.is_empty());
+
+    let store = Store::open(folder.path().join("copy").to_str().unwrap()).unwrap();
+    let name = RelativeName::new("_metadata").unwrap();
+    let manifest = block_on(read_manifest(&store, &name, None)).unwrap();
+    let operator = &manifest.operators[0];
+    for range in [operator.range(0).unwrap(), KeyGroupRange::ALL] {
+        let made = backends(folder.path()).make("flights", range, Some(operator));
+        let mut backend = made.unwrap();
+        states::States::open(&mut backend);
+        let settings = SnapshotSettings::default();
+        let restored = block_on(backend.restore(&store, &manifest, &settings)).unwrap();
+        assert!(restored.entries > 0 && restored.chain.part.native.is_none());
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ type TtlList<B> = Handle<<B as Backend>::TtlList<u64, u8, u64>>;
 type Map<B> = Handle<<B as Backend>::Map<u64, u8, String, u64>>;
 type TtlMap<B> = Handle<<B as Backend>::TtlMap<u64, u8, String, u64>>;
 
-struct States<B: Backend> {
+pub(crate) struct States<B: Backend> {
     count: Value<B>,
     seen: TtlValue<B>,
     late: List<B>,
@@ -35,7 +35,7 @@ struct States<B: Backend> {
 }
 
 impl<B: Backend> States<B> {
-    fn open(backend: &mut B) -> Self {
+    pub(crate) fn open(backend: &mut B) -> Self {
         let ttl = TtlConfig::new(TTL);
         let add = |sum: &mut u64, more| *sum += more;
         Self {

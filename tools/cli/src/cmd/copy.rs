@@ -1,0 +1,151 @@
+//! `esker copy`: a snapshot to a folder where it stands alone.
+
+use super::{progress, write_json_line};
+use crate::outcome::{Outcome, Status, say};
+use crate::snapshot::{Harm, Pick, open_store, part_harms};
+use clap::value_parser;
+use esker::processor::{Copied, Count, copy};
+use esker::snapshot::{OpenSnapshot, SnapshotSettings, open_snapshot};
+use esker::{Error, ErrorKind, block_on};
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// Copy a snapshot with all files that it names, so that it stands alone
+///
+/// DST becomes a savepoint: complete, with names below its own folder, to be moved, dumped, verified
+/// and restored from wherever it is, the source there or gone. A chain of incremental checkpoints is
+/// copied as the chain it is; a native checkpoint of RocksDB as the files of its database, which RocksDB alone
+/// restores.
+///
+/// Only what is missing is copied: a file of the same digest in its name and of the same length is
+/// there. Each is verified by length and digest before it gets its name in DST, and the manifest
+/// comes last; after an interruption the same command does what is left. A folder that holds another
+/// snapshot, or anything else, is refused, as is the folder of SRC itself (exit code 1).
+///
+/// With `--json` one object: `source`, `target`, `status` (`ok`, `damaged`, `refused`, `absent`,
+/// `unreadable`), and `damage` as `verify` has it. `job`, `checkpoint`, `copied` and `present`, each
+/// `{"files":…,"bytes":…}` with manifest and parts, are null but where the status is `ok`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  esker copy /data/job /backup/job-today         its last completed checkpoint
+  esker copy /data/job /backup/seven --checkpoint 7
+  esker copy /data/job/chk-7-2 seven && esker verify seven
+  esker copy --json savepoint /mnt/savepoint | jq .copied.bytes")]
+pub(crate) struct Args {
+    /// A savepoint's or checkpoint's folder, its _metadata, or a job's root; a path or URL
+    #[arg(value_name = "SRC")]
+    source: String,
+    /// The copy's folder: empty, not there yet, or with what is there of the same copy; a path or URL
+    #[arg(value_name = "DST")]
+    target: String,
+    #[command(flatten)]
+    pick: Pick,
+    /// How many files travel at once; each takes some 30 MiB of memory
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u16).range(1..=256))]
+    transfers: u16,
+    /// Write one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    source: &'a str,
+    target: &'a str,
+    status: Status,
+    job: Option<&'a str>,
+    checkpoint: Option<u64>,
+    copied: Option<Files>,
+    present: Option<Files>,
+    damage: &'a [Harm],
+}
+
+#[derive(Serialize)]
+struct Files {
+    files: u64,
+    bytes: u64,
+}
+
+impl From<Count> for Files {
+    fn from(Count { files, len_bytes }: Count) -> Self {
+        Self { files, bytes: len_bytes }
+    }
+}
+
+pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+    let Args { source, target, .. } = args;
+    match copied(args) {
+        Ok(Copied { manifest, copied, present }) if args.json => {
+            let report = Report {
+                source,
+                target,
+                status: Status::Ok,
+                job: Some(&manifest.job),
+                checkpoint: Some(manifest.checkpoint),
+                copied: Some(copied.into()),
+                present: Some(present.into()),
+                damage: &[],
+            };
+            write_json_line(out, &report)?;
+            Ok(Outcome::Yes)
+        }
+        Ok(Copied { manifest, copied, present }) => {
+            let count = |Count { files, len_bytes }| format!("{files} files, {len_bytes} bytes");
+            let (copied, present) = (count(copied), count(present));
+            writeln!(
+                out,
+                "ok {target}: checkpoint {} of {source}: copied {copied}; there already {present}",
+                manifest.checkpoint
+            )?;
+            Ok(Outcome::Yes)
+        }
+        Err(harms) => {
+            let worst = harms.iter().map(|harm| harm.status).max_by_key(|status| status.outcome());
+            let status = worst.unwrap_or(Status::Damaged);
+            if args.json {
+                let (job, checkpoint, copied, present) = (None, None, None, None);
+                let damage = &harms;
+                let report =
+                    Report { source, target, status, job, checkpoint, copied, present, damage };
+                write_json_line(out, &report)?;
+                out.flush()?;
+            }
+            harms.iter().for_each(|harm| say(format_args!("{}", harm.within(source))));
+            Ok(status.outcome())
+        }
+    }
+}
+
+/// What was copied, or all that is wrong.
+fn copied(args: &Args) -> Result<Copied, Vec<Harm>> {
+    let failed = |error: Error| vec![Harm::of(&error)];
+    let snapshot: OpenSnapshot = args
+        .pick
+        .find(&args.source)
+        .and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)))
+        .map_err(failed)?;
+    if !snapshot.damage.is_empty() {
+        return Err(part_harms(&snapshot));
+    }
+    let transfers_max = usize::from(args.transfers);
+    let settings = SnapshotSettings { transfers_max, ..SnapshotSettings::default() };
+    let target = open_store(&args.target).map_err(failed)?;
+    let bar = progress(snapshot.files().values().sum(), "bytes");
+    let done = block_on(copy(snapshot, &target, &settings, &|bytes| bar.inc(bytes)));
+    bar.finish_and_clear();
+    done.map_err(|error| match error.kind() {
+        ErrorKind::Conflict | ErrorKind::Invalid => vec![refused(&error)],
+        _ => failed(error),
+    })
+}
+
+/// Of a target that is not to be written to: nothing is unreadable or absent.
+fn refused(error: &Error) -> Harm {
+    let harm = Harm::of(error);
+    match std::error::Error::source(error) {
+        // The store's own: no access, for one.
+        Some(_) => harm,
+        None => Harm { status: Status::Refused, ..harm },
+    }
+}
