@@ -3,8 +3,9 @@
 use crate::backend::StateCapture;
 use crate::{Error, ErrorKind, Result};
 use esker_format::KeyGroup;
+use esker_format::composite::CompositeKey;
 use esker_format::manifest::StateInfo;
-use esker_format::run::{Block, Entry};
+use esker_format::run::{Block, BlockCursor, Entry};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -31,6 +32,39 @@ const GROWTH_MAX: usize = 16;
 /// How much memory the entries of a block may take, decoded ahead.
 pub(crate) fn decoded_len_bytes_max(block: &Block) -> usize {
     DECODED_LEN_BYTES_MIN.max(GROWTH_MAX.saturating_mul(block.len_bytes()))
+}
+
+/// Calls `f` with the entries of a block of state `id`, and whether `counts` says yes to their key groups,
+/// until it says `false`; whether all entries are of that state, and it never did.
+///
+/// # Errors
+/// `Corrupt` if block or keys cannot be read; those of `f`.
+#[inline]
+pub(crate) fn entries_of(
+    block: &Block,
+    id: u32,
+    mut counts: impl FnMut(KeyGroup) -> bool,
+    mut f: impl FnMut(&CompositeKey<'_>, Entry<'_>, bool) -> Result<bool>,
+) -> Result<bool> {
+    let mut known = None;
+    let mut cursor = BlockCursor::new(block);
+    while cursor.advance()? {
+        let entry = cursor.entry();
+        let key = CompositeKey::decode(entry.key)?;
+        if key.state != id {
+            return Ok(false);
+        }
+        // Entries of a key group follow each other.
+        let counts = match known {
+            Some((same, counts)) if same == key.group => counts,
+            _ => counts(key.group),
+        };
+        known = Some((key.group, counts));
+        if !f(&key, entry, counts)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Entries of one block.

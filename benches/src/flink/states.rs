@@ -121,13 +121,12 @@ impl Values {
     }
 
     /// The value of operation `number`.
-    #[cfg(feature = "rocksdb")]
     pub(super) fn at(&self, number: u64) -> u64 {
         self.0[number as usize & (self.0.len() - 1)]
     }
 
     pub(super) fn of(&self, operations: Range<usize>) -> impl Iterator<Item = u64> {
-        operations.map(|i| self.0[i & (self.0.len() - 1)])
+        operations.map(|i| self.at(i as u64))
     }
 
     fn update(&self, state: &mut State, keys: &[u64], at: Range<usize>) -> bool {

@@ -2,13 +2,13 @@
 
 use super::db::{Change, Changes};
 use super::keys::{Owned, stored};
-use crate::backend::state::decoded_len_bytes_max;
+use crate::backend::state::{decoded_len_bytes_max, entries_of};
 use crate::backend::stored::Stored;
 use crate::backend::{DecodedEntries, EntryDecoder};
 use crate::{Error, ErrorKind, Result};
 use esker_format::composite::CompositeKey;
 use esker_format::list::{elements, put_element};
-use esker_format::run::{Block, BlockCursor, Entry, Op};
+use esker_format::run::{Block, Entry, Op};
 use esker_format::{Key, KeyGroup};
 use std::any::Any;
 use std::marker::PhantomData;
@@ -118,33 +118,23 @@ impl<K: Key, N: Key, V: 'static, S: EntriesOf<V>> EntryDecoder for Decoder<K, N,
         }
         let mut groups = Vec::with_capacity(count);
         let mut changes = Changes::with_capacity(count, block.entries_len_bytes());
-        let mut known = None;
         let mut buffer = Vec::new();
-        let mut cursor = BlockCursor::new(block);
-        while cursor.advance()? {
-            let entry = cursor.entry();
-            let key = CompositeKey::decode(entry.key)?;
-            if key.state != self.owned.id || entry.op == Op::Clear {
-                return Ok(None);
+        let all = entries_of(block, self.owned.id, counts, |key, entry, counts| {
+            if entry.op == Op::Clear {
+                return Ok(false);
             }
-            // Entries of a key group follow each other.
-            let group = key.group;
-            let counts = match known {
-                Some((same, counts)) if same == group => counts,
-                _ => counts(group),
-            };
-            known = Some((group, counts));
-            if !counts || !self.owned.has::<K, N>(&key)? {
-                continue;
-            }
-            if let Some((change, value)) = S::change(&key, &self.values, entry, &mut buffer)? {
-                groups.push(group.0);
+            if counts
+                && self.owned.has::<K, N>(key)?
+                && let Some((change, value)) = S::change(key, &self.values, entry, &mut buffer)?
+            {
+                groups.push(key.group.0);
                 changes.push(change, stored(&entry), value)?;
             }
-            // So may values of another shape.
-            if changes.len_bytes() > 2 * len_bytes_max {
-                return Ok(None);
-            }
+            // Values of another shape may take far more too.
+            Ok(changes.len_bytes() <= 2 * len_bytes_max)
+        })?;
+        if !all {
+            return Ok(None);
         }
         changes.shrink();
         let left = groups.len();

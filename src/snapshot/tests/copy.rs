@@ -22,16 +22,6 @@ fn name(name: &str) -> RelativeName {
     RelativeName::new(name).unwrap()
 }
 
-/// A chain of four checkpoints of two subtasks.
-fn job() -> Job {
-    let mut job = Job::new(2, small());
-    for round in 0..4 {
-        (0..KEYS / 2).for_each(|i| job.set((round * 1501 + i) % KEYS, Some(round)));
-        job.checkpoint(true);
-    }
-    job
-}
-
 fn opened(job: &Job) -> OpenSnapshot {
     let path = &job.written.as_ref().unwrap().published.manifest_path;
     block_on(open_snapshot(&job.store, path)).unwrap()

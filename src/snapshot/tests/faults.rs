@@ -6,15 +6,6 @@ use crate::{ErrorKind, block_on};
 use esker_format::composite::CompositeKey;
 use esker_format::{Key, KeyGroup, KeyGroupRange, RelativeName};
 
-fn job() -> Job {
-    let mut job = Job::new(2, small());
-    for round in 0..4 {
-        (0..KEYS / 2).for_each(|i| job.set((round * 1501 + i) % KEYS, Some(round)));
-        job.checkpoint(true);
-    }
-    job
-}
-
 #[test]
 fn a_flipped_bit_in_any_file_is_an_error_that_names_it() {
     let job = job();

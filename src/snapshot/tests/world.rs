@@ -56,6 +56,16 @@ pub(super) fn subtasks(parallelism: u32) -> Vec<State> {
     (0..parallelism).map(|index| State::new(1, range(index), Ordered).unwrap()).collect()
 }
 
+/// A job with a chain of four checkpoints of two subtasks.
+pub(super) fn job() -> Job {
+    let mut job = Job::new(2, small());
+    for round in 0..4 {
+        (0..KEYS / 2).for_each(|i| job.set((round * 1501 + i) % KEYS, Some(round)));
+        job.checkpoint(true);
+    }
+    job
+}
+
 impl Job {
     pub(super) fn new(parallelism: u32, settings: SnapshotSettings) -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! `esker copy` as its users meet it: what it says, what it leaves, and what becomes of the copy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod run;
 mod world;
 
 use esker::backend::KeyedState;
@@ -9,30 +10,10 @@ use esker::format::manifest::SnapshotKind;
 use esker::format::{Bincode, KeyGroupRange};
 use esker::snapshot::{SnapshotSettings, Target, open_snapshot, restore};
 use esker::{Store, block_on};
+use run::esker;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use world::*;
-
-/// Exit code, standard output and standard error of `esker`.
-fn esker(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_esker"));
-    let output = command.args(args).current_dir(folder).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-/// A folder with the job `job` of two checkpoints and the savepoint `save`.
-fn made() -> (tempfile::TempDir, World) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut world = World::new(&folder.path().join("job"));
-    for round in 0..2 {
-        world.change(round);
-        world.checkpoint();
-    }
-    world.savepoint(&folder.path().join("save"));
-    (folder, world)
-}
 
 /// How many files there are below a folder, and their bytes.
 fn sizes(folder: &Path) -> (usize, u64) {
@@ -49,7 +30,7 @@ fn dumped(folder: &Path, args: &[&str]) -> String {
 
 #[test]
 fn a_copy_says_what_it_did_and_stands_alone() {
-    let (folder, _world) = made();
+    let (folder, _world) = made(2);
     let folder = folder.path();
     let expected = [dumped(folder, &["job", "--checkpoint", "1"]), dumped(folder, &["job"])];
     for (number, source, args, checkpoint) in [
@@ -95,7 +76,7 @@ fn a_copy_says_what_it_did_and_stands_alone() {
 
 #[test]
 fn a_copy_restores_where_its_source_is_gone() {
-    let (folder, world) = made();
+    let (folder, world) = made(2);
     let (code, _, err) = esker(folder.path(), &["copy", "job", "copy"]);
     assert_eq!(code, 0, "{err}");
     std::fs::remove_dir_all(folder.path().join("job")).unwrap();
@@ -117,7 +98,7 @@ fn a_copy_restores_where_its_source_is_gone() {
 
 #[test]
 fn json_tells_files_bytes_and_damage() {
-    let (folder, _world) = made();
+    let (folder, _world) = made(2);
     let folder = folder.path();
     let copy = |target: &str| {
         let (code, out, err) = esker(folder, &["copy", "--json", "job", target]);
@@ -156,7 +137,7 @@ fn run_of_last(folder: &Path) -> String {
 
 #[test]
 fn damage_is_named_no_snapshot_is_left_and_the_next_copy_does_the_rest() {
-    let (folder, _world) = made();
+    let (folder, _world) = made(2);
     let folder = folder.path();
     let expected = dumped(folder, &["job"]);
     let name = run_of_last(folder);
@@ -206,7 +187,7 @@ fn is_run(file: &Path) -> bool {
 
 #[test]
 fn a_folder_that_holds_something_else_is_refused() {
-    let (folder, _world) = made();
+    let (folder, _world) = made(2);
     let folder = folder.path().canonicalize().unwrap();
     let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let read = |files: Vec<PathBuf>| -> Vec<_> {
@@ -254,7 +235,7 @@ fn a_folder_that_holds_something_else_is_refused() {
 
 #[test]
 fn what_cannot_be_tried_is_told_apart_and_makes_no_folder() {
-    let (folder, _world) = made();
+    let (folder, _world) = made(2);
     let folder = folder.path();
     std::fs::write(folder.join("file"), "no folder").unwrap();
     for (args, code, reason) in [

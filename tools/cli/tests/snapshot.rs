@@ -1,22 +1,16 @@
 //! Snapshots as the tool's users meet them: built by the library, read by the binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod run;
 mod world;
 
 use esker::snapshot::open_snapshot;
 use esker::{Store, block_on};
+use run::esker;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 use world::*;
-
-/// Exit code, standard output and standard error of `esker`.
-fn esker(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_esker"));
-    let output = command.args(args).current_dir(folder).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
 
 /// A folder with the job `job` of two checkpoints, the first one held, and the savepoint `save`.
 fn made() -> (tempfile::TempDir, World) {

@@ -2,12 +2,11 @@
 
 use crate::backend::heap::address::{Address, hash};
 use crate::backend::heap::table::Seed;
-use crate::backend::state::decoded_len_bytes_max;
+use crate::backend::state::{decoded_len_bytes_max, entries_of};
 use crate::backend::stored::Stored;
 use crate::backend::{DecodedEntries, EntryDecoder};
 use crate::{Error, ErrorKind, Result};
-use esker_format::composite::CompositeKey;
-use esker_format::run::{Block, BlockCursor, Entry, Op};
+use esker_format::run::{Block, Entry, Op};
 use esker_format::{Key, KeyGroup, KeyGroupRange};
 use std::marker::PhantomData;
 
@@ -66,28 +65,20 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> EntryDecoder for Decoder<
             return Ok(None);
         }
         let (mut groups, mut entries) = (Vec::with_capacity(len), Vec::with_capacity(len));
-        let mut known = None;
-        let mut cursor = BlockCursor::new(block);
-        while cursor.advance()? {
-            let entry = cursor.entry();
-            let parts = CompositeKey::decode(entry.key)?;
-            if parts.state != self.id {
-                return Ok(None);
+        let counts = |group| self.range.contains(group) && counts(group);
+        let all = entries_of(block, self.id, counts, |key, entry, counts| {
+            if !counts {
+                return Ok(true);
             }
-            let group = parts.group;
-            // Entries of a key group follow each other.
-            let counts = match known {
-                Some((same, counts)) if same == group => counts,
-                _ => self.range.contains(group) && counts(group),
-            };
-            known = Some((group, counts));
-            if counts {
-                let address = Address::<K, N>::decode(&parts)?;
-                let hash = hash(&address.key, &address.namespace, self.seed);
-                let value = value_of(&self.stored, entry)?;
-                groups.push(group.0);
-                entries.push(Decoded { group: group.0, hash, address, value });
-            }
+            let address = Address::<K, N>::decode(key)?;
+            let hash = hash(&address.key, &address.namespace, self.seed);
+            let value = value_of(&self.stored, entry)?;
+            groups.push(key.group.0);
+            entries.push(Decoded { group: key.group.0, hash, address, value });
+            Ok(true)
+        })?;
+        if !all {
+            return Ok(None);
         }
         Ok(Some(DecodedEntries { groups, entries: Box::new(entries.into_iter()) }))
     }

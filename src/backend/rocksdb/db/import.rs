@@ -40,6 +40,7 @@ const LIMITS: Limits =
 const LZ4_LEVEL: i32 = -4;
 /// RocksDB's default; not LZ4's.
 const ZLIB_WINDOW_BITS: i32 = -14;
+
 /// The families of a database that entries come in for, one after the other.
 pub(super) struct Import {
     /// Has a folder for the files of each family; it is made for the first, and goes in the end.
@@ -133,9 +134,7 @@ impl Import {
         }
         Ok(())
     }
-}
 
-impl Import {
     /// Waits for all threads; the first error.
     fn end_all(&mut self) -> Result<()> {
         self.writing.drain(..).map(ended).fold(Ok(()), Result::and)

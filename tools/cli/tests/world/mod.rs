@@ -354,3 +354,15 @@ pub fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     found.sort();
     found
 }
+
+/// A folder with the job `job` of so many checkpoints and the savepoint `save`.
+pub fn made(checkpoints: u64) -> (tempfile::TempDir, World) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(&folder.path().join("job"));
+    for round in 0..checkpoints {
+        world.change(round);
+        world.checkpoint();
+    }
+    world.savepoint(&folder.path().join("save"));
+    (folder, world)
+}

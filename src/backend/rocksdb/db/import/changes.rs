@@ -150,11 +150,8 @@ impl Chunk {
 
     /// Whether all keys so far are less than `key`.
     pub(super) fn is_before(&self, key: &[u8]) -> bool {
-        self.is_empty_of_keys() || *self.max_key < *key
-    }
-
-    fn is_empty_of_keys(&self) -> bool {
-        self.max_key.is_empty()
+        // No key is empty.
+        self.max_key.is_empty() || *self.max_key < *key
     }
 
     pub(super) fn append(&mut self, mut later: Self) {

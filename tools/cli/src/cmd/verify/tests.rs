@@ -10,7 +10,7 @@ use esker::format::frame;
 use esker_test_support::soak;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use world::{World, files};
+use world::{files, made};
 
 /// Files that are damaged, of each snapshot.
 const DAMAGED: u32 = 200;
@@ -21,18 +21,6 @@ pub(super) fn verify(folder: &Path) -> (Outcome, String) {
     let mut out = Vec::new();
     let outcome = run(&args, &mut out).unwrap();
     (outcome, String::from_utf8(out).unwrap())
-}
-
-/// A job of three checkpoints, `job`, and a savepoint, `save`.
-fn made() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let mut world = World::new(&folder.path().join("job"));
-    for round in 0..3 {
-        world.change(round);
-        world.checkpoint();
-    }
-    world.savepoint(&folder.path().join("save"));
-    folder
 }
 
 pub(super) fn name(file: &Path, root: &Path) -> String {
@@ -53,7 +41,7 @@ fn with(root: &Path, file: &PathBuf, bytes: Option<&[u8]>) -> (Outcome, String) 
 
 #[test]
 fn what_is_sound_is_said_to_be() {
-    let folder = made();
+    let folder = made(3).0;
     let (outcome, out) = verify(&folder.path().join("job"));
     assert_eq!((outcome, out.lines().count()), (Outcome::Yes, 4), "{out}");
     assert!(out.lines().all(|line| line.starts_with("ok ")), "{out}");
@@ -65,7 +53,7 @@ fn what_is_sound_is_said_to_be() {
 
 #[test]
 fn a_flipped_bit_anywhere_is_found_and_its_file_named() {
-    let (folder, started) = (made(), Instant::now());
+    let (folder, started) = (made(3).0, Instant::now());
     let (seed, flips) = (soak::seed(), soak::count(DAMAGED) as usize);
     let mut random = fastrand::Rng::with_seed(seed);
     for root in [folder.path().join("job"), folder.path().join("save")] {
@@ -94,7 +82,7 @@ fn a_flipped_bit_anywhere_is_found_and_its_file_named() {
 
 #[test]
 fn cut_missing_padded_and_swapped_files_are_found_and_named() {
-    let (folder, started, mut damaged) = (made(), Instant::now(), 0);
+    let (folder, started, mut damaged) = (made(3).0, Instant::now(), 0);
     let files_max = soak::count(DAMAGED) as usize;
     for root in [folder.path().join("job"), folder.path().join("save")] {
         let files = files(&root);
@@ -120,7 +108,7 @@ fn cut_missing_padded_and_swapped_files_are_found_and_named() {
 
 #[test]
 fn a_manifest_that_is_newer_or_leaves_its_root_is_refused_by_name() {
-    let folder = made();
+    let folder = made(3).0;
     let root = folder.path().join("save");
     let file = root.join("_metadata");
     let good = String::from_utf8(std::fs::read(&file).unwrap()).unwrap();
@@ -140,7 +128,7 @@ fn a_manifest_that_is_newer_or_leaves_its_root_is_refused_by_name() {
 
 #[test]
 fn damage_is_named_by_states_and_key_groups_and_all_of_it() {
-    let folder = made();
+    let folder = made(3).0;
     let root = folder.path().join("save");
     let runs: Vec<_> =
         files(&root).into_iter().filter(|f| f.extension().is_some_and(|e| e == "run")).collect();
@@ -159,7 +147,7 @@ fn damage_is_named_by_states_and_key_groups_and_all_of_it() {
 
 #[test]
 fn a_log_that_is_damaged_does_not_hide_the_checkpoints() {
-    let folder = made();
+    let folder = made(3).0;
     let root = folder.path().join("job");
     let record = files(&root.join("log")).pop().unwrap();
     let (outcome, out) = with(&root, &record, Some(b"esker-log"));
