@@ -50,7 +50,18 @@ pub(crate) fn entries_of(
     let mut cursor = BlockCursor::new(block);
     while cursor.advance()? {
         let entry = cursor.entry();
-        let key = CompositeKey::decode(entry.key)?;
+        let (plain, escaped);
+        // Each stays where it was made: moving what was just put together from narrower pieces stalls.
+        let key = match CompositeKey::plain(entry.key) {
+            Some(key) => {
+                plain = key;
+                &plain
+            }
+            None => {
+                escaped = CompositeKey::decode(entry.key)?;
+                &escaped
+            }
+        };
         if key.state != id {
             return Ok(false);
         }
@@ -60,7 +71,7 @@ pub(crate) fn entries_of(
             _ => counts(key.group),
         };
         known = Some((key.group, counts));
-        if !f(&key, entry, counts)? {
+        if !f(key, entry, counts)? {
             return Ok(false);
         }
     }

@@ -40,6 +40,11 @@ impl<'a> Cursor<'a> {
         FormatError::corrupt(self.what, message).at(self.at as u64)
     }
 
+    /// The next `len` bytes, if there are so many; they are not read by it.
+    pub(crate) fn peek(&self, len: usize) -> Option<&'a [u8]> {
+        self.bytes[self.at..].get(..len)
+    }
+
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len());
         let Some(end) = end else {

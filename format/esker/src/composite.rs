@@ -65,9 +65,10 @@ impl<'a> CompositeKey<'a> {
         }
     }
 
-    /// The parts if neither key nor namespace holds a zero.
+    /// The parts if neither key nor namespace holds a zero, as most do: [`decode`](Self::decode) for who
+    /// has a way of its own for those.
     #[inline(always)]
-    fn plain(bytes: &'a [u8]) -> Option<Self> {
+    pub fn plain(bytes: &'a [u8]) -> Option<Self> {
         let (prefix, rest) = bytes.split_first_chunk::<PREFIX_LEN_BYTES>()?;
         let (key, rest) = plain_part(rest)?;
         let (namespace, user_key) = plain_part(rest)?;

@@ -199,23 +199,34 @@ fn decode_meta(meta: &[u8], entries: u32) -> Result<Vec<Row>> {
     for code in meta.take(entries as usize)? {
         rows.push(Row { op: Op::from_code(*code)?, shared: 0, suffix_len: 0, value_len: 0 });
     }
+    each_length(&mut meta, &mut rows, |row, shared| row.shared = shared)?;
+    // For now, of the whole key.
+    each_length(&mut meta, &mut rows, |row, key_len| row.suffix_len = key_len)?;
+    let mut last_len = 0;
     for row in &mut rows {
-        row.shared = meta.length(BLOCK_LEN_BYTES_MAX)? as u32;
-    }
-    let mut key_len = 0;
-    for row in &mut rows {
-        if row.shared > key_len {
+        if row.shared > last_len {
             return Err(meta.corrupt("a key shares more bytes than the one before has"));
         }
-        key_len = meta.length(BLOCK_LEN_BYTES_MAX)? as u32;
-        let suffix_len = key_len.checked_sub(row.shared);
+        last_len = row.suffix_len;
+        let suffix_len = last_len.checked_sub(row.shared);
         let suffix_len = suffix_len.ok_or_else(|| meta.corrupt("a key shares more than it has"));
         row.suffix_len = suffix_len?;
     }
-    for row in &mut rows {
-        row.value_len = meta.length(BLOCK_LEN_BYTES_MAX)? as u32;
-    }
+    each_length(&mut meta, &mut rows, |row, value_len| row.value_len = value_len)?;
     if meta.is_empty() { Ok(rows) } else { Err(meta.corrupt("meta holds more than the entries")) }
+}
+
+/// The next list of *meta*: a length for each row.
+fn each_length(meta: &mut Cursor<'_>, rows: &mut [Row], set: impl Fn(&mut Row, u32)) -> Result<()> {
+    // Most lists hold lengths of one byte alone.
+    if let Some(lens) = meta.peek(rows.len()).filter(|lens| lens.is_ascii()) {
+        rows.iter_mut().zip(lens).for_each(|(row, len)| set(row, u32::from(*len)));
+        return meta.take(rows.len()).map(drop);
+    }
+    for row in rows {
+        set(row, meta.length(BLOCK_LEN_BYTES_MAX)? as u32);
+    }
+    Ok(())
 }
 
 /// The items of the next column, one behind the other.
@@ -236,9 +247,15 @@ fn items(
     joined.ok_or_else(|| cursor.corrupt(format!("{name}: an item too long for planes")))
 }
 
-/// Keys ascend strictly, but that a `Clear` may stand before another entry of its own key.
+/// Keys ascend strictly, but that a `Clear` may stand before another entry of its own key. Both without
+/// what they are known to share.
+#[inline]
 pub(super) fn ascends(last: &[u8], last_op: Op, key: &[u8], op: Op) -> bool {
-    last < key || (last == key && last_op == Op::Clear && op != Op::Clear)
+    // A writer leaves out all that keys share: what is left differs at once, most often.
+    match (last.first(), key.first()) {
+        (Some(a), Some(b)) if a != b => a < b,
+        _ => last < key || (last == key && last_op == Op::Clear && op != Op::Clear),
+    }
 }
 
 /// How many bytes two keys begin with in common.

@@ -22,7 +22,11 @@ pub(in super::super::super) enum Change {
 /// Changes of keys, in the order in which they came, one behind the other: what it is, the lengths of
 /// key and value, key, value. RocksDB takes neither keys nor values of more than 32 bits.
 #[derive(Default)]
-pub(in super::super::super) struct Changes(Vec<u8>);
+pub(in super::super::super) struct Changes {
+    bytes: Vec<u8>,
+    /// Where the last one begins.
+    last: usize,
+}
 
 /// What stands before key and value.
 const HEAD_LEN_BYTES: usize = 9;
@@ -30,7 +34,7 @@ const HEAD_LEN_BYTES: usize = 9;
 impl Changes {
     /// None yet, with room for `count` changes of `len_bytes` of keys and values.
     pub(in super::super::super) fn with_capacity(count: usize, len_bytes: usize) -> Self {
-        Self(Vec::with_capacity(len_bytes + count * HEAD_LEN_BYTES))
+        Self { bytes: Vec::with_capacity(len_bytes + count * HEAD_LEN_BYTES), last: 0 }
     }
 
     /// # Errors
@@ -43,26 +47,36 @@ impl Changes {
     ) -> Result<()> {
         let [a, b, c, d] = len_of(key)?.to_le_bytes();
         let [e, f, g, h] = len_of(value)?.to_le_bytes();
-        self.0.extend_from_slice(&[change as u8, a, b, c, d, e, f, g, h]);
-        self.0.extend_from_slice(key);
-        self.0.extend_from_slice(value);
+        self.last = self.bytes.len();
+        self.bytes.extend_from_slice(&[change as u8, a, b, c, d, e, f, g, h]);
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
         Ok(())
     }
 
     /// Gives back what was not needed, if that is most of it.
     pub(in super::super::super) fn shrink(&mut self) {
-        if self.0.len() < self.0.capacity() / 2 {
-            self.0.shrink_to_fit();
+        if self.bytes.len() < self.bytes.capacity() / 2 {
+            self.bytes.shrink_to_fit();
         }
     }
 
     pub(in super::super::super) fn len_bytes(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
+    }
+
+    /// The key of the last of those that begin in `range`, as [`of`](Self::of) has it.
+    fn last_key(&self, range: Range<usize>) -> Option<&[u8]> {
+        let last = match range.end == self.bytes.len() && range.contains(&self.last) {
+            true => self.of(self.last..range.end).next(),
+            false => self.of(range).last(),
+        };
+        last.map(|(_, key, _)| key)
     }
 
     /// Those that begin in `range`, whose ends are where changes begin, as change, key and value.
     pub(in super::super::super) fn of(&self, range: Range<usize>) -> Iter<'_> {
-        Iter(self.0.get(range).unwrap_or_default())
+        Iter(self.bytes.get(range).unwrap_or_default())
     }
 }
 
@@ -132,9 +146,8 @@ impl Chunk {
     /// Those of `range`, which are a run's: in order, but perhaps for one key that has several.
     pub(super) fn push_all(&mut self, changes: &Arc<Changes>, range: Range<usize>) {
         self.close();
-        let mut keys = changes.of(range.clone()).map(|(_, key, _)| key);
-        if let Some(first) = keys.next() {
-            self.saw(first, keys.last().unwrap_or(first));
+        if let Some((_, first, _)) = changes.of(range.clone()).next() {
+            self.saw(first, changes.last_key(range.clone()).unwrap_or(first));
             self.pieces_len_bytes += range.len();
             self.pieces.push((Arc::clone(changes), range));
         }
@@ -213,7 +226,13 @@ impl Chunk {
     pub(super) fn write(self, options: &Options, path: &Path) -> Result<()> {
         let in_order = || {
             write(options, path, |file| {
-                self.all().try_for_each(|(change, key, value)| put(file, change, key, value))
+                let pieces = self.pieces.iter().map(|(changes, range)| changes.of(range.clone()));
+                for piece in pieces.chain([self.last.of(0..self.last.len_bytes())]) {
+                    for (change, key, value) in piece {
+                        put(file, change, key, value)?;
+                    }
+                }
+                Ok(())
             })
         };
         let written = match self.has_disorder {
