@@ -20,7 +20,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 /// How many indexes are fetched at once.
-const OPEN_AT_ONCE: usize = 8;
+pub(super) const OPEN_AT_ONCE: usize = 8;
 
 /// Something of a snapshot that cannot be read: which file, and what of it.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ mod lineage;
 mod manifest;
 mod merge;
 mod native;
+pub(crate) mod pair;
 mod plan;
 mod pool;
 mod queue;

@@ -49,7 +49,7 @@ pub struct Call {
     pub operation: Operation,
     /// To which object, or below which folder.
     pub path: String,
-    /// How many bytes it writes.
+    /// How many bytes it writes; of one that reads, once it is done, how many it gives.
     pub len_bytes: u64,
 }
 
@@ -192,8 +192,20 @@ impl FaultStore {
         len_bytes: usize,
         effect: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        self.call_that_gives(operation, path, len_bytes, effect, |_| len_bytes as u64).await
+    }
+
+    /// As [`call`](Self::call); `gives` tells how many bytes it was of, once it is done.
+    async fn call_that_gives<T>(
+        &self,
+        operation: Operation,
+        path: &Path,
+        len_bytes: usize,
+        effect: impl Future<Output = Result<T>>,
+        gives: impl FnOnce(&T) -> u64,
+    ) -> Result<T> {
         use Operation::{Complete, Create, Put};
-        let (call, fails) = self.begin(operation, path, len_bytes);
+        let (mut call, fails) = self.begin(operation, path, len_bytes);
         if fails == Some(When::Before) {
             return Err(self.refusal(operation, path));
         }
@@ -205,6 +217,7 @@ impl FaultStore {
         let result = effect.await?;
         let hook = self.plan().done_hook.clone();
         if let Some(hook) = hook {
+            call.len_bytes = gives(&result);
             hook(&call);
         }
         match fails {
@@ -267,8 +280,13 @@ impl ObjectStore for FaultStore {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        let is_head = options.head;
         let effect = self.shared.objects.get_opts(path, options);
-        self.call(Operation::Get, path, 0, effect).await
+        let gives = |found: &GetResult| match is_head {
+            true => 0,
+            false => found.range.end.saturating_sub(found.range.start),
+        };
+        self.call_that_gives(Operation::Get, path, 0, effect, gives).await
     }
 
     fn delete_stream(

@@ -9,6 +9,7 @@
 mod backends;
 mod conformance;
 mod crash;
+mod diff;
 #[cfg(all(feature = "rocksdb", target_os = "linux"))]
 mod full;
 mod identity;

@@ -48,6 +48,14 @@ pub fn of_captures(backend: &impl Backend, captures: &Captures) -> Result<Vec<St
 /// # Panics
 /// If it cannot be read.
 pub fn of(store: &Store, manifest: &Manifest) -> Vec<String> {
+    sorted(all(store, manifest))
+}
+
+/// As [`of`], in the snapshot's order, and as often as subtasks hold them.
+///
+/// # Panics
+/// As for [`of`].
+pub fn all(store: &Store, manifest: &Manifest) -> Vec<String> {
     let mut lines = Vec::new();
     for operator in &manifest.operators {
         for (subtask, part) in operator.parts.iter().enumerate() {
@@ -78,7 +86,7 @@ pub fn of(store: &Store, manifest: &Manifest) -> Vec<String> {
             read(part.operator_run.as_slice(), KeyGroupRange::ALL);
         }
     }
-    sorted(lines)
+    lines
 }
 
 /// `lines` in the order that they are compared in.

@@ -31,11 +31,12 @@ Examples:
   esker get savepoint --operator delays --state late '\"UA\"'
   esker verify --json /data/job     one JSON object per snapshot or file
   esker copy /data/job /backup/job  its last checkpoint, where it stands alone
+  esker diff before after           what two snapshots hold differently
   esker bench                       what each backend makes of a workload
 
 Exit codes:
   0  yes, or done
-  1  the answer is no: damaged, newer than this esker, in the way, or not found
+  1  the answer is no: different, damaged, newer than this esker, in the way, or not found
   2  could not be tried: no such file or folder, wrong arguments";
 
 fn main() -> ExitCode {

@@ -2,10 +2,11 @@
 
 use super::{key_groups, progress, say_harms, say_refused};
 use crate::outcome::Outcome;
-use crate::snapshot::{Filter, Harm, Pick, Sorter, each_line};
+use crate::snapshot::{Filter, Harm, Pick, each_line};
 use clap::ValueEnum;
 use esker::format::KeyGroupRange;
 use esker::format::canonical::Expired;
+use esker::processor::Sorter;
 use esker::snapshot::{OpenSnapshot, open_snapshot};
 use esker::{Error, ErrorKind, block_on};
 use serde::Deserialize;

@@ -2,6 +2,7 @@
 
 mod completions;
 mod copy;
+mod diff;
 mod du;
 mod dump;
 mod dump_run;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Dump(dump::Args),
     Copy(copy::Args),
+    Diff(diff::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
     Completions(completions::Args),
@@ -54,6 +56,7 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
     match command {
         Command::Bench(args) => bench::run(&args, out),
         Command::Copy(args) => copy::run(&args, out),
+        Command::Diff(args) => diff::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),
         Command::Du(args) => du::run(&args, out),

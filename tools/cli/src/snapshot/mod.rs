@@ -8,7 +8,6 @@ mod harm;
 mod lines;
 mod native;
 mod sizes;
-mod sort;
 
 pub(crate) use check::{Checked, Checker};
 pub(crate) use fallback::Pick;
@@ -17,7 +16,6 @@ pub(crate) use harm::Harm;
 pub(crate) use lines::{Filter, each_line, part_harms};
 pub(crate) use native::Entries;
 pub(crate) use sizes::{OperatorSizes, StateSizes, Type, sizes};
-pub(crate) use sort::Sorter;
 
 use esker::Error;
 use esker::snapshot::open_snapshot;

@@ -98,6 +98,39 @@ fn a_dump_has_the_lines_of_a_savepoint_of_the_same_state() {
 }
 
 #[test]
+fn a_diff_has_the_lines_that_the_dumps_differ_in() {
+    let folder = made();
+    let lines = |name: &str| {
+        let (code, out, err) = esker(folder.path(), &["dump", "--sorted", name]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        out.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (a, b) in [("rocks/chk-1-1", "heap"), ("heap", "rocks/chk-1-1"), ("rocks/chk-1-1", "rocks")]
+    {
+        let (of_a, of_b) = (lines(a), lines(b));
+        let alone = |own: &[String], other: &[String], sign: char| {
+            let alone = own.iter().filter(|line| other.binary_search(line).is_err());
+            alone.map(|line| format!("{sign}{line}")).collect::<Vec<_>>()
+        };
+        let mut expected = [alone(&of_a, &of_b, '-'), alone(&of_b, &of_a, '+')].concat();
+        expected.sort_unstable();
+        let (code, out, err) = esker(folder.path(), &["diff", "--lines", a, b]);
+        let mut found: Vec<_> = out.lines().map(str::to_owned).collect();
+        found.sort_unstable();
+        assert_eq!((code, err.as_str()), (1, ""));
+        assert!(found == expected && !found.is_empty(), "{a} {b}");
+    }
+    for b in ["heap", "rocks"] {
+        let found = esker(folder.path(), &["diff", "rocks", b]);
+        assert_eq!(found, (0, "same: 9 states\n".to_owned(), String::new()));
+    }
+    // Of the same files none is fetched.
+    data(folder.path()).into_iter().for_each(|(_, path)| std::fs::remove_file(path).unwrap());
+    let found = esker(folder.path(), &["diff", "rocks", "rocks"]);
+    assert_eq!(found, (0, "same: 9 states\n".to_owned(), String::new()));
+}
+
+#[test]
 fn a_copy_has_its_files_its_lines_and_restores_at_any_place() {
     let folder = made();
     let (code, out, err) = esker(folder.path(), &["copy", "rocks", "copy"]);

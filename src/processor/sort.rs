@@ -12,17 +12,25 @@ const FILES_MAX: usize = 64;
 /// What a line takes besides its bytes.
 const LINE_OVERHEAD_BYTES: usize = 32;
 
-/// Takes lines, and gives them back in the order of their bytes.
-pub(crate) struct Sorter {
+/// Takes lines, and gives them back in the order of their bytes. Memory: 64 MiB of them; the rest lies
+/// in files in the system's temporary folder, which have no names and go with it.
+pub struct Sorter {
     lines: Vec<Box<[u8]>>,
     len_bytes: usize,
     len_bytes_max: usize,
     files: Vec<File>,
 }
 
-impl Sorter {
-    pub(crate) fn new() -> Self {
+impl Default for Sorter {
+    fn default() -> Self {
         Self::within(MEMORY_LEN_BYTES)
+    }
+}
+
+impl Sorter {
+    /// One that has no lines yet.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// One that keeps about `len_bytes_max` in memory.
@@ -34,7 +42,7 @@ impl Sorter {
     ///
     /// # Errors
     /// Those of the temporary folder.
-    pub(crate) fn add(&mut self, line: &str) -> io::Result<()> {
+    pub fn add(&mut self, line: &str) -> io::Result<()> {
         self.len_bytes += line.len() + LINE_OVERHEAD_BYTES;
         self.lines.push(line.as_bytes().into());
         if self.len_bytes < self.len_bytes_max {
@@ -61,10 +69,7 @@ impl Sorter {
     ///
     /// # Errors
     /// Those of the temporary files and of `each`.
-    pub(crate) fn finish(
-        mut self,
-        each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub fn finish(mut self, each: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         self.lines.sort_unstable();
         merge(self.files, self.lines, each)
     }
@@ -110,17 +115,16 @@ fn merge(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use proptest::strategy::{Strategy, ValueTree};
+    use proptest::test_runner::TestRunner;
 
     #[test]
     fn lines_come_back_in_order_of_bytes_whatever_the_memory() {
-        let mut random = fastrand::Rng::with_seed(7);
-        let text = |random: &mut fastrand::Rng| -> String {
-            (0..random.usize(0..12)).map(|_| random.char('a'..='ÿ')).collect()
-        };
-        let lines: Vec<_> = (0..5000).map(|_| text(&mut random)).collect();
+        let strategy = proptest::collection::vec("[a-zß-ÿ]{0,12}", 5000);
+        let lines: Vec<String> =
+            strategy.new_tree(&mut TestRunner::deterministic()).unwrap().current();
         let mut expected: Vec<_> = lines.iter().map(|line| line.as_bytes().to_vec()).collect();
         expected.sort();
         // All in memory; a few files; so many that files are merged before the end.
