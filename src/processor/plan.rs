@@ -1,5 +1,6 @@
 //! What a copy consists of: a pure function of the snapshot.
 
+use super::bring::Count;
 use crate::snapshot::{EncodedManifest, NewOperator, OpenSnapshot};
 use crate::{Error, ErrorKind, Result};
 use esker_format::manifest::{Manifest, SnapshotKind};
@@ -45,6 +46,15 @@ impl Plan {
         let (kind, operators_of_none) = (SnapshotKind::Savepoint, Vec::new());
         let manifest = Manifest { kind, operators: operators_of_none, ..snapshot.manifest.clone() };
         Ok(Self { files, encoded: EncodedManifest::new(manifest, operators)? })
+    }
+
+    /// All of its files, parts and manifest too.
+    pub(super) fn count(&self) -> Count {
+        let mut count = Count::default();
+        self.files.values().for_each(|file| count.add(file.len_bytes));
+        self.encoded.parts.values().for_each(|bytes| count.add(bytes.len() as u64));
+        count.add(self.encoded.bytes.len() as u64);
+        count
     }
 
     /// Whether a file of that name belongs to the copy.

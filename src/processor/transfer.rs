@@ -52,6 +52,18 @@ pub(super) async fn transfer(
     }
 }
 
+/// Makes `file` of `target` without reading it, where the stores can: see [`Store::share`]. Its length
+/// is checked, and nothing else of it.
+///
+/// # Errors
+/// `Corrupt`, naming the file in `source`, if it is missing or of another length; the stores'.
+pub(super) async fn link(source: &Store, target: &Store, file: &Planned) -> Result<bool> {
+    let found = source.head(&file.from).await?.ok_or_else(|| missing(&file.from))?;
+    check_len(file, found)?;
+    let shared = target.share(&file.to, source, &file.from).await;
+    shared.map_err(|error| in_target(error, target, &file.to))
+}
+
 /// Sends all pieces: each is on its way while the next one is read.
 async fn send(
     source: &Store,

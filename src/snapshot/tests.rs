@@ -4,5 +4,6 @@ mod faults;
 mod merge;
 mod native;
 mod plan;
+mod rewrite;
 mod ttl;
 mod world;

@@ -31,6 +31,7 @@ Examples:
   esker get savepoint --operator delays --state late '\"UA\"'
   esker verify --json /data/job     one JSON object per snapshot or file
   esker copy /data/job /backup/job  its last checkpoint, where it stands alone
+  esker rewrite save new --rename-operator a=b
   esker bench                       what each backend makes of a workload
 
 Exit codes:

@@ -10,6 +10,7 @@ mod inspect;
 mod inspect_snapshot;
 mod layout;
 mod ls;
+mod rewrite;
 mod verify;
 
 use crate::outcome::{Outcome, say};
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Dump(dump::Args),
     Copy(copy::Args),
+    Rewrite(rewrite::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
     Completions(completions::Args),
@@ -54,6 +56,7 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
     match command {
         Command::Bench(args) => bench::run(&args, out),
         Command::Copy(args) => copy::run(&args, out),
+        Command::Rewrite(args) => rewrite::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),
         Command::Du(args) => du::run(&args, out),
