@@ -6,3 +6,4 @@ mod native;
 mod plan;
 mod ttl;
 mod world;
+mod write;
