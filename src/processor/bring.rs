@@ -1,36 +1,15 @@
 //! The files of a plan, brought to where they stand alone: what is missing, the manifest last.
 
 use super::plan::{Plan, Planned};
-use super::transfer::{in_target, link, put, transfer};
-use crate::snapshot::{FILE_LEN_BYTES_MAX, PARTS_AT_ONCE, SnapshotSettings};
-use crate::store::{Created, ended};
-use crate::{Error, ErrorKind, Result, Store};
-use bytes::Bytes;
+use super::target::{conflict, create_manifest, found_manifest, occupied};
+use super::transfer::{link, put, transfer};
+use crate::snapshot::{Count, PARTS_AT_ONCE, SnapshotSettings, in_target};
+use crate::store::ended;
+use crate::{Result, Store};
 use esker_format::RelativeName;
 use esker_format::manifest::Manifest;
 use futures::stream;
 use std::collections::BTreeMap;
-
-/// Some files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Count {
-    /// How many.
-    pub files: u64,
-    /// Their bytes.
-    pub len_bytes: u64,
-}
-
-impl Count {
-    pub(super) fn add(&mut self, len_bytes: u64) {
-        self.files += 1;
-        self.len_bytes = self.len_bytes.saturating_add(len_bytes);
-    }
-
-    fn less(&mut self, len_bytes: u64) {
-        self.files = self.files.saturating_sub(1);
-        self.len_bytes = self.len_bytes.saturating_sub(len_bytes);
-    }
-}
 
 /// How files come to where they stand alone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -120,7 +99,7 @@ pub(super) async fn bring(
     if is_complete {
         present.add(len_bytes);
     } else {
-        create_manifest(target, plan).await?;
+        create_manifest(target, &plan.encoded).await?;
         copied.add(len_bytes);
     }
     Ok(Brought { manifest: plan.encoded.manifest.clone(), linked, copied, present })
@@ -135,53 +114,21 @@ async fn check_target(
     plan: &Plan,
     listed: &BTreeMap<RelativeName, u64>,
 ) -> Result<bool> {
-    let conflict =
-        |message: String| Err(Error::new(ErrorKind::Conflict, message).at_path(target.to_string()));
     let path = &plan.encoded.path;
     if listed.contains_key(path) {
-        let found = target.get_within(path, FILE_LEN_BYTES_MAX).await;
-        return match found {
-            Err(error) if error.kind() != ErrorKind::Corrupt => Err(in_target(error, target, path)),
-            Ok(Some(found)) if found == plan.encoded.bytes => Ok(true),
-            found => conflict(occupied(found.ok().flatten())),
+        return match found_manifest(target, path).await? {
+            Some(found) if found == plan.encoded.bytes => Ok(true),
+            found => Err(conflict(target, occupied(found))),
         };
     }
     match listed.keys().find(|name| !plan.has(name)) {
-        Some(name) => conflict(format!(
-            "the folder holds what is not of this snapshot, {name} for one: a copy has a folder of \
-             its own"
-        )),
+        Some(name) => {
+            let message = format!(
+                "the folder holds what is not of this snapshot, {name} for one: a copy has a folder \
+                 of its own"
+            );
+            Err(conflict(target, message))
+        }
         None => Ok(false),
-    }
-}
-
-/// What to say of a manifest that is not that of the copy.
-fn occupied(found: Option<Bytes>) -> String {
-    let holds = match found.map(|bytes| Manifest::decode(&bytes)) {
-        Some(Ok(Manifest { job, checkpoint, .. })) => {
-            format!("another snapshot, checkpoint={checkpoint} job={job:?}")
-        }
-        _ => "a manifest that cannot be read".to_owned(),
-    };
-    format!("the folder holds {holds}, and is not overwritten: choose another folder")
-}
-
-/// Writes the manifest; nobody else's is overwritten.
-async fn create_manifest(target: &Store, plan: &Plan) -> Result<()> {
-    let path = &plan.encoded.path;
-    let of_target = |error| in_target(error, target, path);
-    match target.create(path, plan.encoded.bytes.clone()).await.map_err(of_target)? {
-        Created::Created => Ok(()),
-        Created::Unknown(error) => Err(of_target(error)),
-        Created::AlreadyExists => {
-            let found = target.get_within(path, FILE_LEN_BYTES_MAX).await.map_err(of_target)?;
-            match found {
-                Some(found) if found == plan.encoded.bytes => Ok(()),
-                found => {
-                    let error = Error::new(ErrorKind::Conflict, occupied(found));
-                    Err(error.at_path(target.to_string()))
-                }
-            }
-        }
     }
 }

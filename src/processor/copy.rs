@@ -1,8 +1,8 @@
 //! A snapshot copied to a folder where it stands alone.
 
-use super::bring::{Brought, Count, Transport, bring};
+use super::bring::{Brought, Transport, bring};
 use super::plan::Plan;
-use crate::snapshot::{OpenSnapshot, SnapshotSettings};
+use crate::snapshot::{Count, OpenSnapshot, SnapshotSettings};
 use crate::{Error, ErrorKind, Result, Store};
 use esker_format::manifest::Manifest;
 

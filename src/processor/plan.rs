@@ -1,7 +1,6 @@
 //! What a copy consists of: a pure function of the snapshot.
 
-use super::bring::Count;
-use crate::snapshot::{EncodedManifest, NewOperator, OpenSnapshot};
+use crate::snapshot::{Count, EncodedManifest, NewOperator, OpenSnapshot};
 use crate::{Error, ErrorKind, Result};
 use esker_format::manifest::{Manifest, SnapshotKind};
 use esker_format::part::Part;
@@ -59,9 +58,7 @@ impl Plan {
 
     /// Whether a file of that name belongs to the copy.
     pub(super) fn has(&self, name: &RelativeName) -> bool {
-        self.files.contains_key(name)
-            || self.encoded.parts.contains_key(name)
-            || self.encoded.path == *name
+        self.encoded.references.contains(name) || self.encoded.path == *name
     }
 }
 

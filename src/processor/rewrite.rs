@@ -6,10 +6,10 @@ mod plan;
 
 pub use plan::{OperatorPlan, RewritePlan, StatePlan};
 
-use super::bring::{Brought, Count, bring};
+use super::bring::{Brought, bring};
 use super::plan::Plan;
 use super::{Transport, copy::checked};
-use crate::snapshot::{OpenSnapshot, SnapshotSettings};
+use crate::snapshot::{Count, OpenSnapshot, SnapshotSettings};
 use crate::{Result, Store};
 use esker_format::manifest::Manifest;
 

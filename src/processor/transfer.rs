@@ -1,7 +1,7 @@
 //! One file from store to store, verified on its way.
 
 use super::plan::Planned;
-use crate::snapshot::missing;
+use crate::snapshot::{in_target, missing};
 use crate::store::{PART_LEN_BYTES, Upload, blocking};
 use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
@@ -100,11 +100,6 @@ async fn send(
 /// The store's, as [`in_target`] says.
 pub(super) async fn put(target: &Store, name: &RelativeName, bytes: Bytes) -> Result<()> {
     target.put(name, bytes).await.map_err(|error| in_target(error, target, name))
-}
-
-/// An error of `target`, told from those of the source: it names all of the path.
-pub(super) fn in_target(error: Error, target: &Store, name: &RelativeName) -> Error {
-    error.of("in the copy").at_path(format!("{target}/{name}"))
 }
 
 fn check_len(file: &Planned, found_bytes: u64) -> Result<()> {

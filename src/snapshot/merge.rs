@@ -139,6 +139,11 @@ impl ChainReader {
         ids
     }
 
+    /// Bytes of all runs that count somewhere, what of them does not count included.
+    pub fn len_bytes(&self) -> u64 {
+        self.sources.iter().map(|source| source.run().len_bytes).sum()
+    }
+
     /// Calls `f` with the entries of the key groups in `range`, of `state` or of all, in run order,
     /// each key resolved over all runs: a put holds the elements appended behind it. Blocks the
     /// thread while it reads.

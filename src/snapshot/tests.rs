@@ -7,3 +7,4 @@ mod plan;
 mod rewrite;
 mod ttl;
 mod world;
+mod write;
