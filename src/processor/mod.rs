@@ -15,5 +15,7 @@ mod write;
 pub use crate::snapshot::{Count, EntrySource, SubtaskSource};
 pub use bring::Transport;
 pub use copy::{Copied, copy};
-pub use rewrite::{OperatorPlan, Rehearsed, RewritePlan, Rewritten, StatePlan, rehearse, rewrite};
+pub use rewrite::{
+    OperatorPlan, Rehearsed, RewritePlan, Rewritten, StateLeft, StatePlan, rehearse, rewrite,
+};
 pub use write::{OperatorSources, WrittenSavepoint, write_savepoint};

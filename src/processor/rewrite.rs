@@ -1,14 +1,25 @@
 //! A snapshot changed by a plan, in a folder where it stands alone.
 
+mod changes;
 mod check;
+mod data;
+#[cfg(feature = "expressions")]
+mod expression;
+mod fields;
 mod names;
+#[cfg(not(feature = "expressions"))]
+mod no_expression;
 mod plan;
 
 pub use plan::{OperatorPlan, RewritePlan, StatePlan};
 
+use changes::{StateChange, changes};
+use data::Made;
+
+use super::Transport;
 use super::bring::{Brought, bring};
+use super::copy::{checked, whole};
 use super::plan::Plan;
-use super::{Transport, copy::checked};
 use crate::snapshot::{Count, OpenSnapshot, SnapshotSettings};
 use crate::{Result, Store};
 use esker_format::manifest::Manifest;
@@ -25,6 +36,25 @@ pub struct Rewritten {
     pub written: Count,
     /// The files that were there already.
     pub present: Count,
+    /// What is left of each state whose entries were looked at.
+    pub left: Vec<StateLeft>,
+}
+
+/// How much a plan leaves of a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateLeft {
+    /// The operator, by its uid in the source.
+    pub operator: String,
+    /// The state, by its name in the source.
+    pub state: String,
+    /// How many values, list elements, map entries, timers or elements are left.
+    pub entries: u64,
+}
+
+impl StateLeft {
+    fn of(change: &StateChange, entries: u64) -> Self {
+        Self { operator: change.operator.clone(), state: change.state.clone(), entries }
+    }
 }
 
 /// What [`rehearse`] found that [`rewrite()`] would do.
@@ -32,8 +62,10 @@ pub struct Rewritten {
 pub struct Rehearsed {
     /// The operators and states of the result; its parts have no names yet.
     pub manifest: Manifest,
-    /// The files that it would consist of.
-    pub files: Count,
+    /// The files that it would consist of, if none of them would be written anew.
+    pub files: Option<Count>,
+    /// What would be left of each state whose entries would be looked at.
+    pub left: Vec<StateLeft>,
 }
 
 /// Makes at the root of `target` what `plan` makes of `snapshot`: a savepoint, whatever the snapshot
@@ -49,12 +81,18 @@ pub struct Rehearsed {
 /// source may be deleted afterwards. Its bytes are not read: what is damaged in the source is
 /// damaged in both, and `esker verify` finds it there; [`Transport::Copy`] checks every file.
 ///
+/// Filters look at entries: all runs of an operator with one are read, and written anew for the same
+/// subtasks, on [`threads`](SnapshotSettings::threads) threads; those of other operators come as above. What
+/// had expired at the capture is not left in a state with a filter. Memory: as
+/// [`write_savepoint`](super::write_savepoint) says, and 1 MiB for each run of a subtask and thread.
+///
 /// All that [`copy()`](super::copy()) says of files that are there already, of interruptions, of
 /// `progress` and memory holds here too. Cost of links: the parts, and a look-up and a link for each file.
 ///
 /// # Errors
 /// Those of [`RewritePlan::check`] and of [`copy()`](super::copy()). Nothing is written before the plan
-/// is found to fit.
+/// is found to fit. `Unsupported` for a filter of a native checkpoint's state; `Invalid` for a filter that
+/// cannot be evaluated for an entry, naming it: there is no snapshot in `target` then.
 #[tracing::instrument(skip_all, fields(checkpoint = snapshot.manifest.checkpoint, target = %target))]
 pub async fn rewrite(
     snapshot: OpenSnapshot,
@@ -67,20 +105,36 @@ pub async fn rewrite(
     settings.check()?;
     let snapshot = checked(snapshot, target)?;
     plan.check(&snapshot.manifest)?;
-    let snapshot = names::renamed(snapshot, plan);
-    let files = Plan::of(&snapshot)?;
-    let Brought { manifest, linked, copied: written, present } =
-        bring((&snapshot.store, target), &files, transport, settings, progress).await?;
-    Ok(Rewritten { manifest, linked, written, present })
+    let changes = changes(plan, &snapshot.manifest)?;
+    let mut snapshot = names::renamed(snapshot, plan);
+    data::check_runs(&snapshot, &changes)?;
+    let made = match changes.is_empty() {
+        true => Made::default(),
+        false => data::write(&mut snapshot, &changes, target, settings, progress).await?,
+    };
+    let mut files = Plan::of(&snapshot)?;
+    // They are there.
+    files.files.retain(|name, _| !made.names.contains(name));
+    let brought = bring((&snapshot.store, target), &files, transport, settings, progress).await?;
+    let Brought { manifest, linked, mut copied, mut present } = brought;
+    copied.add_all(made.written);
+    present.add_all(made.present);
+    Ok(Rewritten { manifest, linked, written: copied, present, left: made.left })
 }
 
-/// What [`rewrite()`] would do, without a target; nothing is written.
+/// What [`rewrite()`] would do, without a target; nothing is written. Where entries are to be looked at, all
+/// of them are read, by one thread.
 ///
 /// # Errors
-/// Those of [`RewritePlan::check`]; `Corrupt` if a part is missing or damaged.
-pub fn rehearse(snapshot: OpenSnapshot, plan: &RewritePlan) -> Result<Rehearsed> {
-    let snapshot = super::copy::whole(snapshot)?;
+/// Those of [`RewritePlan::check`], of expressions and of the store; `Corrupt` for what is missing or damaged.
+pub async fn rehearse(snapshot: OpenSnapshot, plan: &RewritePlan) -> Result<Rehearsed> {
+    let snapshot = whole(snapshot)?;
     plan.check(&snapshot.manifest)?;
-    let files = Plan::of(&names::renamed(snapshot, plan))?;
-    Ok(Rehearsed { files: files.count(), manifest: files.encoded.manifest })
+    let changes = changes(plan, &snapshot.manifest)?;
+    let snapshot = names::renamed(snapshot, plan);
+    data::check_runs(&snapshot, &changes)?;
+    let files = Plan::of(&snapshot)?;
+    let left = data::count(&snapshot, &changes).await?;
+    let count = changes.is_empty().then(|| files.count());
+    Ok(Rehearsed { manifest: files.encoded.manifest, files: count, left })
 }

@@ -1,11 +1,14 @@
 //! The folder that a snapshot is written to: what may be there, and the manifest that comes last.
 
-use crate::snapshot::{EncodedManifest, FILE_LEN_BYTES_MAX, in_target};
+use crate::snapshot::{EncodedManifest, FILE_LEN_BYTES_MAX, MANIFEST_NAME, in_target};
 use crate::store::Created;
 use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
 use esker_format::RelativeName;
 use esker_format::manifest::Manifest;
+
+/// The length of a digest in hex.
+const DIGEST_LEN: usize = 64;
 
 /// The error of a folder that holds what may not be touched.
 pub(super) fn conflict(target: &Store, message: String) -> Error {
@@ -51,5 +54,37 @@ pub(super) async fn create_manifest(target: &Store, encoded: &EncodedManifest) -
                 found => Err(conflict(target, occupied(found))),
             }
         }
+    }
+}
+
+/// Whether a savepoint's run or part can have this name.
+pub(super) fn is_named_by_digest(name: &RelativeName) -> bool {
+    let (stem, extension) = name.as_str().rsplit_once('.').unwrap_or_default();
+    let digest = match extension {
+        "run" => Some(stem),
+        "part" => stem.strip_prefix("parts/"),
+        _ => None,
+    };
+    let is_hex = |digest: &str| digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    digest.is_some_and(|digest| digest.len() == DIGEST_LEN && is_hex(digest))
+}
+
+/// That nothing is among `names` but what a savepoint can consist of.
+///
+/// # Errors
+/// What to say of one that is.
+pub(super) fn check_names<'a>(
+    mut names: impl Iterator<Item = &'a RelativeName>,
+) -> std::result::Result<(), String> {
+    let is_of_one = |name: &RelativeName| {
+        let name = name.as_str();
+        name == MANIFEST_NAME || name.ends_with(".sst") || name.ends_with(".native")
+    };
+    match names.find(|name| !is_named_by_digest(name) && !is_of_one(name)) {
+        Some(name) => Err(format!(
+            "the folder holds what is not of this snapshot, {name} for one: a copy has a folder of \
+             its own"
+        )),
+        None => Ok(()),
     }
 }

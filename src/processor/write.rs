@@ -1,6 +1,6 @@
 //! A savepoint written from sorted entries, whoever gives them.
 
-use super::target::{conflict, create_manifest, found_manifest, occupied};
+use super::target::{conflict, create_manifest, found_manifest, is_named_by_digest, occupied};
 use crate::snapshot::{
     Count, EncodedManifest, MANIFEST_NAME, NewOperator, PARTS_AT_ONCE, PartId, Present,
     SnapshotSettings, SubtaskSource, in_target, write_sourced_part,
@@ -12,9 +12,6 @@ use esker_format::manifest::{Manifest, Operator, SnapshotKind};
 use esker_format::{KeyGroupRange, RelativeName};
 use futures::stream;
 use std::collections::BTreeMap;
-
-/// The length of a digest in hex.
-const DIGEST_LEN: usize = 64;
 
 /// An operator of a savepoint to be written.
 pub struct OperatorSources {
@@ -165,16 +162,4 @@ fn can_be(found: &Manifest, manifest: &Manifest, operators: &[OperatorSources]) 
     head == *manifest
         && found.operators.len() == operators.len()
         && found.operators.iter().zip(operators).all(alike)
-}
-
-/// Whether a savepoint's run or part can have this name.
-fn is_named_by_digest(name: &RelativeName) -> bool {
-    let (stem, extension) = name.as_str().rsplit_once('.').unwrap_or_default();
-    let digest = match extension {
-        "run" => Some(stem),
-        "part" => stem.strip_prefix("parts/"),
-        _ => None,
-    };
-    let is_hex = |digest: &str| digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    digest.is_some_and(|digest| digest.len() == DIGEST_LEN && is_hex(digest))
 }

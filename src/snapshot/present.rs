@@ -21,6 +21,11 @@ impl Count {
         self.len_bytes = self.len_bytes.saturating_add(len_bytes);
     }
 
+    pub(crate) fn add_all(&mut self, other: Self) {
+        self.files += other.files;
+        self.len_bytes = self.len_bytes.saturating_add(other.len_bytes);
+    }
+
     pub(crate) fn less(&mut self, len_bytes: u64) {
         self.files = self.files.saturating_sub(1);
         self.len_bytes = self.len_bytes.saturating_sub(len_bytes);

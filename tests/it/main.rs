@@ -12,5 +12,7 @@ mod crash;
 #[cfg(all(feature = "rocksdb", target_os = "linux"))]
 mod full;
 mod identity;
+#[cfg(feature = "expressions")]
+mod rewrite;
 mod runtimes;
 mod world;

@@ -14,7 +14,7 @@ impl RewritePlan {
     /// has; two of one name afterwards; a name of no characters; what is dropped and also changed; a
     /// plan that does nothing, or leaves nothing.
     pub fn check(&self, manifest: &Manifest) -> Result<()> {
-        if self.operator.values().all(OperatorPlan::is_empty) {
+        if self.filter.is_none() && self.operator.values().all(OperatorPlan::is_empty) {
             return invalid("the plan does nothing");
         }
         for (uid, plan) in &self.operator {
@@ -41,7 +41,7 @@ impl RewritePlan {
     /// What is to be done to `operator` of the source.
     pub(super) fn of(&self, operator: &Operator) -> &OperatorPlan {
         const NOTHING: &OperatorPlan =
-            &OperatorPlan { rename: None, drop: false, state: BTreeMap::new() };
+            &OperatorPlan { rename: None, drop: false, filter: None, state: BTreeMap::new() };
         self.operator.get(&operator.uid).unwrap_or(NOTHING)
     }
 }
@@ -49,7 +49,7 @@ impl RewritePlan {
 fn check_operator(operator: &Operator, plan: &OperatorPlan) -> Result<()> {
     check_new(plan.rename.as_deref())?;
     let changes_states = plan.state.values().any(|state| !state.is_empty());
-    if plan.drop && (plan.rename.is_some() || changes_states) {
+    if plan.drop && (plan.rename.is_some() || plan.filter.is_some() || changes_states) {
         return invalid("it is to be dropped, and something else is to be done to it");
     }
     for (name, plan) in &plan.state {
@@ -59,7 +59,7 @@ fn check_operator(operator: &Operator, plan: &OperatorPlan) -> Result<()> {
         }
         let of_state = |error: Error| error.of(format!("state={name}"));
         check_new(plan.rename.as_deref()).map_err(of_state)?;
-        if plan.drop && plan.rename.is_some() {
+        if plan.drop && (plan.rename.is_some() || plan.filter.is_some()) {
             let error = invalid("it is to be dropped, and something else is to be done to it");
             return error.map_err(of_state);
         }

@@ -28,6 +28,12 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RewritePlan {
+    /// Which entries of keyed state are kept, of all operators: an expression of
+    /// [CEL](https://cel.dev) over `key`, `ns` (the namespace), `userKey`, `value` and `ttl`, as canonical
+    /// lines have them; what an entry does not have is null. Operator state, which has no keys, is filtered
+    /// only where its state is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
     /// Operators by their uid; what is not named stays as it is.
     pub operator: BTreeMap<String, OperatorPlan>,
 }
@@ -41,6 +47,9 @@ pub struct OperatorPlan {
     pub rename: Option<String>,
     /// Whether it goes with all of its state; nothing else may be asked for then.
     pub drop: bool,
+    /// Which entries of its keyed state are kept, besides [`RewritePlan::filter`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
     /// Its states by name.
     pub state: BTreeMap<String, StatePlan>,
 }
@@ -54,6 +63,9 @@ pub struct StatePlan {
     pub rename: Option<String>,
     /// Whether it goes; nothing else may be asked for then.
     pub drop: bool,
+    /// Which of its entries are kept, besides [`RewritePlan::filter`] and [`OperatorPlan::filter`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
 }
 
 impl RewritePlan {
@@ -89,6 +101,7 @@ impl StatePlan {
 impl OperatorPlan {
     /// Whether it asks for nothing.
     pub(super) fn is_empty(&self) -> bool {
-        self.rename.is_none() && !self.drop && self.state.values().all(StatePlan::is_empty)
+        let has_none = self.rename.is_none() && !self.drop && self.filter.is_none();
+        has_none && self.state.values().all(StatePlan::is_empty)
     }
 }

@@ -4,6 +4,7 @@
 mod run;
 mod world;
 
+use esker::format::RelativeName;
 use esker::snapshot::{OpenSnapshot, open_snapshot};
 use esker::{Store, block_on};
 use run::esker;
@@ -300,7 +301,7 @@ fn json_tells_steps_files_and_damage() {
     };
     let step = json!({
         "step": "drop-state", "operator": "delays", "state": "wake", "to": null,
-        "entries": 120, "bytes": 3460,
+        "entries": 120, "bytes": 3460, "left": null,
     });
     let (code, mut report, err) = rewrite(&["--dry-run"]);
     assert_eq!((code, err.as_str()), (0, ""));
@@ -403,4 +404,103 @@ fn no_run_of_an_operator_stays_without_a_state_of_it() {
     assert!(operator.states.is_empty() && operator.dropped.is_empty());
     let (code, out, _) = esker(folder, &["verify", "none"]);
     assert_eq!(code, 0, "{out}");
+}
+
+#[test]
+fn a_filter_leaves_what_its_expression_holds_of() {
+    let (folder, world) = made(2);
+    let folder = folder.path();
+    let number = |line: &str| -> u64 {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let key = line["key"].as_str().map(|key| key.trim_start_matches("carrier-").to_owned());
+        key.map_or_else(|| line["key"].as_u64().unwrap(), |key| key.parse().unwrap())
+    };
+    let is_of = |line: &str, operator: &str, state: &str| line.starts_with(&of(operator, state));
+    // Of each: which lines it is about, and which of those stay.
+    type Holds<'a> = &'a dyn Fn(&str) -> Option<bool>;
+    let of_state = |line: &str, state: &str| is_of(line, DELAYS, state).then_some(());
+    let cases: [(&[&str], Holds<'_>); 9] = [
+        (&["--filter=key == 'carrier-7' || key == 7"], &|line| {
+            (!is_of(line, DELAYS, "offsets")).then(|| number(line) == 7)
+        }),
+        (&["--filter-state=delays/count=value > 50 && value < 90"], &|line| {
+            of_state(line, "count")?;
+            Some(number(line) > 50 && number(line) < 90)
+        }),
+        (&["--filter-state=delays/late=value.size() > 1"], &|line| {
+            of_state(line, "late").map(|()| line.contains("flight \\\"1"))
+        }),
+        (&["--filter-state=delays/late=value.exists(flight, flight.contains('1'))"], &|line| {
+            of_state(line, "late").map(|()| line.contains("flight \\\"1"))
+        }),
+        (&["--filter-state=delays/routes=userKey.startsWith('JFK')"], &|line| {
+            of_state(line, "routes").map(|()| line.contains("\"userKey\":\"JFK"))
+        }),
+        (&["--filter-state=delays/total=ns == 1"], &|line| {
+            of_state(line, "total").map(|()| line.contains("\"namespace\":1,"))
+        }),
+        (&["--filter-state=delays/wake=value % 2 == 0"], &|line| {
+            of_state(line, "wake").map(|()| number(line) % 2 == 0)
+        }),
+        (&["--filter-state=delays/offsets=value > 0"], &|line| {
+            of_state(line, "offsets").map(|()| !line.contains("\"value\":0}"))
+        }),
+        (
+            &["--filter=ns == null && ttl == null", "--filter=true", "--drop-operator=airports"],
+            &|line| {
+                if is_of(line, AIRPORTS, "names") {
+                    return Some(false);
+                }
+                (!is_of(line, DELAYS, "offsets")).then(|| line.contains("\"namespace\":null"))
+            },
+        ),
+    ];
+    for (number, (steps, holds)) in cases.into_iter().enumerate() {
+        let target = format!("new-{number}");
+        let source = if number % 2 == 0 { "job" } else { "save" };
+        let said = ok(folder, &[&[source, &target], steps].concat());
+        let expected = changed(&world, |line| holds(line).unwrap_or(true).then(|| line.to_owned()));
+        assert!(dumped(folder, &target) == expected, "{steps:?}: {said}");
+        assert!(expected.len() < world.lines.len(), "{steps:?}");
+        let (code, out, _) = esker(folder, &["verify", &target]);
+        assert_eq!(code, 0, "{out}");
+        // What is said of it beforehand is what came of it, and a second call finds it there.
+        let lefts = |said: &str| -> Vec<String> {
+            let steps = said.lines().filter(|line| line.starts_with("filter "));
+            steps.map(str::to_owned).collect()
+        };
+        let rehearsed = ok(folder, &[&[source, "nowhere", "--dry-run"], steps].concat());
+        assert!(!lefts(&said).is_empty() && lefts(&said) == lefts(&rehearsed), "{said}{rehearsed}");
+        assert!(!folder.join("nowhere").exists());
+        let again = ok(folder, &[&[source, &target], steps].concat());
+        assert!(again.contains("linked 0 files, 0 bytes; written 0 files, 0 bytes; "), "{again}");
+    }
+    let lines = dumped(folder, "new-7");
+    assert_eq!(lines.iter().filter(|line| line.contains("offsets")).count(), 3);
+    // The operator without a filter is linked.
+    let runs = opened(&folder.join("new-1")).parts[0][0].as_ref().unwrap().runs.clone();
+    let links =
+        |run: &RelativeName| folder.join("new-1").join(run.as_str()).metadata().unwrap().nlink();
+    assert!(!runs.is_empty() && runs.iter().all(|run| links(&run.file) > 1));
+}
+
+#[test]
+fn an_expression_that_does_not_fit_is_named_and_leaves_no_snapshot() {
+    let (folder, _world) = made(1);
+    let folder = folder.path();
+    for (step, reason) in [
+        ("--filter=key ==", "operator=airports state=names: filter=\"key ==\": "),
+        ("--filter-state=delays/count=value", "it gives int, not true or false"),
+        ("--filter-state=delays/count=nothing > 1", "nothing"),
+        ("--filter-state=delays/count=value.x > 1", "operator=delays state=count key=\"carrier-"),
+        ("--filter-state=delays/none=true", "operator=delays: it has no state \"none\""),
+    ] {
+        for more in [&[][..], &["--dry-run"]] {
+            let (code, out, err) =
+                esker(folder, &[&["rewrite", "save", "new", step], more].concat());
+            assert_eq!((code, out.as_str()), (1, ""), "{step}");
+            assert!(err.starts_with("esker: refused save: ") && err.contains(reason), "{err}");
+            assert!(!folder.join("new/_metadata").exists());
+        }
+    }
 }

@@ -130,7 +130,7 @@ type Spoil = fn(&mut Manifest);
 
 #[test]
 fn bad_manifests_are_refused_by_writer_and_reader() {
-    let bad: [(&str, Spoil); 15] = [
+    let bad: [(&str, Spoil); 17] = [
         ("operators do not ascend by uid: operator=\"count\"", |m| m.operators.swap(0, 1)),
         ("operators do not ascend", |m| m.operators[1].uid = "count".into()),
         ("parts=0, there are 1 to 65536: operator=\"sink\"", |m| m.operators[1].parts.clear()),

@@ -13,31 +13,40 @@ use esker::{Error, ErrorKind, block_on};
 use report::{Done, Report, Step};
 use std::io::{self, Write};
 
-/// Rename or drop operators and states of a snapshot, into a folder where it stands alone
+/// Rename, drop or filter operators and states of a snapshot, into a folder where it stands alone
 ///
 /// DST becomes a savepoint, as with `copy`; SRC stays as it is. All names are those of SRC, so that the
 /// order of steps does not matter and two names can be swapped. A name that SRC does not have, two of one
 /// name afterwards, and a result without any state are refused before anything is written (exit code 1).
 ///
-/// No step needs the state itself: names stand in the manifest alone. Between folders of one file system
+/// Renames and drops need no state: names stand in the manifest alone. Between folders of one file system
 /// DST gets further names for the files of SRC (hard links), so that it takes as long for terabytes as
 /// for nothing; SRC can be deleted afterwards. A link is not read: run `verify` on DST, or use `--copy`,
 /// which checks every file. Elsewhere files are copied, and checked. A dropped operator's files are left
 /// out; entries of a dropped state stay in files that it shares with others, and no reader sees them.
 ///
+/// A filter keeps the entries for which an expression of CEL (https://cel.dev) holds. It is one over `key`,
+/// `ns` (the namespace, whose name CEL keeps for itself), `userKey`, `value` and `ttl`, as `dump` shows them, but for bytes,
+/// which are bytes, and null for what is not there. `--filter` asks it of all keyed state, `--filter-state`
+/// of one state, of operator state too. All runs of an operator with a filter are written anew.
+/// Entries of a native checkpoint are not filtered: take a savepoint first.
+///
 /// A plan is a TOML file:
 ///
 /// ```toml
+/// filter = "key != 'UA'"
 /// [operator.delays]
 /// rename = "arrivals"
+/// filter = "ns > 1000"
+/// state.total.filter = "value > 0"
 /// state.count.rename = "flights"
 /// state.late.drop = true
 /// ```
 ///
 /// With `--json` one object: `source`, `target`, `status` (`ok`, `damaged`, `refused`, `absent`,
 /// `unreadable`), `dryRun`, `steps`, and `damage` as `verify` has it. A step has `step`
-/// (`rename-operator`, `drop-operator`, `rename-state`, `drop-state`), `operator`, `state`, `to`, and
-/// `entries` and `bytes` of what it is about, as `du` counts them. `job`, `checkpoint`, `files` (all of DST),
+/// (`rename-operator`, `drop-operator`, `rename-state`, `drop-state`, `filter`), `operator`, `state`, `to`,
+/// `entries` and `bytes` of what it is about, as `du` counts them, and of a filter `left`, the entries that stay. `job`, `checkpoint`, `files` (all of DST),
 /// `linked`, `written` and `present`, each `{"files":…,"bytes":…}`, are null where they are not known.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -45,6 +54,8 @@ Examples:
   esker rewrite /data/job renamed --rename-operator delays=arrivals
   esker rewrite save new --rename-state delays/count=flights --drop-state delays/late
   esker rewrite save new --rename-operator a=b --rename-operator b=a
+  esker rewrite save new --filter \"key != 'UA'\"
+  esker rewrite save new --filter-state 'delays/count=value > 3' --dry-run
   esker rewrite save new --plan plan.toml --dry-run")]
 pub(crate) struct Args {
     /// A savepoint's or checkpoint's folder, its _metadata, or a job's root; a path or URL
@@ -110,8 +121,14 @@ fn done(args: &Args, steps: &mut Vec<Step>) -> Result<Done, Vec<Harm>> {
     }
     *steps = Step::all(&plan, &sizes);
     drop(sizes);
+    let refused_or = |error: Error| match error.kind() {
+        ErrorKind::Conflict | ErrorKind::Invalid => vec![refused(&error)],
+        _ => failed(error),
+    };
     if args.dry_run {
-        return rehearse(snapshot, &plan).map(Done::from).map_err(failed);
+        let done = block_on(rehearse(snapshot, &plan)).map_err(refused_or)?;
+        Step::tell_left(steps, &done.left);
+        return Ok(Done::from(done));
     }
     let transfers_max = usize::from(args.transfers);
     let settings = SnapshotSettings { transfers_max, ..SnapshotSettings::default() };
@@ -121,10 +138,9 @@ fn done(args: &Args, steps: &mut Vec<Step>) -> Result<Done, Vec<Harm>> {
     let told = |bytes| bar.inc(bytes);
     let done = block_on(rewrite(snapshot, &plan, &target, transport, &settings, &told));
     bar.finish_and_clear();
-    done.map(Done::from).map_err(|error| match error.kind() {
-        ErrorKind::Conflict | ErrorKind::Invalid => vec![refused(&error)],
-        _ => failed(error),
-    })
+    let done = done.map_err(refused_or)?;
+    Step::tell_left(steps, &done.left);
+    Ok(Done::from(done))
 }
 
 /// Of a plan that does not fit, or a target that is not to be written to: nothing is unreadable or

@@ -2,7 +2,7 @@
 
 use crate::outcome::Status;
 use crate::snapshot::{Harm, OperatorSizes, StateSizes};
-use esker::processor::{Count, Rehearsed, RewritePlan, Rewritten};
+use esker::processor::{Count, OperatorPlan, Rehearsed, RewritePlan, Rewritten, StateLeft};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -28,6 +28,8 @@ pub(super) struct Step {
     to: Option<String>,
     entries: u64,
     bytes: u64,
+    /// Of a filter, once it is known.
+    left: Option<u64>,
 }
 
 /// What there is now, or would be.
@@ -59,7 +61,7 @@ impl From<Count> for Files {
 }
 
 impl From<Rewritten> for Done {
-    fn from(Rewritten { manifest, linked, written, present }: Rewritten) -> Self {
+    fn from(Rewritten { manifest, linked, written, present, .. }: Rewritten) -> Self {
         let [linked, written, present] = [linked, written, present].map(Files::from);
         let all = [linked, written, present].into_iter();
         let files = all.clone().map(|some| some.files).sum();
@@ -76,11 +78,11 @@ impl From<Rewritten> for Done {
 }
 
 impl From<Rehearsed> for Done {
-    fn from(Rehearsed { manifest, files }: Rehearsed) -> Self {
+    fn from(Rehearsed { manifest, files, .. }: Rehearsed) -> Self {
         Self {
             job: Some(manifest.job),
             checkpoint: Some(manifest.checkpoint),
-            files: Some(files.into()),
+            files: files.map(Files::from),
             ..Self::default()
         }
     }
@@ -92,7 +94,9 @@ impl Step {
         let mut steps = Vec::new();
         for sizes in sizes {
             let uid = &sizes.operator.uid;
-            let Some(plan) = plan.operator.get(uid) else { continue };
+            let nothing = OperatorPlan::default();
+            let of_all = plan.filter.as_ref();
+            let plan = plan.operator.get(uid).unwrap_or(&nothing);
             let mut add =
                 |step, to: Option<&String>, state: Option<&str>, of: &[StateSizes<'_>]| {
                     let bytes = |of: &StateSizes<'_>| {
@@ -105,6 +109,7 @@ impl Step {
                         to: to.cloned(),
                         entries: of.iter().map(|state| state.entries).sum(),
                         bytes: of.iter().map(bytes).sum(),
+                        left: None,
                     });
                 };
             if plan.drop {
@@ -114,16 +119,35 @@ impl Step {
             }
             for state in &sizes.states {
                 let name = &state.info.name;
-                let Some(plan) = plan.state.get(name) else { continue };
                 let of = std::slice::from_ref(state);
-                if plan.drop {
+                let of_state = plan.state.get(name);
+                let is_dropped = plan.drop || of_state.is_some_and(|plan| plan.drop);
+                if of_state.is_some_and(|plan| plan.drop) {
                     add("drop-state", None, Some(name), of);
-                } else if plan.rename.is_some() {
-                    add("rename-state", plan.rename.as_ref(), Some(name), of);
+                } else if let Some(new) = of_state.and_then(|plan| plan.rename.as_ref()) {
+                    add("rename-state", Some(new), Some(name), of);
+                }
+                let all = of_all.is_some() || plan.filter.is_some();
+                let is_filtered = all && state.info.kind.is_keyed()
+                    || of_state.is_some_and(|plan| plan.filter.is_some());
+                if is_filtered && !is_dropped {
+                    add("filter", None, Some(name), of);
                 }
             }
         }
         steps
+    }
+}
+
+impl Step {
+    /// Says of filters what they leave.
+    pub(super) fn tell_left(steps: &mut [Self], left: &[StateLeft]) {
+        for step in steps.iter_mut().filter(|step| step.step == "filter") {
+            let of = |left: &&StateLeft| {
+                left.operator == step.operator && Some(&left.state) == step.state.as_ref()
+            };
+            step.left = left.iter().find(of).map(|left| left.entries);
+        }
     }
 }
 
@@ -132,18 +156,26 @@ impl Report<'_> {
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let Self { source, target, dry_run, steps, .. } = self;
         let Some(done) = &self.done else { return Ok(()) };
-        for Step { step, operator, state, to, entries, bytes } in steps {
+        for Step { step, operator, state, to, entries, bytes, left } in steps {
             let state = state.as_ref().map_or(String::new(), |state| format!("/{state}"));
             let to = to.as_ref().map_or(String::new(), |to| format!(" to {to}"));
-            writeln!(out, "{step} {operator}{state}{to}: {entries} entries, {bytes} bytes")?;
+            let left = left.map_or(String::new(), |left| format!("; left {left} entries"));
+            writeln!(out, "{step} {operator}{state}{to}: {entries} entries, {bytes} bytes{left}")?;
         }
         let count = |count: Option<Files>| {
             let Files { files, bytes } = count.unwrap_or(Files { files: 0, bytes: 0 });
             format!("{files} files, {bytes} bytes")
         };
-        let (all, checkpoint) = (count(done.files), done.checkpoint.unwrap_or_default());
+        let checkpoint = done.checkpoint.unwrap_or_default();
         if *dry_run {
-            return writeln!(out, "would be {target}: checkpoint {checkpoint} of {source}: {all}");
+            let files = match done.files {
+                Some(_) => count(done.files),
+                None => "files that are written anew".to_owned(),
+            };
+            return writeln!(
+                out,
+                "would be {target}: checkpoint {checkpoint} of {source}: {files}"
+            );
         }
         let (linked, written, present) =
             (count(done.linked), count(done.written), count(done.present));

@@ -20,6 +20,12 @@ pub(super) struct Args {
     /// Leave out a state
     #[arg(long, value_name = "OPERATOR/NAME")]
     drop_state: Vec<String>,
+    /// Keep only those entries of keyed state for which this expression holds
+    #[arg(long, value_name = "EXPR")]
+    filter: Vec<String>,
+    /// Keep only those entries of a state for which this expression holds
+    #[arg(long, value_name = "OPERATOR/NAME=EXPR")]
+    filter_state: Vec<String>,
     /// The steps in this TOML file; others are added to it
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -39,17 +45,8 @@ impl Args {
             set(&mut plan.operator(uid).rename, new)?;
         }
         for text in &self.rename_state {
-            let has = |old: &str| {
-                state_of(manifest, old).is_some_and(|(uid, name)| {
-                    manifest
-                        .operators
-                        .iter()
-                        .any(|o| o.uid == uid && o.states.iter().any(|s| s.name == name))
-                })
-            };
-            let split = split(text, '=', has);
-            let found = split.and_then(|(old, new)| Some((state_of(manifest, old)?, new)));
-            let ((uid, name), new) = found.ok_or_else(|| wrong(text, "OPERATOR/OLD=NEW"))?;
+            let (uid, name, new) =
+                state_is(manifest, text).ok_or_else(|| wrong(text, "OPERATOR/OLD=NEW"))?;
             set(&mut plan.state(uid, name).rename, new)?;
         }
         for uid in &self.drop_operator {
@@ -60,8 +57,24 @@ impl Args {
                 state_of(manifest, text).ok_or_else(|| wrong(text, "OPERATOR/NAME"))?;
             plan.state(uid, name).drop = true;
         }
+        for text in &self.filter {
+            and(&mut plan.filter, text);
+        }
+        for text in &self.filter_state {
+            let (uid, name, expression) =
+                state_is(manifest, text).ok_or_else(|| wrong(text, "OPERATOR/NAME=EXPR"))?;
+            and(&mut plan.state(uid, name).filter, expression);
+        }
         Ok(plan)
     }
+}
+
+/// Asks for `expression` besides what is asked for.
+fn and(filter: &mut Option<String>, expression: &str) {
+    *filter = Some(match filter.take() {
+        Some(before) => format!("({before}) && ({expression})"),
+        None => expression.to_owned(),
+    });
 }
 
 fn read(path: &PathBuf) -> Result<RewritePlan, Error> {
@@ -91,6 +104,20 @@ fn has_operator(manifest: &Manifest, uid: &str) -> bool {
 /// Operator and state out of `OPERATOR/NAME`.
 fn state_of<'a>(manifest: &Manifest, text: &'a str) -> Option<(&'a str, &'a str)> {
     split(text, '/', |uid| has_operator(manifest, uid))
+}
+
+/// Operator, state and what follows them out of `OPERATOR/NAME=…`.
+fn state_is<'a>(manifest: &Manifest, text: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
+    let has = |state: &str| {
+        let of = |uid: &str, name: &str| {
+            let mut operators = manifest.operators.iter().filter(|operator| operator.uid == uid);
+            operators.any(|operator| operator.states.iter().any(|info| info.name == name))
+        };
+        state_of(manifest, state).is_some_and(|(uid, name)| of(uid, name))
+    };
+    let (state, rest) = split(text, '=', has)?;
+    let (uid, name) = state_of(manifest, state)?;
+    Some((uid, name, rest))
 }
 
 /// `text` around the first `at` before which something stands that is known; around the first one where
