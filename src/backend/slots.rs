@@ -52,7 +52,7 @@ impl<D: ?Sized> Slots<D> {
 
     /// None yet; those opened from here on are checked against `stored`.
     pub(super) fn restoring(stored: &Operator) -> Self {
-        let ids = StateIds::stored(&stored.states);
+        let ids = StateIds::stored(stored);
         Self { ids, stored: Some(stored.clone()), ..Self::new(stored.uid.clone()) }
     }
 

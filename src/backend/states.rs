@@ -69,6 +69,12 @@ impl KeyedStates {
         self.slots.infos()
     }
 
+    /// The ids of states that were dropped from the snapshot that was restored, ascending: as the next
+    /// manifest is to have them in [`Operator::dropped`].
+    pub fn dropped_ids(&self) -> &[u32] {
+        self.slots.ids.dropped()
+    }
+
     /// Checks that a state can be opened, and gives it its id: the state is then made, and
     /// [added](Self::add).
     ///

@@ -1,31 +1,10 @@
 //! A snapshot copied to a folder where it stands alone.
 
-use super::plan::{Plan, Planned};
-use super::transfer::{in_target, put, transfer};
-use crate::snapshot::{FILE_LEN_BYTES_MAX, OpenSnapshot, PARTS_AT_ONCE, SnapshotSettings};
-use crate::store::{Created, ended};
+use super::bring::{Brought, Transport, bring};
+use super::plan::Plan;
+use crate::snapshot::{Count, OpenSnapshot, SnapshotSettings};
 use crate::{Error, ErrorKind, Result, Store};
-use bytes::Bytes;
-use esker_format::RelativeName;
 use esker_format::manifest::Manifest;
-use futures::stream;
-use std::collections::BTreeMap;
-
-/// Some files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Count {
-    /// How many.
-    pub files: u64,
-    /// Their bytes.
-    pub len_bytes: u64,
-}
-
-impl Count {
-    fn add(&mut self, len_bytes: u64) {
-        self.files += 1;
-        self.len_bytes = self.len_bytes.saturating_add(len_bytes);
-    }
-}
 
 /// What [`copy()`] did: manifest, parts, runs and files of databases together.
 #[derive(Debug, Clone)]
@@ -61,126 +40,35 @@ pub struct Copied {
 /// `target` with the whole path. No write is under way once it returns.
 #[tracing::instrument(skip_all, fields(checkpoint = snapshot.manifest.checkpoint, target = %target))]
 pub async fn copy(
-    mut snapshot: OpenSnapshot,
+    snapshot: OpenSnapshot,
     target: &Store,
     settings: &SnapshotSettings,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Copied> {
     settings.check()?;
+    let snapshot = checked(snapshot, target)?;
+    let plan = Plan::of(&snapshot)?;
+    let Brought { manifest, copied, present, .. } =
+        bring((&snapshot.store, target), &plan, Transport::Copy, settings, progress).await?;
+    Ok(Copied { manifest, copied, present })
+}
+
+/// The snapshot, if all of its parts can be read and it does not lie where `target` is.
+///
+/// # Errors
+/// `Invalid` and `Corrupt`, as for [`copy()`].
+pub(super) fn checked(snapshot: OpenSnapshot, target: &Store) -> Result<OpenSnapshot> {
     if snapshot.store.is_same(target) {
         let message = "the snapshot lies there: a copy goes to another folder";
         return Err(Error::new(ErrorKind::Invalid, message).at_path(target.to_string()));
     }
-    if !snapshot.damage.is_empty() {
-        return Err(snapshot.damage.swap_remove(0).error);
-    }
-    let plan = Plan::of(&snapshot)?;
-    let path = &plan.encoded.path;
-    let of_target = |error| in_target(error, target, path);
-    let listed = target.list(None).await.map_err(of_target)?;
-    let listed: BTreeMap<RelativeName, u64> = listed.into_iter().collect();
-    let is_complete = check_target(target, &plan, &listed).await?;
-    if !is_complete {
-        for leftover in target.leftovers().await.map_err(of_target)? {
-            if plan.has(&leftover.name) {
-                leftover.remove().await.map_err(of_target)?;
-            }
-        }
-    }
-
-    let (mut copied, mut present) = (Count::default(), Count::default());
-    let mut is_due = |name: &RelativeName, len_bytes: u64| {
-        let is_due = listed.get(name) != Some(&len_bytes);
-        if is_due {
-            copied.add(len_bytes)
-        } else {
-            present.add(len_bytes)
-        }
-        is_due
-    };
-    let Plan { files, encoded } = &plan;
-    let mut due: Vec<&Planned> = Vec::new();
-    for file in files.values() {
-        if is_due(&file.to, file.len_bytes) {
-            due.push(file);
-        } else {
-            progress(file.len_bytes);
-        }
-    }
-    let parts = encoded.parts.iter().map(|(name, bytes)| (name.clone(), bytes.clone()));
-    let parts: Vec<_> = parts.filter(|(name, bytes)| is_due(name, bytes.len() as u64)).collect();
-    let source = &snapshot.store;
-    let transfers = due.into_iter().map(|file| transfer(source, target, file, progress));
-    ended(stream::iter(transfers), settings.transfers_max).await.map(|_: Vec<()>| ())?;
-    let puts =
-        parts.into_iter().map(|(name, bytes)| async move { put(target, &name, bytes).await });
-    ended(stream::iter(puts), PARTS_AT_ONCE).await.map(|_: Vec<()>| ())?;
-    let len_bytes = encoded.bytes.len() as u64;
-    if is_complete {
-        present.add(len_bytes);
-    } else {
-        create_manifest(target, &plan).await?;
-        copied.add(len_bytes);
-    }
-    Ok(Copied { manifest: plan.encoded.manifest, copied, present })
+    whole(snapshot)
 }
 
-/// Whether the manifest of this copy is there already.
-///
-/// # Errors
-/// `Conflict` if something else is; the store's.
-async fn check_target(
-    target: &Store,
-    plan: &Plan,
-    listed: &BTreeMap<RelativeName, u64>,
-) -> Result<bool> {
-    let conflict =
-        |message: String| Err(Error::new(ErrorKind::Conflict, message).at_path(target.to_string()));
-    let path = &plan.encoded.path;
-    if listed.contains_key(path) {
-        let found = target.get_within(path, FILE_LEN_BYTES_MAX).await;
-        return match found {
-            Err(error) if error.kind() != ErrorKind::Corrupt => Err(in_target(error, target, path)),
-            Ok(Some(found)) if found == plan.encoded.bytes => Ok(true),
-            found => conflict(occupied(found.ok().flatten())),
-        };
-    }
-    match listed.keys().find(|name| !plan.has(name)) {
-        Some(name) => conflict(format!(
-            "the folder holds what is not of this snapshot, {name} for one: a copy has a folder of \
-             its own"
-        )),
-        None => Ok(false),
-    }
-}
-
-/// What to say of a manifest that is not that of the copy.
-fn occupied(found: Option<Bytes>) -> String {
-    let holds = match found.map(|bytes| Manifest::decode(&bytes)) {
-        Some(Ok(Manifest { job, checkpoint, .. })) => {
-            format!("another snapshot, checkpoint={checkpoint} job={job:?}")
-        }
-        _ => "a manifest that cannot be read".to_owned(),
-    };
-    format!("the folder holds {holds}, and is not overwritten: choose another folder")
-}
-
-/// Writes the manifest; nobody else's is overwritten.
-async fn create_manifest(target: &Store, plan: &Plan) -> Result<()> {
-    let path = &plan.encoded.path;
-    let of_target = |error| in_target(error, target, path);
-    match target.create(path, plan.encoded.bytes.clone()).await.map_err(of_target)? {
-        Created::Created => Ok(()),
-        Created::Unknown(error) => Err(of_target(error)),
-        Created::AlreadyExists => {
-            let found = target.get_within(path, FILE_LEN_BYTES_MAX).await.map_err(of_target)?;
-            match found {
-                Some(found) if found == plan.encoded.bytes => Ok(()),
-                found => {
-                    let error = Error::new(ErrorKind::Conflict, occupied(found));
-                    Err(error.at_path(target.to_string()))
-                }
-            }
-        }
+/// The snapshot, if all of its parts can be read.
+pub(super) fn whole(mut snapshot: OpenSnapshot) -> Result<OpenSnapshot> {
+    match snapshot.damage.is_empty() {
+        true => Ok(snapshot),
+        false => Err(snapshot.damage.swap_remove(0).error),
     }
 }

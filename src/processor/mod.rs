@@ -1,14 +1,25 @@
 //! Offline work on snapshots: no job runs, none is changed.
 //!
-//! [`copy()`] makes of any snapshot one that stands alone, in a folder of its own; [`diff()`] tells what
-//! differs between two.
+//! [`copy()`] makes of any snapshot one that stands alone, in a folder of its own; [`rewrite()`] makes
+//! one that is changed, as a [`RewritePlan`] says; [`write_savepoint`] makes one of sorted entries, whoever
+//! gives them; [`diff()`] tells what differs between two.
 
+mod bring;
 mod copy;
 mod diff;
 mod plan;
+mod rewrite;
 mod sort;
+mod target;
 mod transfer;
+mod write;
 
-pub use copy::{Copied, Count, copy};
+pub use crate::snapshot::{Count, EntrySource, SubtaskSource};
+pub use bring::Transport;
+pub use copy::{Copied, copy};
 pub use diff::{Diff, DiffDamage, DiffFilter, Difference, Side, StateDiff, TypeRole, What, diff};
+pub use rewrite::{
+    OperatorPlan, Rehearsed, RewritePlan, Rewritten, StateLeft, StatePlan, rehearse, rewrite,
+};
 pub use sort::Sorter;
+pub use write::{OperatorSources, WrittenSavepoint, write_savepoint};

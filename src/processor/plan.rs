@@ -1,6 +1,6 @@
 //! What a copy consists of: a pure function of the snapshot.
 
-use crate::snapshot::{EncodedManifest, NewOperator, OpenSnapshot};
+use crate::snapshot::{Count, EncodedManifest, NewOperator, OpenSnapshot};
 use crate::{Error, ErrorKind, Result};
 use esker_format::manifest::{Manifest, SnapshotKind};
 use esker_format::part::Part;
@@ -47,11 +47,18 @@ impl Plan {
         Ok(Self { files, encoded: EncodedManifest::new(manifest, operators)? })
     }
 
+    /// All of its files, parts and manifest too.
+    pub(super) fn count(&self) -> Count {
+        let mut count = Count::default();
+        self.files.values().for_each(|file| count.add(file.len_bytes));
+        self.encoded.parts.values().for_each(|bytes| count.add(bytes.len() as u64));
+        count.add(self.encoded.bytes.len() as u64);
+        count
+    }
+
     /// Whether a file of that name belongs to the copy.
     pub(super) fn has(&self, name: &RelativeName) -> bool {
-        self.files.contains_key(name)
-            || self.encoded.parts.contains_key(name)
-            || self.encoded.path == *name
+        self.encoded.references.contains(name) || self.encoded.path == *name
     }
 }
 

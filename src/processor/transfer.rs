@@ -1,7 +1,7 @@
 //! One file from store to store, verified on its way.
 
 use super::plan::Planned;
-use crate::snapshot::missing;
+use crate::snapshot::{in_target, missing};
 use crate::store::{PART_LEN_BYTES, Upload, blocking};
 use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
@@ -52,6 +52,18 @@ pub(super) async fn transfer(
     }
 }
 
+/// Makes `file` of `target` without reading it, where the stores can: see [`Store::share`]. Its length
+/// is checked, and nothing else of it.
+///
+/// # Errors
+/// `Corrupt`, naming the file in `source`, if it is missing or of another length; the stores'.
+pub(super) async fn link(source: &Store, target: &Store, file: &Planned) -> Result<bool> {
+    let found = source.head(&file.from).await?.ok_or_else(|| missing(&file.from))?;
+    check_len(file, found)?;
+    let shared = target.share(&file.to, source, &file.from).await;
+    shared.map_err(|error| in_target(error, target, &file.to))
+}
+
 /// Sends all pieces: each is on its way while the next one is read.
 async fn send(
     source: &Store,
@@ -88,11 +100,6 @@ async fn send(
 /// The store's, as [`in_target`] says.
 pub(super) async fn put(target: &Store, name: &RelativeName, bytes: Bytes) -> Result<()> {
     target.put(name, bytes).await.map_err(|error| in_target(error, target, name))
-}
-
-/// An error of `target`, told from those of the source: it names all of the path.
-pub(super) fn in_target(error: Error, target: &Store, name: &RelativeName) -> Error {
-    error.of("in the copy").at_path(format!("{target}/{name}"))
 }
 
 fn check_len(file: &Planned, found_bytes: u64) -> Result<()> {

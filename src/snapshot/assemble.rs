@@ -99,14 +99,20 @@ pub(super) fn assemble(before: Before, mut pieces: Vec<WrittenPiece>, roles: Rol
     WrittenPart { chain, names, stats }
 }
 
-/// Sets how many entries are live where that was counted while they were written: all were.
+/// Sets how many entries are live, and the earliest timer, where that was counted while they were
+/// written: all were.
 fn count(states: &mut [PartState], pieces: &[WrittenPiece]) {
-    let mut live: BTreeMap<u32, u64> = BTreeMap::new();
-    for (id, count) in pieces.iter().flat_map(|written| &written.piece.run.live) {
-        *live.entry(*id).or_default() += count;
+    let mut live: BTreeMap<u32, (u64, Option<i64>)> = BTreeMap::new();
+    for found in pieces.iter().flat_map(|written| &written.piece.run.live) {
+        let (entries, earliest_ms) = live.entry(found.state).or_default();
+        *entries += found.entries;
+        *earliest_ms = (*earliest_ms).into_iter().chain(found.earliest_timer_ms).min();
     }
     for state in states {
-        state.entries = live.get(&state.id).copied().unwrap_or(state.entries);
+        if let Some((entries, earliest_ms)) = live.get(&state.id) {
+            state.entries = *entries;
+            state.earliest_timer_ms = earliest_ms.or(state.earliest_timer_ms);
+        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! Encoding a layer: pieces by key group range, each a run in memory, on plain threads.
 
 use super::groups::Groups;
-use super::merge::ChainReader;
 use super::source::place;
+use super::sourced::{Counted, EntrySource, Live};
 use crate::backend::operator::OperatorCapture;
 use crate::backend::{EntrySink, StateCapture};
 use crate::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use esker_format::KeyGroupRange;
+use esker_format::manifest::StateKind;
 use esker_format::run::{Entry, RunOptions, RunSummary, RunWriter};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,8 +21,9 @@ const TAKE_LEN_BYTES: usize = 256 << 10;
 pub(super) enum Content {
     /// Captures, ids ascending: in the key groups of `base` all entries, elsewhere what changed.
     Captures { captures: Vec<Arc<dyn StateCapture>>, base: Groups },
-    /// Runs that are folded into one.
-    Fold(ChainReader),
+    /// Sorted entries that nobody captured: runs that are folded into one, or what is written offline.
+    /// Of the latter, which are complete, live entries are counted by the kinds of their states.
+    Source { source: Arc<dyn EntrySource>, kinds: Option<BTreeMap<u32, StateKind>> },
     /// Operator state.
     Operator(Arc<dyn OperatorCapture>),
 }
@@ -32,8 +35,8 @@ pub(super) struct Encoded {
     /// Bytes of keys and values: of key groups in full, and of changes.
     pub(super) raw_len_bytes: [u64; 2],
     pub(super) entries: [u64; 2],
-    /// By state, how many live entries were written of those captures that do not know.
-    pub(super) live: Vec<(u32, u64)>,
+    /// What was counted of those states of which nobody knows.
+    pub(super) live: Vec<Live>,
 }
 
 /// A run in memory that stops growing at a limit.
@@ -86,7 +89,7 @@ pub(super) enum Done {
 /// that it would spare few reads (as `optimize_filters_for_hits` of RocksDB).
 ///
 /// # Errors
-/// Those of captures and, in a fold, of the store.
+/// Those of captures and of sources: in a fold, the store's.
 pub(super) fn encode(
     content: &Content,
     range: KeyGroupRange,
@@ -94,9 +97,12 @@ pub(super) fn encode(
     mut options: RunOptions,
     stop: &AtomicBool,
 ) -> Result<Done> {
-    if let Content::Captures { base, .. } = content
-        && base.within(range).count() == range.count()
-    {
+    let is_full = match content {
+        Content::Captures { base, .. } => base.within(range).count() == range.count(),
+        Content::Source { kinds, .. } => kinds.is_some(),
+        Content::Operator(_) => false,
+    };
+    if is_full {
         options.filter_bits_per_key = 0;
     }
     let capacity = len_bytes_max.unwrap_or_default();
@@ -116,10 +122,11 @@ pub(super) fn encode(
         if !sink.full {
             return Err(error);
         }
-        // Captures come one after the other: only of a single one the last key group says how far
+        // States come one after the other: only of a single one the last key group says how far
         // its entries went.
         let groups = match content {
             Content::Captures { captures, .. } if captures.len() > 1 => range.count() / 4,
+            Content::Source { kinds: Some(kinds), .. } if kinds.len() > 1 => range.count() / 4,
             _ => u32::from(sink.group.saturating_sub(range.first())),
         };
         return Ok(Done::Full { groups });
@@ -151,7 +158,7 @@ fn write(
     content: &Content,
     range: KeyGroupRange,
     sink: &mut PieceSink<'_>,
-    live: &mut Vec<(u32, u64)>,
+    live: &mut Vec<Live>,
 ) -> Result<()> {
     match content {
         Content::Captures { captures, base } => {
@@ -167,7 +174,8 @@ fn write(
                         0 if !capture.is_counted() => {
                             let mut counting = Counting { sink, capture: &**capture, live: 0 };
                             capture.write_full(*part, &mut counting)?;
-                            live.push((capture.id(), counting.live));
+                            let (state, entries) = (capture.id(), counting.live);
+                            live.push(Live { state, entries, earliest_timer_ms: None });
                         }
                         0 => capture.write_full(*part, sink)?,
                         _ => capture.write_changes(*part, sink)?,
@@ -176,7 +184,13 @@ fn write(
             }
             Ok(())
         }
-        Content::Fold(chain) => chain.merge(range, None, &mut |entry| sink.add(entry)),
+        Content::Source { source, kinds: None } => source.write(range, sink),
+        Content::Source { source, kinds: Some(kinds) } => {
+            let mut counted = Counted::new(sink, kinds, range);
+            source.write(range, &mut counted)?;
+            live.extend(counted.live());
+            Ok(())
+        }
         Content::Operator(capture) => capture.write(sink),
     }
 }

@@ -15,7 +15,7 @@ use esker_format::{KeyGroup, KeyGroupRange};
 use futures::StreamExt;
 use futures::stream;
 use std::cmp::Ordering;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -51,6 +51,8 @@ pub struct ChainReader {
     complete: Groups,
     /// Where damage is collected, if it is to be passed over.
     damage: Option<Mutex<Vec<Damage>>>,
+    /// The states that are read where one calls for all; none for whatever there is.
+    states: Option<BTreeSet<u32>>,
 }
 
 impl ChainReader {
@@ -89,7 +91,7 @@ impl ChainReader {
             .buffered(OPEN_AT_ONCE)
             .collect::<Vec<_>>()
             .await;
-        let mut reader = Self { sources: Vec::new(), complete, damage };
+        let mut reader = Self { sources: Vec::new(), complete, damage, states: None };
         for (entries, lost, source) in opened {
             match source {
                 Ok(source) => reader.sources.push(source),
@@ -97,6 +99,19 @@ impl ChainReader {
             }
         }
         Ok(reader)
+    }
+
+    /// The same reader of these states alone: of others, one that was dropped say, no block is read
+    /// that holds nothing else.
+    #[must_use]
+    pub fn of_states(mut self, ids: impl IntoIterator<Item = u32>) -> Self {
+        self.states = Some(ids.into_iter().collect());
+        self
+    }
+
+    fn wants(&self, id: u32, asked: Option<u32>) -> bool {
+        asked.is_none_or(|asked| asked == id)
+            && self.states.as_ref().is_none_or(|states| states.contains(&id))
     }
 
     /// What was passed over so far, by a reader that salvages.
@@ -124,6 +139,11 @@ impl ChainReader {
         ids
     }
 
+    /// Bytes of all runs that count somewhere, what of them does not count included.
+    pub fn len_bytes(&self) -> u64 {
+        self.sources.iter().map(|source| source.run().len_bytes).sum()
+    }
+
     /// Calls `f` with the entries of the key groups in `range`, of `state` or of all, in run order,
     /// each key resolved over all runs: a put holds the elements appended behind it. Blocks the
     /// thread while it reads.
@@ -136,10 +156,8 @@ impl ChainReader {
         state: Option<u32>,
         f: &mut dyn FnMut(Entry<'_>) -> Result<()>,
     ) -> Result<()> {
-        let spans = |source: &Source| {
-            let wanted = |id| state.is_none_or(|s| s == id);
-            source.spans(range, wanted, SPAN_LEN_BYTES)
-        };
+        let spans =
+            |source: &Source| source.spans(range, |id| self.wants(id, state), SPAN_LEN_BYTES);
         self.merge_spans(range, state, spans, f)
     }
 
@@ -202,10 +220,10 @@ impl<'a> RunCursor<'a> {
         Self { source, range, state, spans: spans.into(), fetched: None, block: None }
     }
 
-    fn wants(&self, key: &[u8]) -> bool {
+    fn wants(&self, chain: &ChainReader, key: &[u8]) -> bool {
         place(key).is_some_and(|(state, group)| {
             self.range.contains(group)
-                && self.state.is_none_or(|wanted| wanted == state)
+                && chain.wants(state, self.state)
                 && self.source.counts().contains(group)
         })
     }
@@ -239,7 +257,7 @@ impl<'a> RunCursor<'a> {
                     continue;
                 }
             }
-            if self.block.as_ref().is_some_and(|block| self.wants(block.entry().key)) {
+            if self.block.as_ref().is_some_and(|block| self.wants(chain, block.entry().key)) {
                 return Ok(true);
             }
         }

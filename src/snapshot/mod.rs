@@ -17,10 +17,12 @@ mod native;
 pub(crate) mod pair;
 mod plan;
 mod pool;
+mod present;
 mod queue;
 mod restore;
 mod settings;
 mod source;
+mod sourced;
 mod sweep;
 mod writer;
 
@@ -43,9 +45,13 @@ pub use merge::{ChainReader, Damage, Lost};
 pub(crate) use native::fetch_sound;
 pub use native::{fetch_native, write_native_part};
 pub use plan::Estimates;
+pub use present::Count;
+pub(crate) use present::{Present, in_target};
 pub use restore::{OperatorElement, Restored, Target, find_operator, read_operator_state, restore};
 pub use settings::SnapshotSettings;
 pub(crate) use source::missing;
+pub(crate) use sourced::write_sourced_part;
+pub use sourced::{EntrySource, SubtaskSource};
 pub use writer::{Captures, PartId, PartInput, WriteStats, WrittenPart, write_part};
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ impl Layer {
     fn base(&self) -> Groups {
         match &self.content {
             Content::Captures { base, .. } => base.clone(),
-            Content::Fold(_) => Groups::default(),
+            Content::Source { kinds: None, .. } => Groups::default(),
+            Content::Source { kinds: Some(_), .. } => self.range.into(),
             Content::Operator(_) => KeyGroupRange::ALL.into(),
         }
     }

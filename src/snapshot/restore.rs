@@ -282,7 +282,9 @@ pub async fn read_operator_state(
     for (subtask, part) in parts.iter().enumerate() {
         let Some(run) = &part.operator_run else { continue };
         let source = Source::open(store, run, KeyGroupRange::ALL.into()).await?;
-        for span in source.spans(KeyGroupRange::ALL, |_| true, FETCH_LEN_BYTES) {
+        // What was dropped may still stand in it.
+        let wanted = |id| operator.states.iter().any(|state| state.id == id);
+        for span in source.spans(KeyGroupRange::ALL, wanted, FETCH_LEN_BYTES) {
             let bytes = source.fetch(&span).await?;
             for number in span.blocks.clone() {
                 let mut cursor = BlockCursor::new(source.block(number, &span, &bytes)?);
@@ -290,6 +292,9 @@ pub async fn read_operator_state(
                 while cursor.advance().map_err(at)? {
                     let entry = cursor.entry();
                     let key = CompositeKey::decode(entry.key).map_err(at)?;
+                    if !wanted(key.state) {
+                        continue;
+                    }
                     if entry.op != Op::Put {
                         let message = format!("operator state holds no {:?} entries", entry.op);
                         let error = Error::new(ErrorKind::Corrupt, message);

@@ -4,5 +4,7 @@ mod faults;
 mod merge;
 mod native;
 mod plan;
+mod rewrite;
 mod ttl;
 mod world;
+mod write;

@@ -7,6 +7,7 @@ use super::encode::Content;
 use super::groups::Groups;
 use super::merge::ChainReader;
 use super::plan::{Plan, counting, plan};
+use super::present::Present;
 use super::queue::{Layer, Piece, Queue, StopOnDrop};
 use crate::backend::StateCapture;
 use crate::backend::operator::OperatorCapture;
@@ -188,25 +189,36 @@ pub(super) async fn write_runs(
         layers.len() - 1
     });
 
-    let piece_len_bytes = (estimates.full_len_bytes / PIECES_MIN).max(PIECE_LEN_BYTES_MIN);
-    let piece_len_bytes = piece_len_bytes.min(settings.file_len_bytes as f64);
-    let piece_len_bytes = piece_len_bytes.max(estimates.full_len_bytes / PIECES_MAX) as usize;
-    let (options, threads) = (settings.run_options(), settings.threads);
-    let queue = Arc::new(Queue::new(layers, options, piece_len_bytes, threads));
-    let _stop = StopOnDrop(Arc::clone(&queue));
     // Where a base holds nothing, an empty run says so, if there is anything older to hide.
     if plan.base != range.into() {
         empty_bases.push((changes - 1, plan.base.clone()));
     }
-    let files = Files { store: store.clone(), id: id.clone(), empty_bases };
-    let pieces = files.write(&queue, settings).await?;
-
     let merge_factor = settings.merge_factor;
     let roles = Roles { changes, fold, operator };
-    let mut written =
-        assemble(Before { chain, plan, estimates, range, states, merge_factor }, pieces, roles);
+    let before = Before { chain, plan, estimates, range, states, merge_factor };
+    let files = Files { store: store.clone(), id, empty_bases, present: None, written: &|_| {} };
+    let mut written = write_layers(files, layers, before, roles, settings).await?;
     written.stats.time = started.elapsed();
     Ok(written)
+}
+
+/// Encodes `layers` and puts their pieces; what they come to is `before` with them.
+pub(super) async fn write_layers(
+    files: Files<'_>,
+    layers: Vec<Layer>,
+    before: Before,
+    roles: Roles,
+    settings: &SnapshotSettings,
+) -> Result<WrittenPart> {
+    let full_len_bytes = before.estimates.full_len_bytes;
+    let piece_len_bytes = (full_len_bytes / PIECES_MIN).max(PIECE_LEN_BYTES_MIN);
+    let piece_len_bytes = piece_len_bytes.min(settings.file_len_bytes as f64);
+    let piece_len_bytes = piece_len_bytes.max(full_len_bytes / PIECES_MAX) as usize;
+    let (options, threads) = (settings.run_options(), settings.threads);
+    let queue = Arc::new(Queue::new(layers, options, piece_len_bytes, threads));
+    let _stop = StopOnDrop(Arc::clone(&queue));
+    let pieces = files.write(&queue, settings).await?;
+    Ok(assemble(before, pieces, roles))
 }
 
 fn check(input: &PartInput) -> Result<()> {
@@ -258,19 +270,23 @@ async fn fold_layer(store: &Store, runs: &[RunRef], window: Range<usize>) -> Res
     let complete = folded_base(folded.iter().map(|(run, _)| run));
     let chain = ChainReader::open_with(store, folded, complete, None).await?;
     let per_group = bytes as f64 / f64::from(range.count());
-    let content = Content::Fold(chain);
+    let content = Content::Source { source: Arc::new(chain), kinds: None };
     Ok(Layer { content, range, group_len_bytes: (0.0, per_group), whole: false })
 }
 
 /// Names files and puts them.
-struct Files {
-    store: Store,
-    id: PartId,
+pub(super) struct Files<'a> {
+    pub(super) store: Store,
+    pub(super) id: PartId,
     /// Layers, and key groups in which each is a base though it may hold nothing there.
-    empty_bases: Vec<(usize, Groups)>,
+    pub(super) empty_bases: Vec<(usize, Groups)>,
+    /// What the store held before, where that spares puts: names are digests then.
+    pub(super) present: Option<&'a Present>,
+    /// Told of the entries of each durable run.
+    pub(super) written: &'a (dyn Fn(u64) + Sync),
 }
 
-impl Files {
+impl Files<'_> {
     async fn write(
         &self,
         queue: &Arc<Queue>,
@@ -318,7 +334,11 @@ impl Files {
             entries,
         });
         if run.is_some() {
-            self.store.put(&file, bytes).await?;
+            match self.present {
+                Some(present) => present.put(&self.store, &file, bytes).await?,
+                None => self.store.put(&file, bytes).await?,
+            }
+            (self.written)(entries);
         }
         Ok(WrittenPiece { piece, run })
     }

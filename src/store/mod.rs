@@ -10,6 +10,7 @@ mod error;
 pub mod fault;
 mod local;
 mod runtime;
+mod share;
 mod upload;
 
 pub use call::Created;

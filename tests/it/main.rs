@@ -13,5 +13,7 @@ mod diff;
 #[cfg(all(feature = "rocksdb", target_os = "linux"))]
 mod full;
 mod identity;
+#[cfg(feature = "expressions")]
+mod rewrite;
 mod runtimes;
 mod world;

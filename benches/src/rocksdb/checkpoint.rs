@@ -147,6 +147,7 @@ pub(super) fn manifest(
         uid: UID.into(),
         key: side.backend.key().cloned(),
         states: side.backend.infos(),
+        dropped: Vec::new(),
         parts: Vec::new(),
         extra: Default::default(),
     };

@@ -109,7 +109,8 @@ pub(crate) fn written(
     let states = vec![stored()?];
     let key = states[0].value.clone();
     let extra = Default::default;
-    let operator = Operator { uid: UID.into(), key, states, parts: vec![], extra: extra() };
+    let operator =
+        Operator { uid: UID.into(), key, states, dropped: vec![], parts: vec![], extra: extra() };
     let manifest = Manifest {
         job: "bench".into(),
         kind: SnapshotKind::Checkpoint,

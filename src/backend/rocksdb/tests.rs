@@ -40,6 +40,7 @@ fn manifest<B: Backend>(store: &Store, checkpoint: u64, backend: &B, parts: Vec<
         uid: backend.uid().into(),
         key: backend.key().cloned(),
         states: backend.infos(),
+        dropped: Vec::new(),
         parts: Vec::new(),
         extra: Default::default(),
     };

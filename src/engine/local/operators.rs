@@ -39,8 +39,9 @@ pub(super) fn operators(backends: &[impl Backend]) -> Result<Vec<(Operator, Vec<
             check_same(first, backend, subtask)?;
         }
         let (key, states) = (first.key().cloned(), first.infos());
+        let dropped = first.states().dropped_ids().to_vec();
         let (uid, parts, extra) = (uid.to_owned(), Vec::new(), Default::default());
-        operators.push((Operator { uid, key, states, parts, extra }, subtasks));
+        operators.push((Operator { uid, key, states, dropped, parts, extra }, subtasks));
     }
     Ok(operators)
 }

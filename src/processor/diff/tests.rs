@@ -87,7 +87,7 @@ fn written(
         extra: Default::default(),
     };
     let (uid, extra) = (uid.to_owned(), Default::default());
-    let operator = Operator { uid, key, states, parts: Vec::new(), extra };
+    let operator = Operator { uid, key, states, parts: Vec::new(), dropped: Vec::new(), extra };
     let operators = vec![NewOperator { operator, parts }];
     block_on(write_manifest(&store, manifest, operators)).unwrap();
     block_on(open_snapshot(&store, &"_metadata".parse().unwrap())).unwrap()

@@ -14,15 +14,15 @@ use std::sync::{Arc, Mutex};
 
 const PIECE_LEN_BYTES: u64 = 8 << 20;
 
-fn memory() -> Store {
+pub(super) fn memory() -> Store {
     Store::open("memory://").unwrap()
 }
 
-fn name(name: &str) -> RelativeName {
+pub(super) fn name(name: &str) -> RelativeName {
     RelativeName::new(name).unwrap()
 }
 
-fn opened(job: &Job) -> OpenSnapshot {
+pub(super) fn opened(job: &Job) -> OpenSnapshot {
     let path = &job.written.as_ref().unwrap().published.manifest_path;
     block_on(open_snapshot(&job.store, path)).unwrap()
 }
@@ -31,7 +31,7 @@ fn copied(snapshot: OpenSnapshot, target: &Store) -> Result<Copied> {
     block_on(copy(snapshot, target, &SnapshotSettings::default(), &|_| {}))
 }
 
-fn content(store: &Store) -> BTreeMap<RelativeName, Vec<u8>> {
+pub(super) fn content(store: &Store) -> BTreeMap<RelativeName, Vec<u8>> {
     let files = block_on(store.list(None)).unwrap().into_iter();
     files.map(|(name, _)| (name.clone(), read(store, &name))).collect()
 }
@@ -41,7 +41,7 @@ fn read(store: &Store, name: &RelativeName) -> Vec<u8> {
 }
 
 /// Calls of the store pass through what is returned beside it.
-fn faulty(store: &Store) -> (FaultStore, Store) {
+pub(super) fn faulty(store: &Store) -> (FaultStore, Store) {
     let mut fault = None;
     let store = store.clone().map_object_store(|objects| {
         let store = FaultStore::new(objects);

@@ -32,6 +32,7 @@ fn parts_of_different_times_are_merged_each_by_its_own() {
         uid: UID.into(),
         key: stored.value.clone(),
         states: vec![stored.clone()],
+        dropped: Vec::new(),
         parts: Vec::new(),
         extra: Default::default(),
     };

@@ -172,6 +172,7 @@ impl Job {
             uid: UID.into(),
             key: Some(type_info()),
             states: vec![info(1)],
+            dropped: Vec::new(),
             parts: Vec::new(),
             extra: Default::default(),
         };

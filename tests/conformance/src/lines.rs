@@ -72,6 +72,7 @@ pub fn all(store: &Store, manifest: &Manifest) -> Vec<String> {
                 .collect();
             let mut read = |runs: &[RunRef], range: KeyGroupRange| {
                 let chain = block_on(ChainReader::open(store, runs)).unwrap();
+                let chain = chain.of_states(operator.states.iter().map(|info| info.id));
                 let each = &mut |entry: Entry<'_>| {
                     let id = u32::from_be_bytes(*entry.key.first_chunk().unwrap());
                     let mut line = String::new();

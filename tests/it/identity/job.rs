@@ -173,7 +173,14 @@ impl<F: Tested> Job<F> {
         let mut states = [first.backend.infos(), first.operator.infos()].concat();
         states.sort_unstable_by_key(|state| state.id);
         let (key, parts) = (first.backend.key().cloned(), Vec::new());
-        let operator = Operator { uid: UID.into(), key, states, parts, extra: Default::default() };
+        let operator = Operator {
+            uid: UID.into(),
+            key,
+            states,
+            dropped: Vec::new(),
+            parts,
+            extra: Default::default(),
+        };
         let parts = chains.iter().map(|chain| (chain.part.clone(), None)).collect();
         let manifest = Manifest {
             job: "identity".into(),

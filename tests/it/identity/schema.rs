@@ -75,7 +75,8 @@ fn write(
     let mut states = [backend.infos(), more.unwrap_or_default()].concat();
     states.sort_unstable_by_key(|state| state.id);
     let (key, extra) = (backend.key().cloned(), Default::default());
-    let operator = Operator { uid: "op".into(), key, states, parts: Vec::new(), extra };
+    let operator =
+        Operator { uid: "op".into(), key, states, dropped: Vec::new(), parts: Vec::new(), extra };
     let manifest = Manifest {
         job: "schema".into(),
         kind,

@@ -84,8 +84,8 @@ impl Writer {
             extra: Default::default(),
         };
         let operator = |uid: &str, key, states| {
-            let (parts, extra) = Default::default();
-            Operator { uid: uid.into(), key, states, parts, extra }
+            let (dropped, parts, extra) = Default::default();
+            Operator { uid: uid.into(), key, states, dropped, parts, extra }
         };
         let mut operators = vec![operator(SOURCE, None, vec![count])];
         for (uid, tables) in KEYED.into_iter().zip(&rows.tables) {

@@ -32,6 +32,7 @@ Examples:
   esker verify --json /data/job     one JSON object per snapshot or file
   esker copy /data/job /backup/job  its last checkpoint, where it stands alone
   esker diff before after           what two snapshots hold differently
+  esker rewrite save new --rename-operator a=b
   esker bench                       what each backend makes of a workload
 
 Exit codes:

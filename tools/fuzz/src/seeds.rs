@@ -150,6 +150,7 @@ pub(crate) fn manifests() -> Vec<Vec<u8>> {
         uid: uid.into(),
         key: info(Schema::String),
         states,
+        dropped: vec![3],
         parts: parts.iter().map(|dir| part(dir)).collect(),
         extra: Extra::new(),
     };

@@ -47,7 +47,18 @@ fn check_operator(operator: &Operator) -> std::result::Result<(), String> {
             .or_else(|message| of(&message))?;
         check_state(state).or_else(|message| of(&format!("kind={} {message}", state.kind)))?;
     }
-    Ok(())
+    for (before, id) in operator.dropped.iter().zip(operator.dropped.iter().skip(1)) {
+        if before >= id {
+            return Err(format!("ids of dropped states do not ascend: id={id}"));
+        }
+    }
+    let is_dropped = |state: &&StateInfo| operator.dropped.binary_search(&state.id).is_ok();
+    match operator.states.iter().find(is_dropped) {
+        Some(StateInfo { id, name, .. }) => {
+            Err(format!("a state has the id of one that was dropped: state={name:?} id={id}"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_types(types: &[&Option<TypeInfo>]) -> std::result::Result<(), String> {

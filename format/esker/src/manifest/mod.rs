@@ -56,6 +56,9 @@ pub struct Operator {
     pub key: Option<TypeInfo>,
     /// Its states, ids ascending; no two share an id or a name.
     pub states: Vec<StateInfo>,
+    /// The ids of states that were dropped, ascending: runs and databases may hold entries of them,
+    /// which do not count. No other state is given one of them.
+    pub dropped: Vec<u32>,
     /// The part of each subtask, in order: as many as the parallelism. Part *i* of *p* holds the
     /// key groups of [`KeyGroupRange::of_subtask`] (I5).
     pub parts: Vec<PartRef>,

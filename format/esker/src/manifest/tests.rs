@@ -51,6 +51,7 @@ fn sample() -> Manifest {
         uid: "count".into(),
         key: of(CodecId::ORDERED, Schema::String),
         states,
+        dropped: vec![],
         parts: vec![part("chk-7-3", 0), part("chk-6-3", 1), part("chk-7-3", 2)],
         extra: Extra::new(),
     };
@@ -58,6 +59,7 @@ fn sample() -> Manifest {
         uid: "sink".into(),
         key: None,
         states: vec![],
+        dropped: vec![11, 12],
         parts: vec![part("parts", 3)],
         extra: Extra::new(),
     };
@@ -103,7 +105,7 @@ fn the_json_of_version_1_is_as_specified() {
          \"value\":{{\"codec\":\"bincode2\",\"schema\":{{\"option\":\"f64\"}}}},\
          \"ttl\":{{\"durationMs\":60000,\"update\":\"read-and-write\"}}}}],\
          \"parts\":[\"0:0:{}\",\"0:1:{}\",\"0:0:{}\"]}},\
-         {{\"uid\":\"sink\",\"states\":[],\"parts\":[\"1:{}\"]}}]}}",
+         {{\"uid\":\"sink\",\"states\":[],\"dropped\":[11,12],\"parts\":[\"1:{}\"]}}]}}",
         digest(0),
         digest(1),
         digest(2),
@@ -128,7 +130,7 @@ type Spoil = fn(&mut Manifest);
 
 #[test]
 fn bad_manifests_are_refused_by_writer_and_reader() {
-    let bad: [(&str, Spoil); 15] = [
+    let bad: [(&str, Spoil); 17] = [
         ("operators do not ascend by uid: operator=\"count\"", |m| m.operators.swap(0, 1)),
         ("operators do not ascend", |m| m.operators[1].uid = "count".into()),
         ("parts=0, there are 1 to 65536: operator=\"sink\"", |m| m.operators[1].parts.clear()),
@@ -148,6 +150,10 @@ fn bad_manifests_are_refused_by_writer_and_reader() {
         }),
         ("kind=timer-event has no values", |m| {
             m.operators[0].states[5].value = of(CodecId::ORDERED, Schema::U8);
+        }),
+        ("ids of dropped states do not ascend: id=11", |m| m.operators[1].dropped[1] = 11),
+        ("a state has the id of one that was dropped: state=\"list\" id=1", |m| {
+            m.operators[0].dropped = vec![1];
         }),
         ("kind=timer-processing has no TTL", |m| {
             m.operators[0].states[6].ttl = m.operators[0].states[0].ttl;

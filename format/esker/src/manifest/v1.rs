@@ -26,6 +26,8 @@ struct Operator {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<TypeInfo>,
     states: Vec<StateInfo>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dropped: Vec<u32>,
     parts: Vec<String>,
     #[serde(flatten)]
     extra: Extra,
@@ -121,6 +123,7 @@ impl Manifest {
                 key: operator.key.clone().map(Into::into),
                 parts: parts.collect::<Result<_>>()?,
                 states: operator.states.iter().cloned().map(Into::into).collect(),
+                dropped: operator.dropped.clone(),
                 extra: operator.extra.clone(),
             })
         });
@@ -145,6 +148,7 @@ impl Manifest {
                 uid: operator.uid,
                 key: operator.key.map(Into::into),
                 states: operator.states.into_iter().map(Into::into).collect(),
+                dropped: operator.dropped,
                 parts: parts.collect::<Result<_>>()?,
                 extra: operator.extra,
             })

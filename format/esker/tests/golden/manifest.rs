@@ -77,6 +77,7 @@ fn sample_manifest() -> Manifest {
         uid: "count".to_owned(),
         key: bytes(Schema::Bytes),
         states: vec![total, fields, windows],
+        dropped: vec![5],
         parts: vec![PartRef { dir: "chk-7-3".parse().unwrap(), digest }],
         extra: Extra::new(),
     };

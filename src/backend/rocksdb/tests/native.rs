@@ -241,18 +241,25 @@ fn what_a_manifest_no_longer_names_goes() {
         .collect();
 
     // As a rewrite does that drops states: the database has them still.
-    manifest.operators[0].states.retain(|info| info.name == "value");
+    let operator = &mut manifest.operators[0];
+    let dropped = operator.states.extract_if(.., |info| info.name != "value");
+    let dropped: Vec<_> = dropped.map(|info| (info.name, info.id)).collect();
+    operator.dropped = dropped.iter().map(|(_, id)| *id).collect();
+    let map_id = dropped.iter().find(|(name, _)| name == "map").unwrap().1;
     // As it is, and clipped.
     for range in [KeyGroupRange::ALL, range(0, 2)] {
         let stored = Some(&manifest.operators[0]);
         let mut backend = factory.make("all", range, stored).unwrap();
         let value = backend.open(ValueDescriptor::<u64, u32, u8>::new("value")).unwrap();
+        // Of the name of one that was dropped, and a kind of its own: nothing of that one is its.
+        let list = backend.open(ListDescriptor::<u64, u32>::new("map")).unwrap();
         let restored = block_on(backend.restore(&store, &manifest, &settings())).unwrap();
+        assert!(backend.infos().iter().all(|info| info.id != map_id));
         for key in (0..360_u64).filter(|key| range.contains(key.with_encoded(KeyGroup::of))) {
             let found = backend.state(value).unwrap().get(&key, &0).unwrap();
             assert_eq!(found, wanted[key as usize], "{key}");
+            assert!(backend.state(list).unwrap().get(&key, &()).unwrap().is_empty());
         }
-        let list = backend.open(ListDescriptor::<u64, u32>::new("new")).unwrap();
         let key = &(0..).find(|key: &u64| range.contains(key.with_encoded(KeyGroup::of))).unwrap();
         backend.state(list).unwrap().append(key, &(), 5).unwrap();
         let part = written(&store, &mut backend, (2, 0), restored.chain);

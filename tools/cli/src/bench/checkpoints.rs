@@ -48,7 +48,14 @@ pub(super) fn capture(backend: &mut impl Backend) -> Result<Captured> {
     let ended = Instant::now();
     let (key, states) = (backend.key().cloned(), backend.infos());
     let parts = Vec::new();
-    let operator = Operator { uid: UID.into(), key, states, parts, extra: Default::default() };
+    let operator = Operator {
+        uid: UID.into(),
+        key,
+        states,
+        dropped: Vec::new(),
+        parts,
+        extra: Default::default(),
+    };
     Ok(Captured { state, operator, began, ended })
 }
 

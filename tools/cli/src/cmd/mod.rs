@@ -11,6 +11,7 @@ mod inspect;
 mod inspect_snapshot;
 mod layout;
 mod ls;
+mod rewrite;
 mod verify;
 
 use crate::outcome::{Outcome, say};
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Dump(dump::Args),
     Copy(copy::Args),
     Diff(diff::Args),
+    Rewrite(rewrite::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
     Completions(completions::Args),
@@ -57,6 +59,7 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
         Command::Bench(args) => bench::run(&args, out),
         Command::Copy(args) => copy::run(&args, out),
         Command::Diff(args) => diff::run(&args, out),
+        Command::Rewrite(args) => rewrite::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),
         Command::Du(args) => du::run(&args, out),

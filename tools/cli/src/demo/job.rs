@@ -175,7 +175,14 @@ fn start<F: BackendFactory>(job: &Job, flights: Flights, factory: &F) -> Result<
 }
 
 fn stored(uid: &str, key: Option<TypeInfo>, states: Vec<StateInfo>) -> Stored {
-    Stored { uid: uid.into(), key, states, parts: Vec::new(), extra: Default::default() }
+    Stored {
+        uid: uid.into(),
+        key,
+        states,
+        dropped: Vec::new(),
+        parts: Vec::new(),
+        extra: Default::default(),
+    }
 }
 
 /// The source's state, from the last snapshot if there is one.

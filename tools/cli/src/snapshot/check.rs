@@ -209,8 +209,14 @@ impl PartCheck<'_> {
             if self.info(state.id).is_none() {
                 self.wrong(None, format!("state {} is not in the manifest", state.id));
             }
-            if summed && sums.remove(&state.id).unwrap_or_default() != state.stats {
+            if sums.remove(&state.id).unwrap_or_default() != state.stats && summed {
                 self.wrong(Some(state.id), "statistics are not the sums of its runs'".into());
+            }
+        }
+        for id in sums.into_keys() {
+            if self.info(id).is_none() && self.operator.dropped.binary_search(&id).is_err() {
+                let message = format!("its runs hold state {id}, which is not in the manifest");
+                self.wrong(None, message);
             }
         }
         if sound { self.count(store) } else { Ok(()) }
@@ -244,6 +250,7 @@ impl PartCheck<'_> {
         for (runs, range) in [(&self.part.runs[..], self.range), (operator_run, KeyGroupRange::ALL)]
         {
             let chain = block_on(ChainReader::open(store, runs))?;
+            let chain = chain.of_states(self.operator.states.iter().map(|info| info.id));
             let counted = chain.merge(range, None, &mut |entry| {
                 let key = CompositeKey::decode(entry.key)?;
                 let Some(info) = self.info(key.state) else { return Ok(()) };

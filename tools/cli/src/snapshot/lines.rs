@@ -157,6 +157,8 @@ impl Work<'_> {
 
     fn operator(&mut self, store: &esker::Store, run: &RunRef) -> Result<(), Error> {
         let chain = block_on(ChainReader::open_salvaging(store, std::slice::from_ref(run)))?;
+        let states = self.filter.states(self.operator).map(|info| info.id);
+        let chain = chain.of_states(states.collect::<Vec<_>>());
         self.lines(Entries::Runs(chain), KeyGroupRange::ALL, false)
     }
 
@@ -187,7 +189,6 @@ impl Work<'_> {
                 if entries % PROGRESS_ENTRIES == 0 {
                     (self.progress)(PROGRESS_ENTRIES);
                 }
-                // A state that was dropped may still stand in old runs.
                 let Some((id, canonical)) =
                     state_of(entry.key).and_then(|id| canonical.get_key_value(&id))
                 else {

@@ -27,14 +27,17 @@ impl Entries {
         states: impl IntoIterator<Item = &'a StateInfo>,
     ) -> Result<Self, Error> {
         match &part.native {
-            None => Ok(Self::Runs(block_on(ChainReader::open_salvaging(store, runs))?)),
+            None => {
+                let chain = block_on(ChainReader::open_salvaging(store, runs))?;
+                Ok(Self::Runs(chain.of_states(states.into_iter().map(|info| info.id))))
+            }
             #[cfg(feature = "rocksdb")]
             Some(native) => {
                 database::Database::open(store, native, range, states).map(Self::Database)
             }
             #[cfg(not(feature = "rocksdb"))]
             Some(native) => {
-                let _ = (range, states);
+                let _ = range;
                 Err(unreadable(native))
             }
         }

@@ -158,6 +158,29 @@ fn a_copy_has_its_files_its_lines_and_restores_at_any_place() {
 }
 
 #[test]
+fn states_of_a_database_are_renamed_and_dropped() {
+    let folder = made();
+    let (code, whole, _) = esker(folder.path(), &["dump", "--sorted", "heap"]);
+    assert_eq!(code, 0);
+    let steps = ["--rename-operator=op=new", "--rename-state=op/count=n", "--drop-state=op/late"];
+    let (code, _, err) = esker(folder.path(), &[&["rewrite", "rocks", "new"], &steps[..]].concat());
+    assert_eq!((code, err.as_str()), (0, ""));
+    std::fs::remove_dir_all(folder.path().join("rocks")).unwrap();
+    let (code, found, err) = esker(folder.path(), &["dump", "--sorted", "new"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let lines = whole.lines().filter(|line| !line.contains(r#""state":"late""#));
+    let lines = lines.map(|line| {
+        let line = line.replace(r#""operator":"op""#, r#""operator":"new""#);
+        line.replace(r#""state":"count""#, r#""state":"n""#)
+    });
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort_unstable();
+    assert!(found.lines().eq(lines.iter().map(String::as_str)), "{found}");
+    let (code, out, _) = esker(folder.path(), &["verify", "new"]);
+    assert_eq!(code, 0, "{out}");
+}
+
+#[test]
 fn get_reads_the_state_that_it_is_asked_for_and_no_other() {
     let folder = made();
     let get = |name: &str, state: &str, rest: &[&str]| {

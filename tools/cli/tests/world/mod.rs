@@ -217,6 +217,7 @@ impl World {
             uid: uid.into(),
             key: Some(key),
             states,
+            dropped: Vec::new(),
             parts: Vec::new(),
             extra: Default::default(),
         };

@@ -1,0 +1,196 @@
+//! Operators whose entries are looked at: their parts are written anew, each from its own runs.
+
+use super::StateLeft;
+use super::changes::{Changed, OperatorChanges};
+use crate::backend::EntrySink;
+use crate::format::manifest::{Operator, SnapshotKind, StateKind};
+use crate::format::part::Part;
+use crate::format::run::Entry;
+use crate::format::{KeyGroupRange, RelativeName, list};
+use crate::processor::target::{check_names, conflict};
+use crate::snapshot::{
+    ChainReader, Count, EntrySource, MANIFEST_NAME, OpenSnapshot, PartId, Present,
+    SnapshotSettings, SubtaskSource, in_target, write_sourced_part,
+};
+use crate::{Error, ErrorKind, Result, Store};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The changes by the operators' new uids.
+pub(super) type AllChanges = BTreeMap<String, OperatorChanges>;
+
+/// The runs that were made.
+#[derive(Default)]
+pub(super) struct Made {
+    pub(super) names: BTreeSet<RelativeName>,
+    pub(super) written: Count,
+    pub(super) present: Count,
+    pub(super) left: Vec<StateLeft>,
+}
+
+/// That the entries of all operators with changes can be read.
+///
+/// # Errors
+/// `Unsupported` for a database.
+pub(super) fn check_runs(snapshot: &OpenSnapshot, changes: &AllChanges) -> Result<()> {
+    for (operator, parts) in snapshot.manifest.operators.iter().zip(&snapshot.parts) {
+        let native = parts.iter().flatten().find_map(|part| part.native.as_ref());
+        if let Some(native) = native.filter(|_| changes.contains_key(&operator.uid)) {
+            let message = format!(
+                "operator={}: its state is a database of {}, whose names can be changed, and whose \
+                 entries cannot: restore it, and take a savepoint",
+                operator.uid, native.engine
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the runs of all operators with changes to `target`, and puts the new parts in the place of the
+/// old ones. `progress` is told of about how many bytes were read.
+///
+/// # Errors
+/// `Conflict` if something else is in `target`; those of reading, of expressions and of the stores.
+pub(super) async fn write(
+    snapshot: &mut OpenSnapshot,
+    changes: &AllChanges,
+    target: &Store,
+    settings: &SnapshotSettings,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Made> {
+    let path = RelativeName::new(MANIFEST_NAME)?;
+    let listed = target.list(None).await.map_err(|error| in_target(error, target, &path))?;
+    let listed: BTreeMap<RelativeName, u64> = listed.into_iter().collect();
+    let has_manifest = listed.contains_key(&path);
+    check_names(listed.keys()).map_err(|message| conflict(target, message))?;
+    let present = Present::new(listed, has_manifest);
+    let mut made = Made::default();
+    let (checkpoint, generation) = (snapshot.manifest.checkpoint, snapshot.manifest.generation);
+    let operators = snapshot.manifest.operators.iter_mut().zip(&mut snapshot.parts);
+    for (number, (operator, parts)) in (0..).zip(operators) {
+        let Some(changes) = changes.get(&operator.uid) else { continue };
+        for (subtask, part) in parts.iter_mut().enumerate() {
+            let Some(old) = part else { continue };
+            let range = operator.range(subtask)?;
+            let source = source(&snapshot.store, operator, old, changes).await?;
+            let (kind, subtask) = (SnapshotKind::Savepoint, subtask as u32);
+            let id = PartId { kind, checkpoint, generation, operator: number, subtask };
+            let told = Told::new(old);
+            let told = |entries| progress(told.len_bytes(entries));
+            let (to, states) = ((target, &present), &operator.states);
+            let written =
+                write_sourced_part(to, (id, range), source, states, settings, &told).await;
+            let of = |error: Error| error.of(format_args!("operator={}", operator.uid));
+            let mut new = written.map_err(of)?.chain.part;
+            new.extra.clone_from(&old.extra);
+            for state in &mut new.states {
+                let before = old.states.iter().find(|before| before.id == state.id);
+                state.extra = before.map(|before| before.extra.clone()).unwrap_or_default();
+            }
+            made.names.extend(new.files().map(|found| found.file.clone()));
+            *part = Some(new);
+        }
+        // No run of before is left.
+        operator.dropped.clear();
+        let sum = |id: u32| {
+            let states = parts.iter().flatten().flat_map(|part| &part.states);
+            states.filter(|state| state.id == id).map(|state| state.entries).sum()
+        };
+        made.left.extend(changes.iter().map(|(id, change)| StateLeft::of(change, sum(*id))));
+    }
+    (made.written, made.present) = present.counts();
+    Ok(made)
+}
+
+/// What [`write`] would leave; all entries are read.
+///
+/// # Errors
+/// Those of reading and of expressions.
+pub(super) async fn count(snapshot: &OpenSnapshot, changes: &AllChanges) -> Result<Vec<StateLeft>> {
+    let mut left = Vec::new();
+    for (operator, parts) in snapshot.manifest.operators.iter().zip(&snapshot.parts) {
+        let Some(changes) = changes.get(&operator.uid) else { continue };
+        let kinds = operator.states.iter().map(|info| (info.id, info.kind)).collect();
+        let mut counting = Counting { kinds, entries: BTreeMap::new() };
+        for (subtask, part) in parts.iter().enumerate() {
+            let Some(part) = part else { continue };
+            let sources = source(&snapshot.store, operator, part, changes).await?;
+            if let Some(keyed) = sources.keyed {
+                keyed.write(operator.range(subtask)?, &mut counting)?;
+            }
+            if let Some(unkeyed) = sources.operator {
+                unkeyed.write(KeyGroupRange::ALL, &mut counting)?;
+            }
+        }
+        let of = |id: &u32| counting.entries.get(id).copied().unwrap_or_default();
+        left.extend(changes.iter().map(|(id, change)| StateLeft::of(change, of(id))));
+    }
+    Ok(left)
+}
+
+/// The entries that changes leave of a part.
+async fn source(
+    store: &Store,
+    operator: &Operator,
+    part: &Part,
+    changes: &OperatorChanges,
+) -> Result<SubtaskSource> {
+    let open = async |runs: &[_]| -> Result<Option<Arc<dyn EntrySource>>> {
+        if runs.is_empty() {
+            return Ok(None);
+        }
+        let chain = ChainReader::open(store, runs).await?;
+        let changed: Arc<dyn EntrySource> =
+            Arc::new(Changed::new(chain, operator, changes, &part.states));
+        Ok(Some(changed))
+    };
+    let time = part.states.iter().filter_map(|state| Some((state.id, state.ttl_time_ms?)));
+    Ok(SubtaskSource {
+        keyed: open(&part.runs).await?,
+        operator: open(part.operator_run.as_slice()).await?,
+        ttl_times_ms: time.collect(),
+    })
+}
+
+/// Bytes by entries, for who shows progress.
+struct Told {
+    entry_len_bytes: f64,
+}
+
+impl Told {
+    fn new(part: &Part) -> Self {
+        let bytes: u64 = part.files().map(|file| file.len_bytes).sum();
+        let entries: u64 = part.runs.iter().chain(&part.operator_run).map(|run| run.entries).sum();
+        Self { entry_len_bytes: bytes as f64 / entries.max(1) as f64 }
+    }
+
+    fn len_bytes(&self, entries: u64) -> u64 {
+        (entries as f64 * self.entry_len_bytes) as u64
+    }
+}
+
+/// Counts what it is given, as parts count it.
+struct Counting {
+    kinds: BTreeMap<u32, StateKind>,
+    entries: BTreeMap<u32, u64>,
+}
+
+impl EntrySink for Counting {
+    fn add(&mut self, entry: Entry<'_>) -> Result<()> {
+        let Some(id) = entry.key.first_chunk().map(|id| u32::from_be_bytes(*id)) else {
+            return Ok(());
+        };
+        let count = self.entries.entry(id).or_default();
+        match self.kinds.get(&id) {
+            Some(StateKind::List) => {
+                for element in list::elements(entry.value) {
+                    element?;
+                    *count += 1;
+                }
+            }
+            _ => *count += 1,
+        }
+        Ok(())
+    }
+}

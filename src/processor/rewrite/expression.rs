@@ -1,0 +1,201 @@
+//! Expressions of a plan: CEL, evaluated over the fields of an entry
+//! (`docs/decisions/0004-expressions.md`).
+
+use super::fields::{Fields, Uses};
+use crate::format::Value;
+use crate::{Error, ErrorKind, Result};
+use cel::common::types::{
+    CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt,
+};
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
+use cel::{Context, Env, Program};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The longest expression, in bytes.
+const TEXT_LEN_BYTES_MAX: usize = 16 << 10;
+/// The parser goes deep: an expression as nested as it allows takes some MiB in a debug build.
+const PARSER_STACK_LEN_BYTES: usize = 64 << 20;
+
+/// A compiled expression.
+pub(super) struct Expression {
+    program: Program,
+    env: Arc<Env>,
+    uses: Uses,
+}
+
+impl Expression {
+    /// # Errors
+    /// `Invalid` if it is none, with the place.
+    pub(super) fn compile(text: &str) -> Result<Self> {
+        if text.len() > TEXT_LEN_BYTES_MAX {
+            return Err(invalid(format!("longer than {TEXT_LEN_BYTES_MAX} bytes")));
+        }
+        let parser = std::thread::Builder::new().stack_size(PARSER_STACK_LEN_BYTES);
+        let compiled = std::thread::scope(|scope| {
+            let thread = parser.spawn_scoped(scope, || Program::compile(text));
+            thread.map(|thread| thread.join())
+        });
+        let Ok(Ok(compiled)) = compiled else {
+            return Err(invalid("it is too much for the parser".to_owned()));
+        };
+        let program = compiled.map_err(|errors| invalid(errors.to_string()))?;
+        let references = program.references();
+        let uses = Uses {
+            key: references.has_variable("key"),
+            namespace: references.has_variable("ns"),
+            user_key: references.has_variable("userKey"),
+            value: references.has_variable("value"),
+            ttl: references.has_variable("ttl"),
+        };
+        drop(references);
+        Ok(Self { program, env: Arc::new(Env::stdlib()), uses })
+    }
+
+    /// What it has to know of an entry.
+    pub(super) fn uses(&self) -> Uses {
+        self.uses
+    }
+
+    /// What it says of an entry: yes or no.
+    ///
+    /// # Errors
+    /// `Invalid` if it is neither, or cannot be evaluated.
+    pub(super) fn holds(&self, fields: &Fields) -> Result<bool> {
+        let variables = Variables::of(fields)?;
+        let mut context = Context::with_env(Arc::clone(&self.env));
+        context.set_variable_resolver(&variables);
+        match self.program.execute(&context) {
+            Ok(cel::Value::Bool(holds)) => Ok(holds),
+            Ok(other) => {
+                let message = format!("it gives {}, not true or false", other.type_of());
+                Err(invalid(message))
+            }
+            Err(error) => Err(invalid(error.to_string())),
+        }
+    }
+}
+
+/// The fields of an entry by name; what there is none of is null.
+struct Variables<'a> {
+    key: Box<dyn Val + 'a>,
+    namespace: Box<dyn Val + 'a>,
+    user_key: Box<dyn Val + 'a>,
+    value: Box<dyn Val + 'a>,
+    ttl: Box<dyn Val + 'a>,
+}
+
+impl<'a> Variables<'a> {
+    fn of(fields: &'a Fields) -> Result<Self> {
+        let val = |value: &'a Option<Value>| value.as_ref().map_or(Ok(null()), val);
+        Ok(Self {
+            key: val(&fields.key)?,
+            namespace: val(&fields.namespace)?,
+            user_key: val(&fields.user_key)?,
+            value: val(&fields.value)?,
+            ttl: val(&fields.ttl)?,
+        })
+    }
+}
+
+impl VariableResolver for Variables<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        Some(CowVal::Borrowed(match variable {
+            "key" => &*self.key,
+            "ns" => &*self.namespace,
+            "userKey" => &*self.user_key,
+            "value" => &*self.value,
+            "ttl" => &*self.ttl,
+            _ => return None,
+        }))
+    }
+}
+
+fn null<'a>() -> Box<dyn Val + 'a> {
+    Box::new(CelNull)
+}
+
+/// A value as CEL has it: integers are `int`, and `uint` above; a struct is a map by names of fields, and
+/// an enum and an option are as in canonical JSON. A map with keys that CEL has none of is a list of pairs.
+fn val<'a>(value: &'a Value) -> Result<Box<dyn Val + 'a>> {
+    let wide = |digits: String| invalid(format!("{digits} has more than 64 bits"));
+    Ok(match value {
+        Value::Unit | Value::Option(None) => null(),
+        Value::Bool(value) => Box::new(CelBool::from(*value)),
+        Value::Unsigned(value) => match i64::try_from(*value) {
+            Ok(value) => Box::new(CelInt::from(value)),
+            Err(_) => {
+                let value = u64::try_from(*value).map_err(|_| wide(value.to_string()))?;
+                Box::new(CelUInt::from(value))
+            }
+        },
+        Value::Signed(value) => {
+            let value = i64::try_from(*value).map_err(|_| wide(value.to_string()))?;
+            Box::new(CelInt::from(value))
+        }
+        Value::F32(value) => Box::new(CelDouble::from(f64::from(*value))),
+        Value::F64(value) => Box::new(CelDouble::from(*value)),
+        Value::Char(value) => Box::new(CelString::from(value.to_string())),
+        Value::String(value) => Box::new(CelString::from(value.as_str())),
+        Value::Bytes(value) => Box::new(CelBytes::from(value.as_slice())),
+        Value::Option(Some(value)) => match &**value {
+            Value::Unit | Value::Option(_) => map([(CelMapKey::from("some"), val(value)?)]),
+            _ => val(value)?,
+        },
+        Value::Seq(values) | Value::Tuple(values) => list(values.iter().map(val))?,
+        Value::Map(entries) => {
+            let keys: Option<Vec<_>> = entries.iter().map(|(key, _)| map_key(key)).collect();
+            match keys {
+                Some(keys) => {
+                    let pairs = keys.into_iter().zip(entries);
+                    let pairs = pairs.map(|(key, (_, value))| Ok((key, val(value)?)));
+                    map(pairs.collect::<Result<Vec<_>>>()?)
+                }
+                None => {
+                    let pair =
+                        |(key, value): &'a (Value, Value)| list([key, value].into_iter().map(val));
+                    list(entries.iter().map(pair))?
+                }
+            }
+        }
+        Value::Struct(fields) => {
+            let pairs =
+                fields.iter().map(|(name, value)| Ok((CelMapKey::from(&**name), val(value)?)));
+            map(pairs.collect::<Result<Vec<_>>>()?)
+        }
+        Value::Variant(name, None) => Box::new(CelString::from(&**name)),
+        Value::Variant(name, Some(value)) => map([(CelMapKey::from(&**name), val(value)?)]),
+        other => {
+            return Err(invalid(format!("a value that CEL does not know: {}", other.to_json())));
+        }
+    })
+}
+
+fn list<'a>(values: impl Iterator<Item = Result<Box<dyn Val + 'a>>>) -> Result<Box<dyn Val + 'a>> {
+    Ok(Box::new(CelList::from(values.collect::<Result<Vec<_>>>()?)))
+}
+
+fn map<'a>(
+    pairs: impl IntoIterator<Item = (CelMapKey<'a>, Box<dyn Val + 'a>)>,
+) -> Box<dyn Val + 'a> {
+    Box::new(CelMap::from(pairs.into_iter().collect::<HashMap<_, _>>()))
+}
+
+/// A key of a map of CEL, which knows no others.
+fn map_key(key: &Value) -> Option<CelMapKey<'_>> {
+    Some(match key {
+        Value::Bool(key) => CelMapKey::from(*key),
+        Value::String(key) => CelMapKey::from(key.as_str()),
+        Value::Signed(key) => CelMapKey::from(i64::try_from(*key).ok()?),
+        Value::Unsigned(key) => match i64::try_from(*key) {
+            Ok(key) => CelMapKey::from(key),
+            Err(_) => CelMapKey::from(u64::try_from(*key).ok()?),
+        },
+        _ => return None,
+    })
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::Invalid, message)
+}

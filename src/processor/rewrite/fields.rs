@@ -1,0 +1,173 @@
+//! An entry as an expression sees it: dynamic values, as its canonical line has them.
+
+use crate::format::composite::CompositeKey;
+use crate::format::manifest::{StateInfo, StateKind, TypeInfo};
+use crate::format::run::Entry;
+use crate::format::{Value, decode_value, list};
+use crate::{Error, ErrorKind, Result};
+
+/// Length of a time before a value with TTL, and of a timer's time, in bytes.
+const TIME_LEN_BYTES: usize = 8;
+
+/// Which fields are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Uses {
+    pub(super) key: bool,
+    pub(super) namespace: bool,
+    pub(super) user_key: bool,
+    pub(super) value: bool,
+    pub(super) ttl: bool,
+}
+
+impl Uses {
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            key: self.key || other.key,
+            namespace: self.namespace || other.namespace,
+            user_key: self.user_key || other.user_key,
+            value: self.value || other.value,
+            ttl: self.ttl || other.ttl,
+        }
+    }
+}
+
+/// The fields of an entry that are asked for; none for what it does not have.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    pub(super) key: Option<Value>,
+    pub(super) namespace: Option<Value>,
+    pub(super) user_key: Option<Value>,
+    /// Of a list all elements that are live, of a timer its time in milliseconds.
+    pub(super) value: Option<Value>,
+    /// The time of the last update in milliseconds; of a list one for each element.
+    pub(super) ttl: Option<Value>,
+}
+
+/// Reads the entries of one state.
+pub(super) struct Reader {
+    key: Option<TypeInfo>,
+    info: StateInfo,
+    uses: Uses,
+    /// What was last updated then or before is expired.
+    expired_until_ms: Option<i64>,
+}
+
+impl Reader {
+    /// Of the state `info`, whose operator has keys of the type `key`, captured at `ttl_time_ms`.
+    pub(super) fn new(
+        key: Option<&TypeInfo>,
+        info: &StateInfo,
+        uses: Uses,
+        ttl_time_ms: Option<i64>,
+    ) -> Self {
+        let duration_ms = info.ttl.and_then(|ttl| i64::try_from(ttl.duration_ms?).ok());
+        let expired_until_ms =
+            ttl_time_ms.zip(duration_ms).and_then(|(time, duration)| time.checked_sub(duration));
+        Self { key: key.cloned(), info: info.clone(), uses, expired_until_ms }
+    }
+
+    /// The fields of `entry`, a put; none if it is expired.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is no entry of the state; `Incompatible` if a codec is not one of esker's.
+    pub(super) fn read(&self, entry: Entry<'_>) -> Result<Option<Fields>> {
+        let (uses, info) = (self.uses, &self.info);
+        let parts = CompositeKey::decode(entry.key)?;
+        let keyed = info.kind.is_keyed();
+        let mut fields = Fields::default();
+        if keyed && uses.key {
+            fields.key = decoded(self.key.as_ref(), &parts.key)?;
+        }
+        if keyed && uses.namespace {
+            fields.namespace = decoded(info.namespace.as_ref(), &parts.namespace)?;
+        }
+        if uses.user_key {
+            let bytes = if keyed { &parts.user_key } else { &parts.key };
+            fields.user_key = decoded(info.user_key.as_ref(), bytes)?;
+        }
+        match info.kind {
+            StateKind::TimerEvent | StateKind::TimerProcessing => {
+                let (time_ms, _) = time(&parts.user_key)?;
+                fields.value = Some(Value::Signed(time_ms.into()));
+            }
+            StateKind::List => return self.list(entry.value, fields),
+            _ => {
+                let mut bytes = entry.value;
+                if info.ttl.is_some() {
+                    let (time_ms, rest) = time(bytes)?;
+                    if !self.is_live(time_ms) {
+                        return Ok(None);
+                    }
+                    bytes = rest;
+                    fields.ttl = Some(Value::Signed(time_ms.into()));
+                }
+                if uses.value {
+                    fields.value = decoded(info.value.as_ref(), bytes)?;
+                }
+            }
+        }
+        Ok(Some(fields))
+    }
+
+    /// Where `entry` stands, as text: its key, namespace and user key as JSON, as far as they can be read.
+    pub(super) fn place(&self, entry: Entry<'_>) -> String {
+        let Ok(parts) = CompositeKey::decode(entry.key) else { return String::new() };
+        let keyed = self.info.kind.is_keyed();
+        let user_key = if keyed { &parts.user_key } else { &parts.key };
+        let fields: [(_, Option<&TypeInfo>, &[u8]); 3] = [
+            ("key", self.key.as_ref().filter(|_| keyed), &parts.key),
+            ("namespace", self.info.namespace.as_ref().filter(|_| keyed), &parts.namespace),
+            ("userKey", self.info.user_key.as_ref(), user_key),
+        ];
+        let text = |(name, info, bytes): (&str, Option<&TypeInfo>, &[u8])| {
+            let value = decode_value(&info?.codec, &info?.schema, bytes).ok()?;
+            Some(format!(" {name}={}", value.to_json()))
+        };
+        fields.into_iter().filter_map(text).collect()
+    }
+
+    fn list(&self, bytes: &[u8], mut fields: Fields) -> Result<Option<Fields>> {
+        let (mut values, mut times) = (Vec::new(), Vec::new());
+        let (mut elements, mut live) = (0_usize, 0_usize);
+        for element in list::elements(bytes) {
+            let mut element = element?;
+            elements += 1;
+            if self.info.ttl.is_some() {
+                let (time_ms, rest) = time(element)?;
+                if !self.is_live(time_ms) {
+                    continue;
+                }
+                element = rest;
+                times.push(Value::Signed(time_ms.into()));
+            }
+            live += 1;
+            if self.uses.value {
+                values.extend(decoded(self.info.value.as_ref(), element)?);
+            }
+        }
+        if elements > 0 && live == 0 {
+            return Ok(None);
+        }
+        fields.value = Some(Value::Seq(values));
+        fields.ttl = self.info.ttl.map(|_| Value::Seq(times));
+        Ok(Some(fields))
+    }
+
+    fn is_live(&self, time_ms: i64) -> bool {
+        self.expired_until_ms.is_none_or(|until| time_ms > until)
+    }
+}
+
+fn decoded(info: Option<&TypeInfo>, bytes: &[u8]) -> Result<Option<Value>> {
+    Ok(info.map(|info| decode_value(&info.codec, &info.schema, bytes)).transpose()?)
+}
+
+/// The time at the front of `bytes`, in milliseconds, and what follows it.
+fn time(bytes: &[u8]) -> Result<(i64, &[u8])> {
+    let Some((time, rest)) = bytes.split_first_chunk::<TIME_LEN_BYTES>() else {
+        let message = format!("a time takes 8 bytes, not {}", bytes.len());
+        return Err(Error::new(ErrorKind::Corrupt, message));
+    };
+    // Ordered: the sign bit is flipped, so that bytes sort as times do.
+    Ok(((u64::from_be_bytes(*time) ^ 1 << 63).cast_signed(), rest))
+}

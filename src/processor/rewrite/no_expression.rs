@@ -1,0 +1,24 @@
+//! In the place of expressions, where the feature `expressions` is not on.
+
+use super::fields::{Fields, Uses};
+use crate::{Error, ErrorKind, Result};
+
+/// There is none.
+pub(super) enum Expression {}
+
+impl Expression {
+    /// # Errors
+    /// `Unsupported`, always.
+    pub(super) fn compile(_text: &str) -> Result<Self> {
+        let message = "expressions need the feature `expressions`, which this build lacks";
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
+    pub(super) fn uses(&self) -> Uses {
+        match *self {}
+    }
+
+    pub(super) fn holds(&self, _fields: &Fields) -> Result<bool> {
+        match *self {}
+    }
+}

@@ -1,0 +1,155 @@
+//! `esker rewrite`: a snapshot changed by a plan, in a folder where it stands alone.
+
+mod report;
+mod steps;
+
+use super::{progress, write_json_line};
+use crate::outcome::{Outcome, Status, say};
+use crate::snapshot::{Harm, Pick, open_store, part_harms, sizes};
+use clap::value_parser;
+use esker::processor::{RewritePlan, Transport, rehearse, rewrite};
+use esker::snapshot::{OpenSnapshot, SnapshotSettings, open_snapshot};
+use esker::{Error, ErrorKind, block_on};
+use report::{Done, Report, Step};
+use std::io::{self, Write};
+
+/// Rename, drop or filter operators and states of a snapshot, into a folder where it stands alone
+///
+/// DST becomes a savepoint, as with `copy`; SRC stays as it is. All names are those of SRC, so that the
+/// order of steps does not matter and two names can be swapped. A name that SRC does not have, two of one
+/// name afterwards, and a result without any state are refused before anything is written (exit code 1).
+///
+/// Renames and drops need no state: names stand in the manifest alone. Between folders of one file system
+/// DST gets further names for the files of SRC (hard links), so that it takes as long for terabytes as
+/// for nothing; SRC can be deleted afterwards. A link is not read: run `verify` on DST, or use `--copy`,
+/// which checks every file. Elsewhere files are copied, and checked. A dropped operator's files are left
+/// out; entries of a dropped state stay in files that it shares with others, and no reader sees them.
+///
+/// A filter keeps the entries for which an expression of CEL (https://cel.dev) holds. It is one over `key`,
+/// `ns` (the namespace, whose name CEL keeps for itself), `userKey`, `value` and `ttl`, as `dump` shows them, but for bytes,
+/// which are bytes, and null for what is not there. `--filter` asks it of all keyed state, `--filter-state`
+/// of one state, of operator state too. All runs of an operator with a filter are written anew.
+/// Entries of a native checkpoint are not filtered: take a savepoint first.
+///
+/// A plan is a TOML file:
+///
+/// ```toml
+/// filter = "key != 'UA'"
+/// [operator.delays]
+/// rename = "arrivals"
+/// filter = "ns > 1000"
+/// state.total.filter = "value > 0"
+/// state.count.rename = "flights"
+/// state.late.drop = true
+/// ```
+///
+/// With `--json` one object: `source`, `target`, `status` (`ok`, `damaged`, `refused`, `absent`,
+/// `unreadable`), `dryRun`, `steps`, and `damage` as `verify` has it. A step has `step`
+/// (`rename-operator`, `drop-operator`, `rename-state`, `drop-state`, `filter`), `operator`, `state`, `to`,
+/// `entries` and `bytes` of what it is about, as `du` counts them, and of a filter `left`, the entries that stay. `job`, `checkpoint`, `files` (all of DST),
+/// `linked`, `written` and `present`, each `{"files":…,"bytes":…}`, are null where they are not known.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  esker rewrite /data/job renamed --rename-operator delays=arrivals
+  esker rewrite save new --rename-state delays/count=flights --drop-state delays/late
+  esker rewrite save new --rename-operator a=b --rename-operator b=a
+  esker rewrite save new --filter \"key != 'UA'\"
+  esker rewrite save new --filter-state 'delays/count=value > 3' --dry-run
+  esker rewrite save new --plan plan.toml --dry-run")]
+pub(crate) struct Args {
+    /// A savepoint's or checkpoint's folder, its _metadata, or a job's root; a path or URL
+    #[arg(value_name = "SRC")]
+    source: String,
+    /// The result's folder: empty, not there yet, or with what is there of the same result; a path or URL
+    #[arg(value_name = "DST")]
+    target: String,
+    #[command(flatten)]
+    pick: Pick,
+    #[command(flatten)]
+    steps: steps::Args,
+    /// Say what would be done, and to how much; DST is not looked at
+    #[arg(long)]
+    dry_run: bool,
+    /// Copy and check every file, where it could be linked
+    #[arg(long)]
+    copy: bool,
+    /// How many files travel at once; each takes some 30 MiB of memory
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u16).range(1..=256))]
+    transfers: u16,
+    /// Write one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+    let mut steps = Vec::new();
+    let done = done(args, &mut steps);
+    let Args { source, target, dry_run, .. } = args;
+    let (harms, done) = match done {
+        Ok(done) => (Vec::new(), Some(done)),
+        Err(harms) => (harms, None),
+    };
+    let worst = harms.iter().map(|harm| harm.status).max_by_key(|status| status.outcome());
+    let status = worst.unwrap_or(Status::Ok);
+    let report = Report { source, target, status, dry_run: *dry_run, steps, done, damage: &harms };
+    match args.json {
+        true => write_json_line(out, &report)?,
+        false => report.write(out)?,
+    }
+    out.flush()?;
+    harms.iter().for_each(|harm| say(format_args!("{}", harm.within(source))));
+    Ok(status.outcome())
+}
+
+/// What was done, or all that is wrong; `steps` is filled once they are known to fit.
+fn done(args: &Args, steps: &mut Vec<Step>) -> Result<Done, Vec<Harm>> {
+    let failed = |error: Error| vec![Harm::of(&error)];
+    let snapshot: OpenSnapshot = args
+        .pick
+        .find(&args.source)
+        .and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)))
+        .map_err(failed)?;
+    if !snapshot.damage.is_empty() {
+        return Err(part_harms(&snapshot));
+    }
+    let plan: RewritePlan = args.steps.plan(&snapshot.manifest).map_err(failed)?;
+    plan.check(&snapshot.manifest).map_err(|error| vec![refused(&error)])?;
+    let (sizes, harms) = sizes(&snapshot);
+    if !harms.is_empty() {
+        return Err(harms);
+    }
+    *steps = Step::all(&plan, &sizes);
+    drop(sizes);
+    let refused_or = |error: Error| match error.kind() {
+        ErrorKind::Conflict | ErrorKind::Invalid => vec![refused(&error)],
+        _ => failed(error),
+    };
+    if args.dry_run {
+        let done = block_on(rehearse(snapshot, &plan)).map_err(refused_or)?;
+        Step::tell_left(steps, &done.left);
+        return Ok(Done::from(done));
+    }
+    let transfers_max = usize::from(args.transfers);
+    let settings = SnapshotSettings { transfers_max, ..SnapshotSettings::default() };
+    let transport = if args.copy { Transport::Copy } else { Transport::Link };
+    let target = open_store(&args.target).map_err(failed)?;
+    let bar = progress(snapshot.files().values().sum(), "bytes");
+    let told = |bytes| bar.inc(bytes);
+    let done = block_on(rewrite(snapshot, &plan, &target, transport, &settings, &told));
+    bar.finish_and_clear();
+    let done = done.map_err(refused_or)?;
+    Step::tell_left(steps, &done.left);
+    Ok(Done::from(done))
+}
+
+/// Of a plan that does not fit, or a target that is not to be written to: nothing is unreadable or
+/// absent.
+fn refused(error: &Error) -> Harm {
+    let harm = Harm::of(error);
+    match std::error::Error::source(error) {
+        // The store's own: no access, for one.
+        Some(_) => harm,
+        None => Harm { status: Status::Refused, ..harm },
+    }
+}

@@ -1,0 +1,188 @@
+//! What a rewrite says of itself.
+
+use crate::outcome::Status;
+use crate::snapshot::{Harm, OperatorSizes, StateSizes};
+use esker::processor::{Count, OperatorPlan, Rehearsed, RewritePlan, Rewritten, StateLeft};
+use serde::Serialize;
+use std::io::{self, Write};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report<'a> {
+    pub(super) source: &'a str,
+    pub(super) target: &'a str,
+    pub(super) status: Status,
+    pub(super) dry_run: bool,
+    pub(super) steps: Vec<Step>,
+    #[serde(flatten, serialize_with = "all_fields")]
+    pub(super) done: Option<Done>,
+    pub(super) damage: &'a [Harm],
+}
+
+/// One step, and how much it is about.
+#[derive(Serialize)]
+pub(super) struct Step {
+    step: &'static str,
+    operator: String,
+    state: Option<String>,
+    to: Option<String>,
+    entries: u64,
+    bytes: u64,
+    /// Of a filter, once it is known.
+    left: Option<u64>,
+}
+
+/// What there is now, or would be.
+#[derive(Default, Serialize)]
+pub(super) struct Done {
+    job: Option<String>,
+    checkpoint: Option<u64>,
+    files: Option<Files>,
+    linked: Option<Files>,
+    written: Option<Files>,
+    present: Option<Files>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Files {
+    files: u64,
+    bytes: u64,
+}
+
+/// Nothing done has the same fields as something.
+fn all_fields<S: serde::Serializer>(done: &Option<Done>, to: S) -> Result<S::Ok, S::Error> {
+    done.as_ref().unwrap_or(&Done::default()).serialize(to)
+}
+
+impl From<Count> for Files {
+    fn from(Count { files, len_bytes }: Count) -> Self {
+        Self { files, bytes: len_bytes }
+    }
+}
+
+impl From<Rewritten> for Done {
+    fn from(Rewritten { manifest, linked, written, present, .. }: Rewritten) -> Self {
+        let [linked, written, present] = [linked, written, present].map(Files::from);
+        let all = [linked, written, present].into_iter();
+        let files = all.clone().map(|some| some.files).sum();
+        let bytes = all.map(|some| some.bytes).sum();
+        Self {
+            job: Some(manifest.job),
+            checkpoint: Some(manifest.checkpoint),
+            files: Some(Files { files, bytes }),
+            linked: Some(linked),
+            written: Some(written),
+            present: Some(present),
+        }
+    }
+}
+
+impl From<Rehearsed> for Done {
+    fn from(Rehearsed { manifest, files, .. }: Rehearsed) -> Self {
+        Self {
+            job: Some(manifest.job),
+            checkpoint: Some(manifest.checkpoint),
+            files: files.map(Files::from),
+            ..Self::default()
+        }
+    }
+}
+
+impl Step {
+    /// The steps of `plan` in the order of the snapshot.
+    pub(super) fn all(plan: &RewritePlan, sizes: &[OperatorSizes<'_>]) -> Vec<Self> {
+        let mut steps = Vec::new();
+        for sizes in sizes {
+            let uid = &sizes.operator.uid;
+            let nothing = OperatorPlan::default();
+            let of_all = plan.filter.as_ref();
+            let plan = plan.operator.get(uid).unwrap_or(&nothing);
+            let mut add =
+                |step, to: Option<&String>, state: Option<&str>, of: &[StateSizes<'_>]| {
+                    let bytes = |of: &StateSizes<'_>| {
+                        of.stats.key_bytes + of.stats.value_bytes + of.file_len_bytes
+                    };
+                    steps.push(Self {
+                        step,
+                        operator: uid.clone(),
+                        state: state.map(str::to_owned),
+                        to: to.cloned(),
+                        entries: of.iter().map(|state| state.entries).sum(),
+                        bytes: of.iter().map(bytes).sum(),
+                        left: None,
+                    });
+                };
+            if plan.drop {
+                add("drop-operator", None, None, &sizes.states);
+            } else if plan.rename.is_some() {
+                add("rename-operator", plan.rename.as_ref(), None, &sizes.states);
+            }
+            for state in &sizes.states {
+                let name = &state.info.name;
+                let of = std::slice::from_ref(state);
+                let of_state = plan.state.get(name);
+                let is_dropped = plan.drop || of_state.is_some_and(|plan| plan.drop);
+                if of_state.is_some_and(|plan| plan.drop) {
+                    add("drop-state", None, Some(name), of);
+                } else if let Some(new) = of_state.and_then(|plan| plan.rename.as_ref()) {
+                    add("rename-state", Some(new), Some(name), of);
+                }
+                let all = of_all.is_some() || plan.filter.is_some();
+                let is_filtered = all && state.info.kind.is_keyed()
+                    || of_state.is_some_and(|plan| plan.filter.is_some());
+                if is_filtered && !is_dropped {
+                    add("filter", None, Some(name), of);
+                }
+            }
+        }
+        steps
+    }
+}
+
+impl Step {
+    /// Says of filters what they leave.
+    pub(super) fn tell_left(steps: &mut [Self], left: &[StateLeft]) {
+        for step in steps.iter_mut().filter(|step| step.step == "filter") {
+            let of = |left: &&StateLeft| {
+                left.operator == step.operator && Some(&left.state) == step.state.as_ref()
+            };
+            step.left = left.iter().find(of).map(|left| left.entries);
+        }
+    }
+}
+
+impl Report<'_> {
+    /// As lines: the steps, and what came of them.
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let Self { source, target, dry_run, steps, .. } = self;
+        let Some(done) = &self.done else { return Ok(()) };
+        for Step { step, operator, state, to, entries, bytes, left } in steps {
+            let state = state.as_ref().map_or(String::new(), |state| format!("/{state}"));
+            let to = to.as_ref().map_or(String::new(), |to| format!(" to {to}"));
+            let left = left.map_or(String::new(), |left| format!("; left {left} entries"));
+            writeln!(out, "{step} {operator}{state}{to}: {entries} entries, {bytes} bytes{left}")?;
+        }
+        let count = |count: Option<Files>| {
+            let Files { files, bytes } = count.unwrap_or(Files { files: 0, bytes: 0 });
+            format!("{files} files, {bytes} bytes")
+        };
+        let checkpoint = done.checkpoint.unwrap_or_default();
+        if *dry_run {
+            let files = match done.files {
+                Some(_) => count(done.files),
+                None => "files that are written anew".to_owned(),
+            };
+            return writeln!(
+                out,
+                "would be {target}: checkpoint {checkpoint} of {source}: {files}"
+            );
+        }
+        let (linked, written, present) =
+            (count(done.linked), count(done.written), count(done.present));
+        writeln!(
+            out,
+            "ok {target}: checkpoint {checkpoint} of {source}: linked {linked}; written {written}; \
+             there already {present}"
+        )
+    }
+}
