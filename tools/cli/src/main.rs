@@ -7,6 +7,7 @@ mod bench;
 mod cmd;
 mod demo;
 mod file;
+mod load;
 mod outcome;
 mod snapshot;
 
@@ -31,6 +32,7 @@ Examples:
   esker get savepoint --operator delays --state late '\"UA\"'
   esker verify --json /data/job     one JSON object per snapshot or file
   esker copy /data/job /backup/job  its last checkpoint, where it stands alone
+  esker load --like savepoint new < lines   a savepoint of lines as dump writes them
   esker bench                       what each backend makes of a workload
 
 Exit codes:

@@ -9,6 +9,7 @@ mod get;
 mod inspect;
 mod inspect_snapshot;
 mod layout;
+mod load;
 mod ls;
 mod verify;
 
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Get(get::Args),
     Verify(verify::Args),
     Dump(dump::Args),
+    Load(load::Args),
     Copy(copy::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
@@ -61,6 +63,7 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
         Command::Dump(args) => dump::run(&args, out),
+        Command::Load(args) => load::run(&args, out),
         Command::DumpRun(args) => dump_run::run(&args, out),
         Command::Layout(args) => layout::run(&args, out),
         Command::Completions(args) => completions::run(&args, out),
