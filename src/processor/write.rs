@@ -6,7 +6,7 @@ use crate::snapshot::{
     SnapshotSettings, SubtaskSource, in_target, write_sourced_part,
 };
 use crate::store::ended;
-use crate::{Result, Store};
+use crate::{ErrorKind, Result, Store};
 use bytes::Bytes;
 use esker_format::manifest::{Manifest, Operator, SnapshotKind};
 use esker_format::{KeyGroupRange, RelativeName};
@@ -90,7 +90,11 @@ pub async fn write_savepoint(
             let (to, states) = ((target, &present), &operator.states);
             let part =
                 write_sourced_part(to, (id, range), source, states, settings, progress).await;
-            let part = part.map_err(|error| error.of(format_args!("operator={}", operator.uid)))?;
+            let part = part.map_err(|error| match error.kind() {
+                // Of all the folder.
+                ErrorKind::Conflict => error,
+                _ => error.of(format_args!("operator={}", operator.uid)),
+            })?;
             parts.push((part.chain.part, None));
         }
         written.push(NewOperator { operator, parts });

@@ -2,7 +2,12 @@
 //!
 //! `{"operator":…,"state":…,"kind":…,"key":…,"namespace":…,"userKey":…,"value":…,"ttl":…}`, one line
 //! per value, list, map entry, timer and element of operator state. Two snapshots hold the same
-//! state if and only if their sorted lines are the same.
+//! state if and only if their sorted lines are the same. [`Canonical`] writes them, [`LineReader`] reads
+//! them back.
+
+mod parse;
+
+pub use parse::{Line, LineReader};
 
 use crate::composite::CompositeKey;
 use crate::manifest::{StateInfo, StateKind, TypeInfo};

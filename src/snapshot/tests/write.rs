@@ -10,7 +10,7 @@ use crate::format::manifest::{
     Manifest, Operator, SnapshotKind, StateInfo, StateKind, Ttl, TtlUpdate,
 };
 use crate::format::part::Part;
-use crate::format::run::{Entry, Op};
+use crate::format::run::{Entry, Op, RunReader};
 use crate::processor::*;
 use crate::snapshot::*;
 use crate::store::fault::When;
@@ -93,6 +93,9 @@ fn a_chain_becomes_a_savepoint_of_the_same_state_and_the_same_bytes_each_time() 
     for part in written.parts.iter().flatten().flatten() {
         assert!(part.runs.len() > 2, "cut into pieces: {}", part.runs.len());
         assert!(part.runs.iter().all(|run| run.base == [run.range]), "each complete");
+        let file = &files[&part.runs[0].file];
+        let reader = RunReader::open_file(file).unwrap();
+        assert!(reader.index().filter.is_none(), "it would spare few reads");
         let entries: u64 = part.runs.iter().map(|run| run.entries).sum();
         assert_eq!(part.states[0].entries, entries);
     }

@@ -7,6 +7,7 @@ mod bench;
 mod cmd;
 mod demo;
 mod file;
+mod load;
 mod outcome;
 mod snapshot;
 
@@ -33,6 +34,7 @@ Examples:
   esker copy /data/job /backup/job  its last checkpoint, where it stands alone
   esker diff before after           what two snapshots hold differently
   esker rewrite save new --rename-operator a=b
+  esker load --like savepoint new < lines   a savepoint of lines as dump writes them
   esker bench                       what each backend makes of a workload
 
 Exit codes:

@@ -87,8 +87,17 @@ fn is_killed_and_agrees(backend: &[&str]) {
         assert_eq!(differs, None);
         assert_eq!(dumped.len(), recounted.len());
     }
+    // Those lines again are a savepoint of the same lines.
+    let (lines, loaded) = (folder.path().join("lines"), folder.path().join("loaded"));
+    let (lines, loaded) = (lines.to_str().unwrap(), loaded.to_str().unwrap());
+    std::fs::write(lines, &dumped).unwrap();
+    let load = esker(&["load", "--like", savepoint.to_str().unwrap(), loaded, lines]);
+    assert_eq!(load.status.code(), Some(0), "{}", String::from_utf8_lossy(&load.stderr));
+    let again = esker(&["dump", "--sorted", loaded]);
+    assert!(again.stdout == dumped.as_bytes(), "dump of a load of a dump");
+
     let job = folder.path().join("snapshots/job");
-    let verified = esker(&["verify", job.to_str().unwrap(), savepoint.to_str().unwrap()]);
+    let verified = esker(&["verify", job.to_str().unwrap(), savepoint.to_str().unwrap(), loaded]);
     assert_eq!(verified.status.code(), Some(0), "{}", String::from_utf8_lossy(&verified.stdout));
 }
 

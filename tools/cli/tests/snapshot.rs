@@ -198,7 +198,7 @@ fn get_finds_what_dump_shows_under_each_key_and_nothing_else() {
     assert_eq!((code, out.lines().count()), (0, 1));
     for (state, key, code, reason) in [
         ("count", "\"nobody\"", 1, "absent job: delays/count holds nothing under \"nobody\""),
-        ("count", "carrier-3", 2, "KEY carrier-3: no JSON"),
+        ("count", "carrier-3", 2, "KEY carrier-3: JSON: expected a string, found carrier-3"),
         ("count", "7", 2, "KEY 7: "),
         ("offsets", "7", 2, "offsets is operator-list, which has no keys"),
         ("x", "7", 1, "absent job: delays has no state \"x\"; it has "),

@@ -1,10 +1,10 @@
-//! Canonical lines of entries.
+//! Canonical lines of entries, and entries of canonical lines.
 //!
 //! An input is that of `value`, and before the value: a byte for the kind, one for what the state
 //! has, and the length of the composite key that stands before the entry's value.
 
 use crate::value::{input, split};
-use esker_format::canonical::{Canonical, Expired};
+use esker_format::canonical::{Canonical, Expired, Line, LineReader};
 use esker_format::composite::CompositeKey;
 use esker_format::manifest::{StateInfo, StateKind, Ttl, TtlUpdate, TypeInfo};
 use esker_format::record::Extra;
@@ -58,6 +58,19 @@ pub(crate) fn canonical(bytes: &[u8]) {
             match serde_json::from_str::<serde_json::Value>(line) {
                 Ok(json) => assert_eq!(json["state"], "a \"state\""),
                 Err(error) => assert!(error.to_string().contains("recursion limit"), "{line}"),
+            }
+            // The way back, of states that there can be.
+            let has_user_key = matches!(state.kind, StateKind::Map | StateKind::OperatorBroadcast);
+            if state.user_key.is_some() != has_user_key {
+                return;
+            }
+            let (parsed, reader) =
+                (Line::parse(line).unwrap(), LineReader::new(Some(&info), &state));
+            let (mut key, mut value, mut again) = (Vec::new(), Vec::new(), String::new());
+            if reader.entry(&parsed, 0, &mut key, &mut value).is_ok() {
+                let entry = Entry { key: &key, op: Op::Put, value: &value };
+                assert_eq!(canonical.write(entry, &mut again), Ok(true));
+                assert_eq!(again, line);
             }
         }
         Ok(false) | Err(_) => assert_eq!(out, "before", "no half line is left"),

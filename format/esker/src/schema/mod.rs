@@ -12,6 +12,7 @@ mod read;
 mod sample;
 #[cfg(test)]
 mod tests;
+mod text;
 mod trace;
 mod trace_de;
 mod trace_variant;

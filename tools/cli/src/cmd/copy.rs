@@ -61,8 +61,9 @@ struct Report<'a> {
     damage: &'a [Harm],
 }
 
+/// Some files, as reports have them.
 #[derive(Serialize)]
-struct Files {
+pub(super) struct Files {
     files: u64,
     bytes: u64,
 }
@@ -141,7 +142,7 @@ fn copied(args: &Args) -> Result<Copied, Vec<Harm>> {
 }
 
 /// Of a target that is not to be written to: nothing is unreadable or absent.
-fn refused(error: &Error) -> Harm {
+pub(super) fn refused(error: &Error) -> Harm {
     let harm = Harm::of(error);
     match std::error::Error::source(error) {
         // The store's own: no access, for one.

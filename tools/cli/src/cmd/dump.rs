@@ -1,9 +1,9 @@
 //! `esker dump`: the canonical lines of a snapshot.
 
 use super::{key_groups, progress, say_harms, say_refused};
+use crate::load::{COLUMNS, Format};
 use crate::outcome::Outcome;
 use crate::snapshot::{Filter, Harm, Pick, each_line};
-use clap::ValueEnum;
 use esker::format::KeyGroupRange;
 use esker::format::canonical::Expired;
 use esker::processor::Sorter;
@@ -53,12 +53,6 @@ pub(crate) struct Args {
     /// Sort the lines by their bytes, as LC_ALL=C sort does: equal snapshots give equal output
     #[arg(long)]
     sorted: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Jsonl,
-    Csv,
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
@@ -155,8 +149,7 @@ impl<'a, W: Write> Lines<'a, W> {
             return Ok(Self::Jsonl(out));
         }
         let mut writer = csv::Writer::from_writer(out);
-        let columns = ["operator", "state", "kind", "key", "namespace", "userKey", "value", "ttl"];
-        writer.write_record(columns).map_err(of_csv)?;
+        writer.write_record(COLUMNS).map_err(of_csv)?;
         Ok(Self::Csv(Box::new(writer)))
     }
 

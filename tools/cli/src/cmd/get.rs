@@ -150,10 +150,8 @@ fn find_state<'a>(operator: &'a Operator, name: &str) -> Result<&'a StateInfo, E
 /// The bytes of a key or namespace that an argument gives as JSON.
 fn encoded(argument: &str, info: &TypeInfo, json: &str) -> Result<Vec<u8>, Stop> {
     let wrong = |why: String| Stop::Argument(format!("{argument} {json}: {why}"));
-    let parsed = serde_json::from_str(json)
-        .map_err(|error| wrong(format!("no JSON ({error}); text is written '\"…\"'")))?;
-    let value =
-        Value::from_json(&info.schema, &parsed).map_err(|error| wrong(error.to_string()))?;
+    let value = Value::parse_json(&info.schema, json)
+        .map_err(|error| wrong(format!("{error}; text is written '\"…\"'")))?;
     Ok(encode_value(&info.codec, &info.schema, &value)?)
 }
 

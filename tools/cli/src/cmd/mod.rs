@@ -10,6 +10,7 @@ mod get;
 mod inspect;
 mod inspect_snapshot;
 mod layout;
+mod load;
 mod ls;
 mod rewrite;
 mod verify;
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     Get(get::Args),
     Verify(verify::Args),
     Dump(dump::Args),
+    Load(load::Args),
     Copy(copy::Args),
     Diff(diff::Args),
     Rewrite(rewrite::Args),
@@ -67,6 +69,7 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
         Command::Dump(args) => dump::run(&args, out),
+        Command::Load(args) => load::run(&args, out),
         Command::DumpRun(args) => dump_run::run(&args, out),
         Command::Layout(args) => layout::run(&args, out),
         Command::Completions(args) => completions::run(&args, out),

@@ -1,0 +1,222 @@
+//! `esker load`: canonical lines to a savepoint.
+
+use super::copy::{Files, refused};
+use super::{progress, write_json_line};
+use crate::load::{Format, Input, Loader, Problem, sources};
+use crate::outcome::{Outcome, Status, say};
+use crate::snapshot::{Harm, Pick, open_store};
+use clap::value_parser;
+use esker::processor::{WrittenSavepoint, write_savepoint};
+use esker::snapshot::{OpenSnapshot, SnapshotSettings, open_snapshot};
+use esker::{Error, ErrorKind, block_on};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+
+/// Write a savepoint of the lines that dump writes, in any order
+///
+/// Operators, states, types, TTL and parallelism are those of the snapshot that `--like` names, its job's name
+/// and checkpoint number too; of its entries none is taken. DST becomes a savepoint, to be restored by
+/// any backend: so `dump` of a snapshot, changed by any program, and `load` make a changed snapshot.
+///
+/// Lines are JSON, or CSV with the columns of `dump --format csv`. Elements of operator state are dealt out to
+/// the subtasks one by one, in order of their lines; broadcast state goes to every subtask, however often a
+/// line of it is there. The time of capture, by which TTL is counted, is that of the snapshot. What is
+/// sorted lies in a temporary folder (TMPDIR), with about the size of the savepoint; memory is bounded.
+///
+/// A line that does not fit is told with its number, the place in it, what was expected and what was
+/// found, ten of them at most; so are lines of one key. Nothing is written then (exit code 1). A folder
+/// that holds another snapshot, or anything else, is refused; after an interruption the same command
+/// writes what is missing.
+///
+/// With `--json` one object: `like`, `target`, `status` (`ok`, `refused`, `damaged`, `absent`, `unreadable`),
+/// `problems` (`lines`, `column`, `message`) and `damage` as `verify` has it. `job`, `checkpoint`,
+/// `lines`, `entries`, `written` and `present`, the last two `{"files":…,"bytes":…}`, are null but where the
+/// status is `ok`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  esker dump /data/job | jq -c 'select(.state != \"late\")' | esker load --like /data/job changed
+  esker load --like old --parallelism 8 new lines.jsonl
+  esker dump --format csv old > rows.csv && esker load --like old --format csv new rows.csv
+  esker load --json --like old new < lines | jq '.problems[]'")]
+pub(crate) struct Args {
+    /// The snapshot that says what states there are: a folder, its _metadata, or a job's root; a path or URL
+    #[arg(long, value_name = "SNAPSHOT")]
+    like: String,
+    /// The savepoint's folder: empty, not there yet, or with what is there of the same savepoint; a path or URL
+    #[arg(value_name = "DST")]
+    target: String,
+    /// The lines; - for standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    file: String,
+    #[command(flatten)]
+    pick: Pick,
+    /// How the lines are written
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    /// How many subtasks every operator has; as the snapshot if not given
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=65536))]
+    parallelism: Option<u32>,
+    /// Write one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    like: &'a str,
+    target: &'a str,
+    status: Status,
+    job: Option<&'a str>,
+    checkpoint: Option<u64>,
+    lines: Option<u64>,
+    entries: Option<u64>,
+    written: Option<Files>,
+    present: Option<Files>,
+    problems: &'a [Problem],
+    damage: &'a [Harm],
+}
+
+/// Why nothing was written.
+enum Stop {
+    Lines(Vec<Problem>),
+    /// Of what was asked for by this name.
+    Named(String, Harm),
+}
+
+pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+    let Args { like, target, .. } = args;
+    let none = Report {
+        like,
+        target,
+        status: Status::Ok,
+        job: None,
+        checkpoint: None,
+        lines: None,
+        entries: None,
+        written: None,
+        present: None,
+        problems: &[],
+        damage: &[],
+    };
+    let (status, problems, named) = match loaded(args) {
+        Ok((lines, WrittenSavepoint { manifest, entries, written, present })) => {
+            if args.json {
+                let report = Report {
+                    job: Some(&manifest.job),
+                    checkpoint: Some(manifest.checkpoint),
+                    lines: Some(lines),
+                    entries: Some(entries),
+                    written: Some(written.into()),
+                    present: Some(present.into()),
+                    ..none
+                };
+                write_json_line(out, &report)?;
+            } else {
+                writeln!(
+                    out,
+                    "ok {target}: checkpoint {} as {like} has it: {lines} lines, {entries} entries: \
+                     written {} files, {} bytes; there already {} files, {} bytes",
+                    manifest.checkpoint,
+                    written.files,
+                    written.len_bytes,
+                    present.files,
+                    present.len_bytes
+                )?;
+            }
+            return Ok(Outcome::Yes);
+        }
+        Err(Stop::Lines(problems)) => (Status::Refused, problems, None),
+        Err(Stop::Named(name, harm)) => (harm.status, Vec::new(), Some((name, harm))),
+    };
+    if args.json {
+        let damage: Vec<Harm> = named.iter().map(|(_, harm)| harm.clone()).collect();
+        write_json_line(out, &Report { status, problems: &problems, damage: &damage, ..none })?;
+        out.flush()?;
+    }
+    let file = if args.file == "-" { "standard input" } else { &args.file };
+    problems.iter().for_each(|problem| say(format_args!("{status} {file}: {problem}")));
+    if let Some((name, harm)) = named {
+        say(format_args!("{}", harm.within(&name)));
+    }
+    Ok(status.outcome())
+}
+
+/// How many lines there were, and what was written.
+fn loaded(args: &Args) -> Result<(u64, WrittenSavepoint), Stop> {
+    let of_like = |error: Error| Stop::Named(args.like.clone(), Harm::of(&error));
+    let of_temp =
+        |error: Error| Stop::Named(std::env::temp_dir().display().to_string(), Harm::of(&error));
+    let of_target = |error: Error| {
+        let harm = match error.kind() {
+            ErrorKind::Conflict | ErrorKind::Invalid => refused(&error),
+            _ => Harm::of(&error),
+        };
+        Stop::Named(args.target.clone(), harm)
+    };
+    let like: OpenSnapshot = args
+        .pick
+        .find(&args.like)
+        .and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)))
+        .map_err(of_like)?;
+    let operators = &like.manifest.operators;
+    let subtasks = |parts: usize| args.parallelism.unwrap_or(parts as u32);
+    let parallelism: Vec<u32> = operators.iter().map(|o| subtasks(o.parts.len())).collect();
+    let mut loader = Loader::new(operators, &parallelism).map_err(of_temp)?;
+    read(args, &mut loader)?;
+    if !loader.problems.is_empty() {
+        return Err(Stop::Lines(loader.problems));
+    }
+    let lines = loader.lines;
+    let (sorted, problems) = loader.finish().map_err(of_temp)?;
+    if !problems.is_empty() {
+        return Err(Stop::Lines(problems));
+    }
+    let sources = sources(&sorted, &like, &parallelism).map_err(of_temp)?;
+    let target = open_store(&args.target).map_err(of_target)?;
+    let (manifest, settings) = (like.manifest.clone(), SnapshotSettings::default());
+    let bar = progress(lines, "entries");
+    let tell = |entries| bar.inc(entries);
+    let written = block_on(write_savepoint(&target, manifest, sources, &settings, &tell));
+    bar.finish_and_clear();
+    Ok((lines, written.map_err(of_target)?))
+}
+
+/// Why reading ended before its end.
+enum Ended {
+    Input(io::Error),
+    Spool(Error),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Input(error)
+    }
+}
+
+/// Gives all lines to `loader`.
+fn read(args: &Args, loader: &mut Loader<'_>) -> Result<(), Stop> {
+    let unreadable = |error: io::Error| {
+        let error = Error::new(ErrorKind::Retry, error.to_string());
+        Stop::Named(args.file.clone(), Harm::of(&error))
+    };
+    let (from, len_bytes): (Box<dyn Read>, u64) = match &*args.file {
+        "-" => (Box::new(io::stdin().lock()), 0),
+        path => {
+            let file = File::open(path).map_err(unreadable)?;
+            let len_bytes = file.metadata().map_or(0, |metadata| metadata.len());
+            (Box::new(file), len_bytes)
+        }
+    };
+    let bar = progress(len_bytes, "bytes read");
+    let input = Input::new(args.format, BufReader::with_capacity(1 << 16, bar.wrap_read(from)));
+    let done = input.each(&mut |number, line| loader.line(number, line).map_err(Ended::Spool));
+    bar.finish_and_clear();
+    done.map_err(|ended| match ended {
+        Ended::Input(error) => unreadable(error),
+        Ended::Spool(error) => {
+            Stop::Named(std::env::temp_dir().display().to_string(), Harm::of(&error))
+        }
+    })
+}

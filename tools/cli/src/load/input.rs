@@ -1,0 +1,143 @@
+//! The text that is loaded: lines of JSON, or rows of CSV as `dump` writes them.
+
+use clap::ValueEnum;
+use esker::format::canonical::Line;
+use std::borrow::Cow;
+use std::io::{self, BufRead, Read};
+
+/// The columns of CSV, in their order.
+pub(crate) const COLUMNS: [&str; 8] =
+    ["operator", "state", "kind", "key", "namespace", "userKey", "value", "ttl"];
+/// No line is longer: a value takes less than half of it.
+const LINE_LEN_BYTES_MAX: u64 = 1 << 30;
+
+/// How canonical lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Jsonl,
+    Csv,
+}
+
+/// Lines from somewhere.
+pub(crate) struct Input<R> {
+    format: Format,
+    from: R,
+}
+
+/// A line, or what is wrong with it: where in it, if that is known, and why.
+pub(crate) type Read1<'a> = Result<(&'a str, Line<'a>), (Option<usize>, String)>;
+
+impl<R: BufRead> Input<R> {
+    pub(crate) fn new(format: Format, from: R) -> Self {
+        Self { format, from }
+    }
+
+    /// Calls `each` with the number of every line, from 1 on, and the line, until it says no; blank
+    /// lines are passed over. Memory: one line.
+    ///
+    /// # Errors
+    /// Those of reading and of `each`.
+    pub(crate) fn each<E: From<io::Error>>(
+        self,
+        each: &mut dyn FnMut(u64, Read1<'_>) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        match self.format {
+            Format::Jsonl => self.jsonl(each),
+            Format::Csv => self.csv(each),
+        }
+    }
+
+    fn jsonl<E: From<io::Error>>(
+        mut self,
+        each: &mut dyn FnMut(u64, Read1<'_>) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut bytes = Vec::new();
+        for number in 1.. {
+            bytes.clear();
+            let mut limited = (&mut self.from).take(LINE_LEN_BYTES_MAX);
+            if limited.read_until(b'\n', &mut bytes)? == 0 {
+                break;
+            }
+            let is_whole = bytes.last() == Some(&b'\n') || bytes.len() as u64 != LINE_LEN_BYTES_MAX;
+            let line = match std::str::from_utf8(&bytes) {
+                _ if !is_whole => Err((None, format!("longer than {LINE_LEN_BYTES_MAX} bytes"))),
+                Err(error) => Err((Some(error.valid_up_to()), "no text in UTF-8".to_owned())),
+                Ok(text) => {
+                    let text = text.trim_end_matches(['\n', '\r']);
+                    if text.trim().is_empty() {
+                        continue;
+                    }
+                    let line = Line::parse(text).map(|line| (text, line));
+                    line.map_err(|e| {
+                        (e.offset.map(|at| at as usize), format!("JSON: {}", e.message))
+                    })
+                }
+            };
+            if !each(number, line)? || !is_whole {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn csv<E: From<io::Error>>(
+        self,
+        each: &mut dyn FnMut(u64, Read1<'_>) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut reader =
+            csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(self.from);
+        let mut row = csv::StringRecord::new();
+        let mut is_head = true;
+        loop {
+            let read = reader.read_record(&mut row);
+            let number = row.position().map_or(0, csv::Position::line);
+            match read {
+                Ok(false) => return Ok(()),
+                Ok(true) => {}
+                Err(error) => match error.into_kind() {
+                    csv::ErrorKind::Io(error) => return Err(error.into()),
+                    csv::ErrorKind::Utf8 { pos, .. } => {
+                        let number = pos.map_or(number, |pos| pos.line());
+                        each(number, Err((None, "no text in UTF-8".to_owned())))?;
+                        continue;
+                    }
+                    other => {
+                        each(number, Err((None, format!("CSV: {other:?}"))))?;
+                        return Ok(());
+                    }
+                },
+            }
+            if std::mem::take(&mut is_head) {
+                if row != COLUMNS[..] {
+                    let message = format!("the first row names the columns: {}", COLUMNS.join(","));
+                    each(number, Err((None, message)))?;
+                    return Ok(());
+                }
+                continue;
+            }
+            if !each(number, cells(&row))? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn cells(row: &csv::StringRecord) -> Read1<'_> {
+    if row.len() != COLUMNS.len() {
+        return Err((None, format!("{} cells, not {}", row.len(), COLUMNS.len())));
+    }
+    let text = |at: usize| Cow::Borrowed(row.get(at).unwrap_or_default());
+    // Nothing stands for null, and for what there is not.
+    let json = |at: usize| row.get(at).map(|cell| if cell.is_empty() { "null" } else { cell });
+    let line = Line {
+        operator: text(0),
+        state: text(1),
+        kind: text(2),
+        key: json(3),
+        namespace: json(4),
+        user_key: json(5),
+        value: json(6),
+        ttl: json(7),
+    };
+    Ok(("", line))
+}

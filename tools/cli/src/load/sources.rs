@@ -1,0 +1,91 @@
+//! What was sorted, as the sources of a savepoint.
+
+use super::spool::{Lane, Sorted, value_of};
+use esker::Result;
+use esker::backend::EntrySink;
+use esker::format::KeyGroupRange;
+use esker::format::manifest::Operator;
+use esker::format::part::{Part, PartState};
+use esker::format::run::{Entry, Op};
+use esker::processor::{EntrySource, OperatorSources, SubtaskSource};
+use esker::snapshot::{ChainReader, OpenSnapshot};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Stored bytes are thought to be so many times fewer than those of keys and values.
+const COMPRESSION: u64 = 2;
+
+/// Entries of the spool as they were put.
+struct Spooled {
+    chain: Arc<ChainReader>,
+    len_bytes: u64,
+}
+
+impl EntrySource for Spooled {
+    fn write(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
+        self.chain.merge(range, None, &mut |entry| {
+            sink.add(Entry { op: Op::Put, value: value_of(entry.value)?, ..entry })
+        })
+    }
+
+    fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+}
+
+/// The operators of `like` with what is in `sorted`, each with as many subtasks as `parallelism` says.
+/// `sorted` must be there until they are written.
+///
+/// # Errors
+/// Those of the temporary folder.
+pub(crate) fn sources(
+    sorted: &Sorted,
+    like: &OpenSnapshot,
+    parallelism: &[u32],
+) -> Result<Vec<OperatorSources>> {
+    let operators = like.manifest.operators.iter().zip(&like.parts).zip(parallelism).enumerate();
+    operators
+        .map(|(number, ((operator, parts), parallelism))| {
+            let (chain, raw_len_bytes) = sorted.open(&[Lane::Keyed(number)])?;
+            let chain = Arc::new(chain);
+            let subtasks = (0..*parallelism).map(|subtask| {
+                let range = KeyGroupRange::of_subtask(subtask, *parallelism)?;
+                let share = u128::from(raw_len_bytes) * u128::from(range.count()) / 65_536;
+                let len_bytes = share as u64 / COMPRESSION;
+                let keyed = Spooled { chain: Arc::clone(&chain), len_bytes };
+                let lanes = [Lane::Elements(number, subtask), Lane::Broadcast(number)];
+                let (elements, len_bytes) = sorted.open(&lanes)?;
+                let elements = Spooled { chain: Arc::new(elements), len_bytes };
+                Ok(SubtaskSource {
+                    keyed: Some(Arc::new(keyed)),
+                    operator: Some(Arc::new(elements)),
+                    ttl_times_ms: ttl_times_ms(operator, parts, range)?,
+                })
+            });
+            let subtasks = subtasks.collect::<Result<Vec<_>>>()?;
+            Ok(OperatorSources { operator: operator.clone(), subtasks })
+        })
+        .collect()
+}
+
+/// When states with TTL were captured: the earliest time of the parts whose key groups are in `range`, so
+/// that nothing expires that they show.
+fn ttl_times_ms(
+    operator: &Operator,
+    parts: &[Option<Part>],
+    range: KeyGroupRange,
+) -> Result<BTreeMap<u32, i64>> {
+    let mut times: BTreeMap<u32, i64> = BTreeMap::new();
+    for (subtask, part) in parts.iter().enumerate() {
+        if operator.range(subtask)?.intersect(range).is_none() {
+            continue;
+        }
+        let states = part.iter().flat_map(|part| &part.states);
+        for (id, time_ms) in
+            states.filter_map(|PartState { id, ttl_time_ms, .. }| Some((id, (*ttl_time_ms)?)))
+        {
+            times.entry(*id).and_modify(|known| *known = time_ms.min(*known)).or_insert(time_ms);
+        }
+    }
+    Ok(times)
+}
