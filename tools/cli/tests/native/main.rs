@@ -162,7 +162,16 @@ fn states_of_a_database_are_renamed_and_dropped() {
     let folder = made();
     let (code, whole, _) = esker(folder.path(), &["dump", "--sorted", "heap"]);
     assert_eq!(code, 0);
-    let steps = ["--rename-operator=op=new", "--rename-state=op/count=n", "--drop-state=op/late"];
+    let filter = ["rewrite", "rocks", "new", "--filter=true"];
+    let (code, out, err) = esker(folder.path(), &filter);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("operator=flights: its state is a database of rocksdb"), "{err}");
+    assert!(!folder.path().join("new/_metadata").exists());
+    let steps = [
+        "--rename-operator=flights=new",
+        "--rename-state=flights/count=n",
+        "--drop-state=flights/late",
+    ];
     let (code, _, err) = esker(folder.path(), &[&["rewrite", "rocks", "new"], &steps[..]].concat());
     assert_eq!((code, err.as_str()), (0, ""));
     std::fs::remove_dir_all(folder.path().join("rocks")).unwrap();
@@ -170,7 +179,7 @@ fn states_of_a_database_are_renamed_and_dropped() {
     assert_eq!((code, err.as_str()), (0, ""));
     let lines = whole.lines().filter(|line| !line.contains(r#""state":"late""#));
     let lines = lines.map(|line| {
-        let line = line.replace(r#""operator":"op""#, r#""operator":"new""#);
+        let line = line.replace(r#""operator":"flights""#, r#""operator":"new""#);
         line.replace(r#""state":"count""#, r#""state":"n""#)
     });
     let mut lines: Vec<String> = lines.collect();
