@@ -17,5 +17,6 @@ mod rocksdb;
 #[path = "without_rocksdb.rs"]
 mod rocksdb;
 pub mod snapshot;
+mod tool;
 mod undo;
 pub mod versus;

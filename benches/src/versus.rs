@@ -3,7 +3,7 @@
 //! A file per group of rows; a group measures what `Report::wants`, and adds its rows.
 
 use crate::report::Report;
-use crate::{candidates, flink, heap, restore, rocksdb, snapshot};
+use crate::{candidates, flink, heap, restore, rocksdb, snapshot, tool};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,7 +56,7 @@ pub fn main() -> ExitCode {
         };
     }
     let mut report = Report::new(arguments.only, arguments.quick, arguments.json);
-    let groups = [heap::run, snapshot::run, restore::run, rocksdb::run, candidates::run];
+    let groups = [heap::run, snapshot::run, restore::run, rocksdb::run, tool::run, candidates::run];
     let mut asked = groups.into_iter().try_for_each(|group| group(&mut report));
     if asked.is_ok() {
         asked = flink::run(&mut report, arguments.flink_lab.as_deref());

@@ -19,12 +19,12 @@ type Predicate = (&'static str, fn(&Value) -> bool);
 
 /// They hold or not, whatever the types of a state.
 const PREDICATES: [Predicate; 8] = [
-    ("key % 3 != 1", |line| number(&line["key"]) % 3 != 1),
+    ("key % 3u != 1", |line| number(&line["key"]) % 3 != 1),
     ("ns == null || ns > 0", |line| line["namespace"].is_null() || number(&line["namespace"]) > 0),
     ("userKey == null || userKey < 3", |line| {
         line.get("userKey").is_none_or(|user_key| number(user_key) < 3)
     }),
-    ("type(value) != int || value % 2 == 0", |line| {
+    ("type(value) != uint || value % 2u == 0", |line| {
         line["value"].as_i64().is_none_or(|value| value % 2 == 0)
     }),
     ("type(value) != list || size(value) > 1 && value[0] <= value[1]", |line| {

@@ -137,9 +137,8 @@ impl Of {
     }
 
     fn named(&self, error: Error, entry: Entry<'_>) -> Error {
-        let StateChange { operator, state, .. } = &*self.change;
         let at = self.reader.place(entry);
-        error.of(format_args!("operator={operator} state={state}{at}"))
+        error.of(format_args!("state={}{at}", self.change.state))
     }
 }
 

@@ -113,14 +113,15 @@ pub(super) async fn count(snapshot: &OpenSnapshot, changes: &AllChanges) -> Resu
         let Some(changes) = changes.get(&operator.uid) else { continue };
         let kinds = operator.states.iter().map(|info| (info.id, info.kind)).collect();
         let mut counting = Counting { kinds, entries: BTreeMap::new() };
+        let named = |error: Error| error.of(format_args!("operator={}", operator.uid));
         for (subtask, part) in parts.iter().enumerate() {
             let Some(part) = part else { continue };
             let sources = source(&snapshot.store, operator, part, changes).await?;
             if let Some(keyed) = sources.keyed {
-                keyed.write(operator.range(subtask)?, &mut counting)?;
+                keyed.write(operator.range(subtask)?, &mut counting).map_err(named)?;
             }
             if let Some(unkeyed) = sources.operator {
-                unkeyed.write(KeyGroupRange::ALL, &mut counting)?;
+                unkeyed.write(KeyGroupRange::ALL, &mut counting).map_err(named)?;
             }
         }
         let of = |id: &u32| counting.entries.get(id).copied().unwrap_or_default();

@@ -116,20 +116,18 @@ fn null<'a>() -> Box<dyn Val + 'a> {
     Box::new(CelNull)
 }
 
-/// A value as CEL has it: integers are `int`, and `uint` above; a struct is a map by names of fields, and
-/// an enum and an option are as in canonical JSON. A map with keys that CEL has none of is a list of pairs.
+/// A value as CEL has it: an integer is `int` or `uint` as its type is, whatever its value; a struct is a
+/// map by names of fields, and an enum and an option are as in canonical JSON. A map with keys that CEL
+/// has none of is a list of pairs.
 fn val<'a>(value: &'a Value) -> Result<Box<dyn Val + 'a>> {
     let wide = |digits: String| invalid(format!("{digits} has more than 64 bits"));
     Ok(match value {
         Value::Unit | Value::Option(None) => null(),
         Value::Bool(value) => Box::new(CelBool::from(*value)),
-        Value::Unsigned(value) => match i64::try_from(*value) {
-            Ok(value) => Box::new(CelInt::from(value)),
-            Err(_) => {
-                let value = u64::try_from(*value).map_err(|_| wide(value.to_string()))?;
-                Box::new(CelUInt::from(value))
-            }
-        },
+        Value::Unsigned(value) => {
+            let value = u64::try_from(*value).map_err(|_| wide(value.to_string()))?;
+            Box::new(CelUInt::from(value))
+        }
         Value::Signed(value) => {
             let value = i64::try_from(*value).map_err(|_| wide(value.to_string()))?;
             Box::new(CelInt::from(value))

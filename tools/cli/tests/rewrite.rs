@@ -490,9 +490,9 @@ fn an_expression_that_does_not_fit_is_named_and_leaves_no_snapshot() {
     let folder = folder.path();
     for (step, reason) in [
         ("--filter=key ==", "operator=airports state=names: filter=\"key ==\": "),
-        ("--filter-state=delays/count=value", "it gives int, not true or false"),
+        ("--filter-state=delays/count=value", "it gives uint, not true or false"),
         ("--filter-state=delays/count=nothing > 1", "nothing"),
-        ("--filter-state=delays/count=value.x > 1", "operator=delays state=count key=\"carrier-"),
+        ("--filter-state=delays/count=value.x > 1", "operator=delays: state=count key=\"carrier-"),
         ("--filter-state=delays/none=true", "operator=delays: it has no state \"none\""),
     ] {
         for more in [&[][..], &["--dry-run"]] {

@@ -123,6 +123,8 @@ fn asan() -> Result<(), String> {
 /// esker beside its peers, in RocksDB too; the arguments after `bench` go to `versus`.
 fn bench() -> Result<(), String> {
     rocksdb::rocksdb()?;
+    // Rows `tool.*` run it.
+    cargo("build --release --package esker-cli --features rocksdb")?;
     let mut command =
         command("cargo run --release --package esker-benches --features rocksdb --bin versus --");
     run(command.args(std::env::args().skip(2)))

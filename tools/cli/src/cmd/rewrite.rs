@@ -26,8 +26,9 @@ use std::io::{self, Write};
 /// out; entries of a dropped state stay in files that it shares with others, and no reader sees them.
 ///
 /// A filter keeps the entries for which an expression of CEL (https://cel.dev) holds. It is one over `key`,
-/// `ns` (the namespace, whose name CEL keeps for itself), `userKey`, `value` and `ttl`, as `dump` shows them, but for bytes,
-/// which are bytes, and null for what is not there. `--filter` asks it of all keyed state, `--filter-state`
+/// `ns` (the namespace, whose name CEL keeps for itself), `userKey`, `value` and `ttl`, as `dump` shows
+/// them, but for bytes, which are bytes, and null for what is not there. Numbers of any type are compared,
+/// `value > 5`; to compute with those of an unsigned type takes unsigned ones, `key % 2u == 0`. `--filter` asks it of all keyed state, `--filter-state`
 /// of one state, of operator state too. All runs of an operator with a filter are written anew.
 /// Entries of a native checkpoint are not filtered: take a savepoint first.
 ///
