@@ -43,15 +43,19 @@ pub(super) struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     /// The pieces of `range`, with those where no run counts if the `whole` of it is asked for. Two runs
-    /// are the same if their digests and those of their indexes are.
+    /// are the same if their digests and those of their indexes are, and each is that side's first such
+    /// run, or its second: increments that say the same have the same bytes, and each of them counts.
     pub(super) fn of(sides: [&'a [RunRef]; 2], range: KeyGroupRange, whole: bool) -> Self {
         let (mut distinct, mut known) = (Vec::new(), HashMap::new());
         let mut numbers: [Vec<usize>; 2] = Default::default();
         // Where runs begin to count, and where they end to.
         let mut changes: BTreeMap<u32, Vec<(usize, usize, bool)>> = BTreeMap::new();
         for (side, runs) in sides.into_iter().enumerate() {
+            let mut alike: HashMap<_, usize> = HashMap::new();
             for (age, (run, counts)) in runs.iter().zip(counting(runs)).enumerate() {
-                let number = *known.entry((run.digest, run.index.digest)).or_insert_with(|| {
+                let digests = (run.digest, run.index.digest);
+                let nth = alike.entry(digests).and_modify(|nth| *nth += 1).or_default();
+                let number = *known.entry((digests, *nth)).or_insert_with(|| {
                     distinct.push(Distinct { side, run });
                     distinct.len() - 1
                 });

@@ -184,13 +184,17 @@ fn what_two_chains_hold_is_found_where_it_differs() {
         Config { cases: soak::count(2000), failure_persistence: None, ..Config::default() };
     let runs = proptest::collection::vec((made(), 0..3_u8), 1..9);
     let range = prop_oneof![Just((0, KEYS - 1)), Just((7, 30))];
-    let tested = TestRunner::new(config).run(&(runs, range), |(runs, range)| {
+    // The same bytes once more, as increments have that say the same.
+    let again = proptest::collection::vec((any::<proptest::sample::Index>(), 0..3_u8), 0..4);
+    let tested = TestRunner::new(config).run(&(runs, again, range), |(runs, again, range)| {
         let store = Store::open("memory://").unwrap();
         let refs: Vec<_> = runs.iter().enumerate().map(|(n, (m, _))| write(&store, n, m)).collect();
         // Most are on both sides.
         let side = |not: u8| -> Vec<RunRef> {
             let on = refs.iter().zip(&runs).filter(|(_, (_, side))| *side != not);
-            on.map(|(run, _)| run.clone()).collect()
+            let again = again.iter().filter(|(_, side)| *side != not);
+            let again = again.map(|(at, _)| at.get(&refs).clone());
+            on.map(|(run, _)| run.clone()).chain(again).collect()
         };
         let (a, b, range) = (side(1), side(2), groups(range));
         let of = |runs: &[RunRef], state| held(&store, runs, range, state);

@@ -53,9 +53,10 @@ fn main() -> ExitCode {
     };
     // Not locked: the threads of the demo's job write lines of their own.
     let mut out = BufWriter::new(io::stdout());
-    let done = cmd::run(cli.command, &mut out).and_then(|outcome| {
-        out.flush()?;
-        Ok(outcome)
+    let done = cmd::run(cli.command, &mut out).and_then(|outcome| match out.flush() {
+        // The answer is known, whoever reads no further.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(outcome),
     });
     match done {
         Ok(outcome) => outcome.into(),

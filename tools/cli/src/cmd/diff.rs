@@ -72,6 +72,14 @@ pub(crate) struct Args {
 pub(crate) type Harms = Vec<(Side, Harm)>;
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+    match told(args, out) {
+        // A line was to be written, so they differ, whoever reads no further.
+        Err(error) if args.lines && error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::No),
+        told => told,
+    }
+}
+
+fn told(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
     let opened = [&args.a, &args.b].map(|name| {
         let at = find_snapshot(name, None);
         at.and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)))
