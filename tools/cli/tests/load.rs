@@ -482,3 +482,46 @@ fn a_folder_that_holds_something_else_is_refused_and_no_lines_make_an_empty_save
     let (code, _, err) = load(&["--parallelism", "0", "x", "lines"]);
     assert_eq!(code, 2, "{err}");
 }
+
+#[test]
+fn a_key_that_is_too_long_is_told_by_its_line() {
+    let (folder, _world) = made(1);
+    let folder = folder.path();
+    let line = |key: &str| {
+        format!(
+            r#"{{"operator":"delays","state":"count","kind":"value","key":"{key}","namespace":null,"value":7}}"#
+        ) + "\n"
+    };
+    put(folder, "lines", &[line("a"), line(&"x".repeat(1 << 20)), line("b")].concat());
+    let (code, out, err) = esker(folder, &["load", "--like", "save", "new", "lines"]);
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    let start = "esker: refused lines: line 2: delays/count: ";
+    assert!(err.starts_with(start) && err.contains("the limit is 1048576"), "{err}");
+    assert!(is_empty(&folder.join("new")));
+}
+
+#[test]
+fn a_snapshot_without_one_of_its_parts_is_told_and_refused_where_ttl_needs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let info = ordered(Schema::U8);
+    let with_ttl = every_kind(&info);
+    let without = every_kind(&info).into_iter().filter(|state| state.ttl.is_none()).collect();
+    empty(&folder.join("ttl"), with_ttl, [1000, 950]);
+    empty(&folder.join("plain"), without, [1000, 950]);
+    put(folder, "lines", "");
+    for (like, needed) in [("ttl", true), ("plain", false)] {
+        let part = files(&folder.join(like).join("parts")).remove(0);
+        std::fs::remove_file(&part).unwrap();
+        let name = part.strip_prefix(folder.join(like)).unwrap().to_str().unwrap();
+        let said = format!("esker: damaged {like}: {name}: the file is missing");
+        let target = format!("{like}-new");
+        let (code, out, err) = esker(folder, &["load", "--json", "--like", like, &target, "lines"]);
+        let report: Value = serde_json::from_str(&out).unwrap();
+        let status = if needed { "damaged" } else { "ok" };
+        assert_eq!((code, &report["status"]), (i32::from(needed), &json!(status)), "{err}");
+        assert_eq!(report["damage"][0]["file"], json!(name));
+        assert!(err.starts_with(&said), "{err}");
+        assert_eq!(is_empty(&folder.join(&target)), needed);
+    }
+}

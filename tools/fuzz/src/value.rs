@@ -31,7 +31,11 @@ pub(crate) fn value(input: &[u8]) {
     if codec == CodecId::ORDERED || !(text.contains("\"set\"") || text.contains("\"map\"")) {
         assert_eq!(again, bytes);
     }
-    assert_eq!(Value::parse_json(&schema, &json).unwrap().to_json(), json);
+    match Value::parse_json(&schema, &json) {
+        Ok(parsed) => assert_eq!(parsed.to_json(), json),
+        // Bytes can repeat what is in a set or map, text must not.
+        Err(error) => assert!(error.message.ends_with(" is there twice"), "{error}"),
+    }
 }
 
 /// The value of a schema, as JSON.

@@ -190,6 +190,22 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop_oneof![6 => 0..4_u8, 2 => 0x20..0x7f_u8, 1 => any::<u8>()], 0..48)
 }
 
+/// Whether something in a list or map of the value is there twice.
+fn repeats(value: &crate::Value) -> bool {
+    use crate::Value::{Map, Option, Seq, Struct, Tuple, Variant};
+    let mut known = std::collections::HashSet::new();
+    // By their text, as a NaN is not itself.
+    let mut again = |value| !known.insert(format!("{value:?}"));
+    match value {
+        Seq(values) => values.iter().any(|v| again(v) || repeats(v)),
+        Map(entries) => entries.iter().any(|(k, v)| again(k) || repeats(k) || repeats(v)),
+        Tuple(values) => values.iter().any(repeats),
+        Struct(fields) => fields.iter().any(|(_, v)| repeats(v)),
+        Option(Some(held)) | Variant(_, Some(held)) => repeats(held),
+        _ => false,
+    }
+}
+
 proptest! {
     #[test]
     fn any_value_of_any_type_comes_back_from_its_text(schema in schemas(), bytes in bytes()) {
@@ -199,6 +215,11 @@ proptest! {
         if let Some(value) = decoded {
             let json = value.to_json();
             let back = crate::Value::parse_json(&schema, &json);
+            // Bytes can repeat what is in a set or map, text must not.
+            let is_twice = |error: &crate::FormatError| error.message.ends_with(" is there twice");
+            if back.as_ref().err().is_some_and(is_twice) && repeats(&value) {
+                return Ok(());
+            }
             prop_assert!(back.is_ok(), "{json} {back:?}");
             let back = back.unwrap();
             prop_assert_eq!(back.to_json(), json.clone());

@@ -2,6 +2,7 @@
 //! them (SPEC.md, "Schemas").
 
 mod def;
+mod distinct;
 mod json;
 mod migrate;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! JSON to values, by a schema: the way back from canonical JSON.
 
 use super::def::Scope;
+use super::distinct::Distinct;
 use super::text::{Read, Text, Wrong};
 use super::{Field, Schema, Shape, Value};
 use crate::codec::bincode_de::MAX_DEPTH;
@@ -16,8 +17,9 @@ impl Value {
     /// programs keep those beyond 53 bits.
     ///
     /// # Errors
-    /// `Invalid` if it is not the JSON of such a value: with the byte at which that shows, the path inside
-    /// the value, what was expected and what was found.
+    /// `Invalid` if it is not the JSON of such a value, or an element of a set or a key of a map is there
+    /// twice: with the byte at which that shows, the path inside the value, what was expected and what
+    /// was found.
     pub fn parse_json(schema: &Schema, text: &str) -> Result<Self> {
         let mut at = Text::new(text);
         let parsed = value(schema, &mut at, &Scope::default(), MAX_DEPTH);
@@ -144,24 +146,33 @@ fn value(schema: &Schema, text: &mut Text<'_>, scope: &Scope<'_, '_>, depth: usi
         }
         Schema::Seq(item) | Schema::Set(item) => {
             let mut values = Vec::new();
+            let mut known = matches!(schema, Schema::Set(_)).then(|| Distinct::new("element"));
             text.items((b'[', b']'), &Expected(schema), &mut |text, number| {
-                let held = value(item, text, scope, depth);
+                let at = text.at();
+                let held = value(item, text, scope, depth).and_then(|held| {
+                    if let Some(known) = &mut known {
+                        known.add(item, &held, scope, depth, at)?;
+                    }
+                    Ok(held)
+                });
                 values.push(held.map_err(|wrong| wrong.below(|| format!("[{number}]")))?);
                 Ok(())
             })?;
             Ok(Value::Seq(values))
         }
         Schema::Map(key, held) => {
-            let mut entries = Vec::new();
+            let (mut entries, mut known) = (Vec::new(), Distinct::new("key"));
             text.items((b'[', b']'), &Expected(schema), &mut |text, number| {
                 let of = |step: &str| format!("[{number}]{step}");
-                let pair = *text;
+                let mut pair = *text;
                 let mut parts = items(&[key, held], text, scope, depth, &"[key, value]")
                     .map_err(|wrong| wrong.below(|| of("")))?
                     .into_iter();
                 let (Some(k), Some(v)) = (parts.next(), parts.next()) else {
                     return Err(pair.expected("[key, value]").below(|| of("")));
                 };
+                let added = known.add(key, &k, scope, depth, pair.at());
+                added.map_err(|wrong| wrong.below(|| of("")))?;
                 entries.push((k, v));
                 Ok(())
             })?;

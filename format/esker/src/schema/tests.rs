@@ -124,6 +124,24 @@ fn sets_and_maps_come_in_order_of_their_bytes() {
     check_sample(&schema, &Bincode, &(map, set)).unwrap();
 }
 
+#[test]
+fn what_a_set_or_map_holds_twice_is_refused_with_its_path() {
+    type Nested = (HashMap<Vec<u8>, u8>, Vec<HashSet<(u8, String)>>, Vec<u8>);
+    let schema = trace::<Nested>().unwrap();
+    for (text, wrong) in [
+        (r#"[[[[1],7],[[1,2],7]],[[[1,"a"],[2,"a"]],[[1,"a"]]],[3,3]]"#, None),
+        (r#"[[[[1],7],[[2],7],[[1],8]],[],[]]"#, Some((18, ".0[2]: the key is there twice"))),
+        (
+            r#"[[],[[],[[1,"a"],[2,"a"], [1,"\u0061"]]],[]]"#,
+            Some((26, ".1[1][2]: the element is there twice")),
+        ),
+    ] {
+        let found = Value::parse_json(&schema, text).map_err(|e| (e.offset, e.message));
+        let expected = wrong.map(|(at, message): (u64, &str)| (Some(at), message.to_owned()));
+        assert_eq!(found.err(), expected, "{text}");
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Flat {
     #[serde(flatten)]

@@ -73,7 +73,8 @@ fn ordered(
     Ok(())
 }
 
-fn bincode(
+/// Appends a value; the schema may be a part of another, which `scope` is of.
+pub(super) fn bincode(
     schema: &Schema,
     value: &Value,
     scope: &Scope<'_, '_>,

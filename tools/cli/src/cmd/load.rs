@@ -4,7 +4,7 @@ use super::copy::{Files, refused};
 use super::{progress, write_json_line};
 use crate::load::{Format, Input, Loader, Problem, sources};
 use crate::outcome::{Outcome, Status, say};
-use crate::snapshot::{Harm, Pick, open_store};
+use crate::snapshot::{Harm, Pick, open_store, part_harms};
 use clap::value_parser;
 use esker::processor::{WrittenSavepoint, write_savepoint};
 use esker::snapshot::{OpenSnapshot, SnapshotSettings, open_snapshot};
@@ -21,7 +21,8 @@ use std::io::{self, BufReader, Read, Write};
 ///
 /// Lines are JSON, or CSV with the columns of `dump --format csv`. Elements of operator state are dealt out to
 /// the subtasks one by one, in order of their lines; broadcast state goes to every subtask, however often a
-/// line of it is there. The time of capture, by which TTL is counted, is that of the snapshot. What is
+/// line of it is there. The time of capture, by which TTL is counted, is that of the snapshot: where a part
+/// of an operator with TTL cannot be read, nothing is written; other parts that cannot be read are told. What is
 /// sorted lies in a temporary folder (TMPDIR), with about the size of the savepoint; memory is bounded.
 ///
 /// A line that does not fit is told with its number, the place in it, what was expected and what was
@@ -30,7 +31,8 @@ use std::io::{self, BufReader, Read, Write};
 /// writes what is missing.
 ///
 /// With `--json` one object: `like`, `target`, `status` (`ok`, `refused`, `damaged`, `absent`, `unreadable`),
-/// `problems` (`lines`, `column`, `message`) and `damage` as `verify` has it. `job`, `checkpoint`,
+/// `problems` (`lines`, `column`, `message`) and `damage` as `verify` has it, with status `ok` too where it
+/// is of parts of `--like` that were not needed. `job`, `checkpoint`,
 /// `lines`, `entries`, `written` and `present`, the last two `{"files":…,"bytes":…}`, are null but where the
 /// status is `ok`.
 #[derive(clap::Args)]
@@ -83,6 +85,16 @@ enum Stop {
     Lines(Vec<Problem>),
     /// Of what was asked for by this name.
     Named(String, Harm),
+    /// Parts of the snapshot that are needed cannot be read.
+    Parts(Vec<Harm>),
+}
+
+/// What was done.
+struct Loaded {
+    lines: u64,
+    written: WrittenSavepoint,
+    /// Parts of the snapshot that cannot be read, of which nothing was needed.
+    harms: Vec<Harm>,
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
@@ -100,8 +112,9 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
         problems: &[],
         damage: &[],
     };
-    let (status, problems, named) = match loaded(args) {
-        Ok((lines, WrittenSavepoint { manifest, entries, written, present })) => {
+    let (status, problems, name, damage) = match loaded(args) {
+        Ok(Loaded { lines, written, harms }) => {
+            let WrittenSavepoint { manifest, entries, written, present } = written;
             if args.json {
                 let report = Report {
                     job: Some(&manifest.job),
@@ -110,6 +123,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
                     entries: Some(entries),
                     written: Some(written.into()),
                     present: Some(present.into()),
+                    damage: &harms,
                     ..none
                 };
                 write_json_line(out, &report)?;
@@ -125,26 +139,28 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
                     present.len_bytes
                 )?;
             }
+            out.flush()?;
+            harms.iter().for_each(|harm| say(format_args!("{}", harm.within(like))));
             return Ok(Outcome::Yes);
         }
-        Err(Stop::Lines(problems)) => (Status::Refused, problems, None),
-        Err(Stop::Named(name, harm)) => (harm.status, Vec::new(), Some((name, harm))),
+        Err(Stop::Lines(problems)) => (Status::Refused, problems, String::new(), Vec::new()),
+        Err(Stop::Named(name, harm)) => (harm.status, Vec::new(), name, vec![harm]),
+        Err(Stop::Parts(harms)) => {
+            let worst = harms.iter().map(|harm| harm.status).max_by_key(|s| s.outcome());
+            (worst.unwrap_or(Status::Damaged), Vec::new(), like.clone(), harms)
+        }
     };
     if args.json {
-        let damage: Vec<Harm> = named.iter().map(|(_, harm)| harm.clone()).collect();
         write_json_line(out, &Report { status, problems: &problems, damage: &damage, ..none })?;
         out.flush()?;
     }
     let file = if args.file == "-" { "standard input" } else { &args.file };
     problems.iter().for_each(|problem| say(format_args!("{status} {file}: {problem}")));
-    if let Some((name, harm)) = named {
-        say(format_args!("{}", harm.within(&name)));
-    }
+    damage.iter().for_each(|harm| say(format_args!("{}", harm.within(&name))));
     Ok(status.outcome())
 }
 
-/// How many lines there were, and what was written.
-fn loaded(args: &Args) -> Result<(u64, WrittenSavepoint), Stop> {
+fn loaded(args: &Args) -> Result<Loaded, Stop> {
     let of_like = |error: Error| Stop::Named(args.like.clone(), Harm::of(&error));
     let of_temp =
         |error: Error| Stop::Named(std::env::temp_dir().display().to_string(), Harm::of(&error));
@@ -161,6 +177,14 @@ fn loaded(args: &Args) -> Result<(u64, WrittenSavepoint), Stop> {
         .and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)))
         .map_err(of_like)?;
     let operators = &like.manifest.operators;
+    let harms = part_harms(&like);
+    // When states with TTL were captured stands in the parts, and nowhere else.
+    let mut of_parts = operators.iter().zip(&like.parts);
+    if of_parts.any(|(operator, parts)| {
+        parts.iter().any(Option::is_none) && operator.states.iter().any(|s| s.ttl.is_some())
+    }) {
+        return Err(Stop::Parts(harms));
+    }
     let subtasks = |parts: usize| args.parallelism.unwrap_or(parts as u32);
     let parallelism: Vec<u32> = operators.iter().map(|o| subtasks(o.parts.len())).collect();
     let mut loader = Loader::new(operators, &parallelism).map_err(of_temp)?;
@@ -180,7 +204,7 @@ fn loaded(args: &Args) -> Result<(u64, WrittenSavepoint), Stop> {
     let tell = |entries| bar.inc(entries);
     let written = block_on(write_savepoint(&target, manifest, sources, &settings, &tell));
     bar.finish_and_clear();
-    Ok((lines, written.map_err(of_target)?))
+    Ok(Loaded { lines, written: written.map_err(of_target)?, harms })
 }
 
 /// Why reading ended before its end.

@@ -16,7 +16,7 @@ const PROBLEMS_MAX: usize = 10;
 /// Something wrong with lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Problem {
-    /// Their numbers, from 1 on.
+    /// Their numbers, from 1 on; of many lines of one key the first ten.
     pub(crate) lines: Vec<u64>,
     /// Where in the line, in bytes, from 1 on.
     pub(crate) column: Option<u64>,
@@ -89,7 +89,8 @@ impl<'a> Loader<'a> {
                     let added = self.spool.add(lane, number, &self.key, &self.value);
                     match added {
                         Err(error) if error.kind() == ErrorKind::Invalid => {
-                            self.wrong(number, None, error.to_string());
+                            let message = format!("{}/{}: {error}", line.operator, line.state);
+                            self.wrong(number, None, message);
                         }
                         added => added?,
                     }

@@ -2,11 +2,14 @@
 //! are merged once there are many.
 //!
 //! In these runs an entry is an append, and its value a list of what was put under its key, each with the
-//! line that it came from: so merging loses nothing, and what was put twice is seen at the end.
+//! line that it came from: so what was put twice is seen at the end. A list holds one value at most, so that
+//! it does not grow with the lines of its key: of what was put twice the lines alone are kept.
 
 use esker::format::list::{elements, put_element};
 use esker::format::part::RunRef;
-use esker::format::run::{Entry, IndexLocation, Op, RunOptions, RunWriter};
+use esker::format::run::{
+    BLOCK_LEN_BYTES_MAX, Entry, IndexLocation, KEY_LEN_BYTES_MAX, Op, RunOptions, RunWriter,
+};
 use esker::format::{KeyGroupRange, RelativeName};
 use esker::snapshot::ChainReader;
 use esker::{Error, ErrorKind, Result, Store, block_on};
@@ -26,6 +29,15 @@ const FAN_IN: usize = 16;
 const TAKE_LEN_BYTES: usize = 1 << 20;
 /// The number of a line, before a value.
 const LINE_LEN_BYTES: usize = 8;
+/// Keys and values have so many bytes together at most: a run's entry, less what the spool and the run
+/// themselves put beside them.
+const ENTRY_LEN_BYTES_MAX: usize = BLOCK_LEN_BYTES_MAX - 64 - 24;
+/// Of what was put several times so many lines are kept.
+const LINES_MAX: usize = 10;
+/// The first byte of an element: behind the line there is a value.
+const WITH_VALUE: u8 = 0;
+/// The first byte of an element: the line is one of several that do not go together.
+const LINE_ALONE: u8 = 1;
 
 /// Entries that are sorted together, by the operator's position in the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +73,7 @@ pub(crate) struct Spool {
     lanes: BTreeMap<Lane, Runs>,
 }
 
-/// Told of what was put several times: composite key and lines.
+/// Told of what was put several times: composite key and lines, the first ten of them.
 pub(crate) type Twice<'a> = dyn FnMut(Lane, &[u8], Vec<u64>) -> Result<()> + 'a;
 
 /// All entries, sorted. The files are gone when it is dropped.
@@ -86,8 +98,19 @@ impl Spool {
     /// Takes an entry of a composite key, which came from line number `line`.
     ///
     /// # Errors
-    /// Those of the temporary folder; `Invalid` if it is too long for a run.
+    /// Those of the temporary folder; `Invalid` if it is too long for a run, and nothing is taken.
     pub(crate) fn add(&mut self, lane: Lane, line: u64, key: &[u8], value: &[u8]) -> Result<()> {
+        let too_long = |what: &str, len: usize, max: usize| {
+            let message = format!("{what} of {len} bytes, the limit is {max}");
+            Err(Error::new(ErrorKind::Invalid, message))
+        };
+        if key.len() > KEY_LEN_BYTES_MAX {
+            return too_long("a key with its namespace", key.len(), KEY_LEN_BYTES_MAX);
+        }
+        if key.len() + value.len() > ENTRY_LEN_BYTES_MAX {
+            let len_bytes = key.len() + value.len();
+            return too_long("key and value", len_bytes, ENTRY_LEN_BYTES_MAX);
+        }
         self.len_bytes += key.len() + value.len() + ENTRY_OVERHEAD_BYTES;
         self.held.push(Held { lane, key: key.into(), line, value: value.into() });
         if self.len_bytes < self.len_bytes_max { Ok(()) } else { self.flush() }
@@ -112,26 +135,21 @@ impl Spool {
             for alike in of_lane.chunk_by(|a, b| a.key == b.key) {
                 let Some(Held { key, .. }) = alike.first() else { continue };
                 list.clear();
-                for Held { line, value, .. } in alike {
-                    put_element(&mut list, |out| {
-                        out.extend_from_slice(&line.to_be_bytes());
-                        out.extend_from_slice(value);
-                        Ok(())
-                    })?;
-                }
+                let said = alike.iter().map(|held| Ok((held.line, Some(&*held.value))));
+                Under::of(*lane, said)?.put(&mut list)?;
                 raw_len_bytes += (key.len() + list.len()) as u64;
                 file.add(key, &list)?;
             }
             let runs = self.lanes.entry(*lane).or_default();
             runs.raw_len_bytes += raw_len_bytes;
-            runs.push(&mut self.folder, file.finish()?)?;
+            runs.push(*lane, &mut self.folder, file.finish()?)?;
         }
         Ok(())
     }
 }
 
 impl Runs {
-    fn push(&mut self, folder: &mut Folder, mut run: RunRef) -> Result<()> {
+    fn push(&mut self, lane: Lane, folder: &mut Folder, mut run: RunRef) -> Result<()> {
         for level in 0.. {
             if self.levels.len() == level {
                 self.levels.push(Vec::new());
@@ -141,7 +159,7 @@ impl Runs {
             if runs.len() < FAN_IN {
                 break;
             }
-            run = folder.merge(std::mem::take(runs))?;
+            run = folder.merge(lane, std::mem::take(runs))?;
         }
         Ok(())
     }
@@ -159,50 +177,95 @@ impl Sorted {
         Ok((block_on(ChainReader::open(&self.folder.store, &runs))?, raw_len_bytes))
     }
 
-    /// Calls `each` with the composite key and the lines, ascending, of what was put several times; of
-    /// broadcast state only if it differs. Reads everything once.
+    /// Calls `each` with the composite key and the lines, ascending and ten at most, of what was put
+    /// several times; of broadcast state only if it differs. Reads everything once.
     ///
     /// # Errors
     /// Those of the temporary folder, and of `each`.
     pub(crate) fn duplicates(&self, each: &mut Twice<'_>) -> Result<()> {
         for lane in self.lanes.keys() {
             let (chain, _) = self.open(&[*lane])?;
-            chain.merge(KeyGroupRange::ALL, None, &mut |entry| {
-                let mut all = elements(entry.value);
-                let (line, first) = numbered(all.next())?;
-                let mut lines = Vec::new();
-                let mut differs = !matches!(lane, Lane::Broadcast(_));
-                for other in all {
-                    let (line, value) = numbered(Some(other))?;
-                    lines.push(line);
-                    differs |= value != first;
-                }
-                if lines.is_empty() {
-                    return Ok(());
-                }
-                lines.push(line);
-                lines.sort_unstable();
-                if differs { each(*lane, entry.key, lines) } else { Ok(()) }
+            chain.merge(KeyGroupRange::ALL, None, &mut |entry| match Under::of(
+                *lane,
+                elements(entry.value).map(numbered),
+            )? {
+                Under::One(..) => Ok(()),
+                Under::Lines(lines) => each(*lane, entry.key, lines),
             })?;
         }
         Ok(())
     }
 }
 
-/// An element of what was put under a key: its line and value.
-fn numbered(element: Option<esker::format::Result<&[u8]>>) -> Result<(u64, &[u8])> {
-    let damaged = || failed("a run of the temporary folder is damaged");
-    let element = element.ok_or_else(damaged)??;
-    let (line, value) = element.split_first_chunk::<LINE_LEN_BYTES>().ok_or_else(damaged)?;
-    Ok((u64::from_be_bytes(*line), value))
+/// What was put under a key.
+enum Under<'v> {
+    /// A value and a line that it came from.
+    One(u64, &'v [u8]),
+    /// Lines that do not go together.
+    Lines(Vec<u64>),
 }
 
-/// The value that was put, of a spooled one; the first, where it was put several times.
+impl<'v> Under<'v> {
+    /// What comes of lines, each with its value unless it is known not to go with others: of broadcast
+    /// state all may say the same.
+    fn of(lane: Lane, said: impl Iterator<Item = Result<(u64, Option<&'v [u8]>)>>) -> Result<Self> {
+        let may_repeat = matches!(lane, Lane::Broadcast(_));
+        let (mut lines, mut first) = (Vec::new(), None);
+        for one in said {
+            let (line, value) = one?;
+            match first {
+                Some(known) if may_repeat && value == Some(known) => continue,
+                None if lines.is_empty() => first = value,
+                _ => {}
+            }
+            lines.push(line);
+        }
+        match (first, lines.as_slice()) {
+            (_, []) => Err(damaged()),
+            (Some(value), [line]) => Ok(Self::One(*line, value)),
+            _ => {
+                lines.sort_unstable();
+                lines.truncate(LINES_MAX);
+                Ok(Self::Lines(lines))
+            }
+        }
+    }
+
+    fn put(&self, list: &mut Vec<u8>) -> Result<()> {
+        let mut put = |tag: u8, line: u64, value: &[u8]| {
+            put_element(list, |out| {
+                out.push(tag);
+                out.extend_from_slice(&line.to_be_bytes());
+                out.extend_from_slice(value);
+                Ok(())
+            })
+        };
+        match self {
+            Self::One(line, value) => put(WITH_VALUE, *line, value)?,
+            Self::Lines(lines) => lines.iter().try_for_each(|line| put(LINE_ALONE, *line, b""))?,
+        }
+        Ok(())
+    }
+}
+
+/// An element of what was put under a key: its line, and its value if it has one.
+fn numbered(element: esker::format::Result<&[u8]>) -> Result<(u64, Option<&[u8]>)> {
+    let (tag, rest) = element?.split_first().ok_or_else(damaged)?;
+    let (line, value) = rest.split_first_chunk::<LINE_LEN_BYTES>().ok_or_else(damaged)?;
+    Ok((u64::from_be_bytes(*line), (*tag == WITH_VALUE).then_some(value)))
+}
+
+/// The value that was put, of a spooled one that [`Sorted::duplicates`] does not tell of.
 ///
 /// # Errors
-/// `Retry` if it is no spooled value.
+/// `Retry` if it is no such value.
 pub(super) fn value_of(spooled: &[u8]) -> Result<&[u8]> {
-    numbered(elements(spooled).next()).map(|(_, value)| value)
+    let (_, value) = numbered(elements(spooled).next().ok_or_else(damaged)?)?;
+    value.ok_or_else(damaged)
+}
+
+fn damaged() -> Error {
+    failed("a run of the temporary folder is damaged")
 }
 
 fn failed(message: &str) -> Error {
@@ -234,11 +297,16 @@ impl Folder {
         Ok(RunFile { name, path, file, writer, entries: 0 })
     }
 
-    /// One run of what is in `runs`, which are removed.
-    fn merge(&mut self, runs: Vec<RunRef>) -> Result<RunRef> {
+    /// One run of what is in `runs` of a lane, which are removed.
+    fn merge(&mut self, lane: Lane, runs: Vec<RunRef>) -> Result<RunRef> {
         let mut file = self.create()?;
         let chain = block_on(ChainReader::open(&self.store, &runs))?;
-        chain.merge(KeyGroupRange::ALL, None, &mut |entry| file.add(entry.key, entry.value))?;
+        let mut list = Vec::new();
+        chain.merge(KeyGroupRange::ALL, None, &mut |entry| {
+            list.clear();
+            Under::of(lane, elements(entry.value).map(numbered))?.put(&mut list)?;
+            file.add(entry.key, &list)
+        })?;
         for run in &runs {
             block_on(self.store.delete(&run.file))?;
         }
@@ -339,8 +407,10 @@ mod tests {
                 let each = &mut |entry: Entry<'_>| {
                     let parts = CompositeKey::decode(entry.key)?;
                     let number = u64::from_be_bytes(parts.key[..].try_into().unwrap());
-                    let value = value_of(entry.value)?;
-                    assert!(value == &number.to_be_bytes()[6..] || number == first);
+                    // What was put twice may have no value any more.
+                    assert!(
+                        number == first || value_of(entry.value)? == &number.to_be_bytes()[6..]
+                    );
                     found.push(number);
                     Ok(())
                 };
@@ -357,6 +427,67 @@ mod tests {
             let expected =
                 [(Lane::Broadcast(3), key(7), vec![9004, 9005]), (lane, key(first), vec![6, 9001])];
             assert_eq!(twice, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_at_its_own_line_and_what_is_not_goes_into_a_run() {
+        let mut spool = Spool::within(1 << 30).unwrap();
+        let lane = Lane::Keyed(0);
+        let long = CompositeKey::new(1, KeyGroup(1), &[7; KEY_LEN_BYTES_MAX], b"", b"");
+        let mut key_too_long = Vec::new();
+        long.encode_into(&mut key_too_long);
+        let error = spool.add(lane, 1, &key_too_long, b"").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("the limit is 1048576"), "{error}");
+        let key = key(1);
+        let longest = vec![0; ENTRY_LEN_BYTES_MAX - key.len() + 1];
+        let error = spool.add(lane, 2, &key, &longest).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        // Neither is there, and one that is a byte shorter fits with its line.
+        spool.add(lane, 3, &key, &longest[1..]).unwrap();
+        let sorted = spool.finish().unwrap();
+        let raw_len_bytes = sorted.open(&[lane]).unwrap().1;
+        assert_eq!(raw_len_bytes, (ENTRY_LEN_BYTES_MAX + 13) as u64);
+    }
+
+    #[test]
+    fn what_is_said_again_takes_no_room() {
+        let value = vec![7; 2000];
+        for len_bytes_max in [1 << 20, 10_000] {
+            let mut spool = Spool::within(len_bytes_max).unwrap();
+            for line in 1..=400 {
+                spool.add(Lane::Broadcast(0), line, &key(1), &value).unwrap();
+                spool.add(Lane::Keyed(0), line + 1000, &key(2), &value).unwrap();
+            }
+            let sorted = spool.finish().unwrap();
+            let (mut lens, mut twice) = (Vec::new(), Vec::new());
+            for runs in sorted.lanes.values() {
+                for run in runs.levels.iter().flatten() {
+                    let chain = block_on(ChainReader::open(
+                        &sorted.folder.store,
+                        std::slice::from_ref(run),
+                    ));
+                    let each = &mut |entry: Entry<'_>| {
+                        lens.push(entry.value.len());
+                        Ok(())
+                    };
+                    chain.unwrap().merge(KeyGroupRange::ALL, None, each).unwrap();
+                }
+            }
+            assert!(lens.iter().all(|len| *len <= value.len() + 11), "{lens:?}");
+            let each = &mut |lane, _: &[u8], lines| {
+                twice.push((lane, lines));
+                Ok(())
+            };
+            sorted.duplicates(each).unwrap();
+            assert_eq!(twice, [(Lane::Keyed(0), (1001..=1010).collect::<Vec<u64>>())]);
+            let (chain, _) = sorted.open(&[Lane::Broadcast(0)]).unwrap();
+            let each = &mut |entry: Entry<'_>| {
+                assert!(value_of(entry.value)? == value);
+                Ok(())
+            };
+            chain.merge(KeyGroupRange::ALL, None, each).unwrap();
         }
     }
 }
