@@ -10,6 +10,8 @@ mod names;
 #[cfg(not(feature = "expressions"))]
 mod no_expression;
 mod plan;
+#[cfg(feature = "expressions")]
+mod syntax;
 
 pub use plan::{OperatorPlan, RewritePlan, StatePlan};
 
