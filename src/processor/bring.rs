@@ -89,7 +89,8 @@ pub(super) async fn bring(
         copied.less(len_bytes);
         linked.add(len_bytes);
     }
-    if linked.files > 0 {
+    if !is_complete || linked.files > 0 {
+        // Also of files that a call before linked, and died before it got here.
         target.sync_root().await.map_err(of_target)?;
     }
     let puts =

@@ -10,6 +10,8 @@ mod names;
 #[cfg(not(feature = "expressions"))]
 mod no_expression;
 mod plan;
+#[cfg(feature = "expressions")]
+mod syntax;
 
 pub use plan::{OperatorPlan, RewritePlan, StatePlan};
 
@@ -21,7 +23,7 @@ use super::bring::{Brought, bring};
 use super::copy::{checked, whole};
 use super::plan::Plan;
 use crate::snapshot::{Count, OpenSnapshot, SnapshotSettings};
-use crate::{Result, Store};
+use crate::{ErrorKind, Result, Store};
 use esker_format::manifest::Manifest;
 
 /// What [`rewrite()`] did; files are manifest, parts, runs and files of databases.
@@ -92,7 +94,10 @@ pub struct Rehearsed {
 /// # Errors
 /// Those of [`RewritePlan::check`] and of [`copy()`](super::copy()). Nothing is written before the plan
 /// is found to fit. `Unsupported` for a filter of a native checkpoint's state; `Invalid` for a filter that
-/// cannot be evaluated for an entry, naming it: there is no snapshot in `target` then.
+/// cannot be evaluated for an entry, naming it: there is no snapshot in `target` then. A call that fails
+/// at an entry, or finds files in `target` that are of something else, deletes the runs that it put
+/// there, as far as it can, so that another plan can follow; after one that failed later, or died, the same
+/// plan goes on with what is there, and another one takes another folder.
 #[tracing::instrument(skip_all, fields(checkpoint = snapshot.manifest.checkpoint, target = %target))]
 pub async fn rewrite(
     snapshot: OpenSnapshot,
@@ -115,10 +120,14 @@ pub async fn rewrite(
     let mut files = Plan::of(&snapshot)?;
     // They are there.
     files.files.retain(|name, _| !made.names.contains(name));
-    let brought = bring((&snapshot.store, target), &files, transport, settings, progress).await?;
-    let Brought { manifest, linked, mut copied, mut present } = brought;
-    copied.add_all(made.written);
-    present.add_all(made.present);
+    let brought = bring((&snapshot.store, target), &files, transport, settings, progress).await;
+    if brought.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
+        made.take_back(target).await;
+    }
+    let Brought { manifest, linked, mut copied, mut present } = brought?;
+    let (written, there) = made.counts();
+    copied.add_all(written);
+    present.add_all(there);
     Ok(Rewritten { manifest, linked, written: copied, present, left: made.left })
 }
 

@@ -73,7 +73,7 @@ pub async fn write_savepoint(
             }
         }
     }
-    let present = Present::new(listed.clone(), before.is_some());
+    let present = Present::of(target, listed.clone()).await?;
     let mut written = Vec::new();
     for (number, OperatorSources { operator, subtasks }) in operators.into_iter().enumerate() {
         let parallelism = subtasks.len() as u32;

@@ -1,6 +1,8 @@
 mod chain;
 mod copy;
 mod faults;
+#[cfg(feature = "expressions")]
+mod filter;
 mod merge;
 mod native;
 mod plan;

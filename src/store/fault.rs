@@ -70,6 +70,7 @@ struct Plan {
     fail_at: Option<(u64, When)>,
     fails_always: bool,
     delayed: Option<Vec<Path>>,
+    knows_no_copy: bool,
     hook: Option<Arc<Hook>>,
     done_hook: Option<Arc<Hook>>,
 }
@@ -140,6 +141,11 @@ impl FaultStore {
     /// Lets go what [`FaultStore::pause_puts`] made wait.
     pub fn release_puts(&self) {
         self.shared.puts_paused.send_replace(false);
+    }
+
+    /// From now on it knows no copy, as some object stores do not.
+    pub fn know_no_copy(&self) {
+        self.plan().knows_no_copy = true;
     }
 
     /// From now on a delete fails, and takes effect only at [`FaultStore::apply_deletes`].
@@ -317,6 +323,10 @@ impl ObjectStore for FaultStore {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        if self.plan().knows_no_copy {
+            let (operation, implementer) = ("copy_opts".to_owned(), self.to_string());
+            return Err(Error::NotImplemented { operation, implementer });
+        }
         let effect = self.shared.objects.copy_opts(from, to, options);
         self.call(Operation::Copy, to, 0, effect).await
     }

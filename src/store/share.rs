@@ -1,11 +1,11 @@
 //! Files that get a further name, or are copied by their store, so that nobody reads them.
 
-use super::local::sync_folder;
+use super::local::{create_folder, sync_folder};
 use super::runtime::blocking;
 use super::{Store, error};
 use crate::format::RelativeName;
 use crate::{Error, ErrorKind, Result};
-use object_store::ObjectStoreExt;
+use object_store::{Error as StoreError, ObjectStoreExt};
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -30,24 +30,36 @@ impl Store {
         let (to, from_path) = (self.path(name)?, source.path(from)?);
         if let (Some(folder), Some(source)) = (&self.folder, &source.folder) {
             let (to, from) = (folder.join(name.as_str()), source.join(from.as_str()));
-            return blocking(move || Ok(link(&from, &to).is_ok())).await?;
+            return blocking(move || {
+                if let Some(folder) = to.parent().filter(|folder| !folder.exists()) {
+                    create_folder(folder)?;
+                }
+                Ok(link(&from, &to).is_ok())
+            })
+            .await?;
         }
         if !Arc::ptr_eq(&self.objects, &source.objects) {
             return Ok(false);
         }
         match self.objects.copy(&from_path, &to).await {
             Ok(()) => Ok(true),
+            Err(StoreError::NotSupported { .. } | StoreError::NotImplemented { .. }) => Ok(false),
             Err(error) => Err(error::map(error, "copy the file", to.as_ref())),
         }
     }
 
-    /// Makes the entries of the root durable; where this is not a folder they are.
+    /// Makes the entries of the root durable; where this is not a folder they are, and where the folder is
+    /// not there, there are none.
     ///
     /// # Errors
     /// `Retry` if that fails.
     pub(crate) async fn sync_root(&self) -> Result<()> {
         let Some(folder) = self.folder.clone() else { return Ok(()) };
-        blocking(move || sync_folder(&folder).map_err(|error| unsynced(error, &folder))).await?
+        blocking(move || match sync_folder(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unsynced(error, &folder)),
+            _ => Ok(()),
+        })
+        .await?
     }
 }
 

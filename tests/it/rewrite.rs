@@ -24,6 +24,7 @@ const PREDICATES: [Predicate; 8] = [
     ("userKey == null || userKey < 3", |line| {
         line.get("userKey").is_none_or(|user_key| number(user_key) < 3)
     }),
+    // The time of a timer is signed.
     ("type(value) == uint ? value % 2u == 0 : type(value) != int || value % 2 == 0", |line| {
         line["value"].as_i64().is_none_or(|value| value % 2 == 0)
     }),

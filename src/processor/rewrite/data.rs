@@ -23,9 +23,23 @@ pub(super) type AllChanges = BTreeMap<String, OperatorChanges>;
 #[derive(Default)]
 pub(super) struct Made {
     pub(super) names: BTreeSet<RelativeName>,
-    pub(super) written: Count,
-    pub(super) present: Count,
+    /// What the target held before, and what was put.
+    present: Option<Present>,
     pub(super) left: Vec<StateLeft>,
+}
+
+impl Made {
+    /// What was put, and what was there already.
+    pub(super) fn counts(&self) -> (Count, Count) {
+        self.present.as_ref().map(Present::counts).unwrap_or_default()
+    }
+
+    /// Deletes what was put, where no manifest is.
+    pub(super) async fn take_back(&self, target: &Store) {
+        if let Some(present) = &self.present {
+            present.take_back(target).await;
+        }
+    }
 }
 
 /// That the entries of all operators with changes can be read.
@@ -48,7 +62,7 @@ pub(super) fn check_runs(snapshot: &OpenSnapshot, changes: &AllChanges) -> Resul
 }
 
 /// Writes the runs of all operators with changes to `target`, and puts the new parts in the place of the
-/// old ones. `progress` is told of about how many bytes were read.
+/// old ones. `progress` is told of about how many bytes were read. If it fails, it deletes what it put.
 ///
 /// # Errors
 /// `Conflict` if something else is in `target`; those of reading, of expressions and of the stores.
@@ -62,9 +76,24 @@ pub(super) async fn write(
     let path = RelativeName::new(MANIFEST_NAME)?;
     let listed = target.list(None).await.map_err(|error| in_target(error, target, &path))?;
     let listed: BTreeMap<RelativeName, u64> = listed.into_iter().collect();
-    let has_manifest = listed.contains_key(&path);
     check_names(listed.keys()).map_err(|message| conflict(target, message))?;
-    let present = Present::new(listed, has_manifest);
+    let present = Present::of(target, listed).await?;
+    match write_runs(snapshot, changes, (target, &present), settings, progress).await {
+        Ok(made) => Ok(Made { present: Some(present), ..made }),
+        Err(error) => {
+            present.take_back(target).await;
+            Err(error)
+        }
+    }
+}
+
+async fn write_runs(
+    snapshot: &mut OpenSnapshot,
+    changes: &AllChanges,
+    to: (&Store, &Present),
+    settings: &SnapshotSettings,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Made> {
     let mut made = Made::default();
     let (checkpoint, generation) = (snapshot.manifest.checkpoint, snapshot.manifest.generation);
     let operators = snapshot.manifest.operators.iter_mut().zip(&mut snapshot.parts);
@@ -78,7 +107,7 @@ pub(super) async fn write(
             let id = PartId { kind, checkpoint, generation, operator: number, subtask };
             let told = Told::new(old);
             let told = |entries| progress(told.len_bytes(entries));
-            let (to, states) = ((target, &present), &operator.states);
+            let states = &operator.states;
             let written =
                 write_sourced_part(to, (id, range), source, states, settings, &told).await;
             let of = |error: Error| error.of(format_args!("operator={}", operator.uid));
@@ -99,7 +128,6 @@ pub(super) async fn write(
         };
         made.left.extend(changes.iter().map(|(id, change)| StateLeft::of(change, sum(*id))));
     }
-    (made.written, made.present) = present.counts();
     Ok(made)
 }
 

@@ -2,6 +2,7 @@
 //! (`docs/decisions/0004-expressions.md`).
 
 use super::fields::{Fields, Uses};
+use super::syntax::{DEPTH_MAX, FIELDS, Names, TooDeep};
 use crate::format::Value;
 use crate::{Error, ErrorKind, Result};
 use cel::common::types::{
@@ -27,30 +28,33 @@ pub(super) struct Expression {
 
 impl Expression {
     /// # Errors
-    /// `Invalid` if it is none, with the place.
+    /// `Invalid` if it is none, with the place; if it is too deep; and if it names what there is not.
     pub(super) fn compile(text: &str) -> Result<Self> {
         if text.len() > TEXT_LEN_BYTES_MAX {
             return Err(invalid(format!("longer than {TEXT_LEN_BYTES_MAX} bytes")));
         }
         let parser = std::thread::Builder::new().stack_size(PARSER_STACK_LEN_BYTES);
         let compiled = std::thread::scope(|scope| {
-            let thread = parser.spawn_scoped(scope, || Program::compile(text));
+            let thread = parser.spawn_scoped(scope, || Self::parse(text));
             thread.map(|thread| thread.join())
         });
         let Ok(Ok(compiled)) = compiled else {
             return Err(invalid("it is too much for the parser".to_owned()));
         };
-        let program = compiled.map_err(|errors| invalid(errors.to_string()))?;
-        let references = program.references();
-        let uses = Uses {
-            key: references.has_variable("key"),
-            namespace: references.has_variable("ns"),
-            user_key: references.has_variable("userKey"),
-            value: references.has_variable("value"),
-            ttl: references.has_variable("ttl"),
-        };
-        drop(references);
-        Ok(Self { program, env: Arc::new(Env::stdlib()), uses })
+        compiled
+    }
+
+    /// Takes much stack, also to drop what is refused.
+    fn parse(text: &str) -> Result<Self> {
+        let program = Program::compile(text).map_err(|errors| invalid(errors.to_string()))?;
+        let env = Arc::new(Env::stdlib());
+        let Names { uses, unknown } = Names::of(program.expression(), &env)
+            .map_err(|TooDeep| invalid(format!("it is deeper than {DEPTH_MAX} levels")))?;
+        if !unknown.is_empty() {
+            let message = format!("it names {unknown:?}, and an entry has {FIELDS:?} alone");
+            return Err(invalid(message));
+        }
+        Ok(Self { program, env, uses })
     }
 
     /// What it has to know of an entry.
@@ -196,4 +200,83 @@ fn map_key(key: &Value) -> Option<CelMapKey<'_>> {
 
 fn invalid(message: String) -> Error {
     Error::new(ErrorKind::Invalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(text: &str, fields: &Fields) -> bool {
+        Expression::compile(text).unwrap().holds(fields).unwrap()
+    }
+
+    fn refused(text: &str) -> String {
+        let error = Expression::compile(text).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        error.to_string()
+    }
+
+    #[test]
+    fn an_absolute_name_is_a_field_within_a_macro_and_without() {
+        let seq = Value::Seq(vec![Value::Unsigned(1), Value::Unsigned(7)]);
+        let fields =
+            Fields { key: Some(Value::Unsigned(7)), value: Some(seq), ..Fields::default() };
+        for (text, [key, value]) in [
+            ("value.exists(key, key == .key)", [true, true]),
+            (".value.exists(x, x == 1u) && key == 7u", [true, true]),
+            (".key == 7u", [true, false]),
+            (".ns == null && .userKey == null && .ttl == null", [false, false]),
+        ] {
+            let uses = Expression::compile(text).unwrap().uses();
+            assert_eq!([uses.key, uses.value], [key, value], "{text}");
+            assert!(holds(text, &fields), "{text}");
+        }
+        let uses = Expression::compile(".ns == .userKey || .ttl == null").unwrap().uses();
+        assert!(uses.namespace && uses.user_key && uses.ttl);
+    }
+
+    #[test]
+    fn a_name_that_nothing_has_is_refused_even_if_no_entry_gets_there() {
+        for (text, unknown) in [
+            ("true || valu > 1", r#"{"valu"}"#),
+            ("value.all(x, x > y) && namespac == 1", r#"{"namespac", "y"}"#),
+            ("value.all(x, x > 1) || x > 1", r#"{"x"}"#),
+            ("value.all(x, .x > 1)", r#"{".x"}"#),
+            ("{'a': other}.a == 1", r#"{"other"}"#),
+        ] {
+            let said = format!("it names {unknown}, and an entry has {FIELDS:?} alone");
+            assert_eq!(refused(text), said, "{text}");
+        }
+        let fields = Fields::default();
+        for text in [
+            "type(key) == null_type || type(key) == .uint || type(key) == list",
+            "[1, 2].all(x, [x].exists(y, y == x)) && [3].map(x, x + 1) == [4]",
+            "has({'a': key}.a) && [1, 2].exists_one(x, x == 2) && [1].filter(x, x > 0) == [1]",
+        ] {
+            assert!(holds(text, &fields), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_deep_is_refused_and_what_is_not_is_evaluated_on_a_small_stack() {
+        let too_deep = format!("it is deeper than {DEPTH_MAX} levels");
+        let terms = |count: usize, term: &str| vec![term; count].join("+") + " > 0";
+        assert_eq!(refused(&terms(8000, "1")), too_deep);
+        assert_eq!(refused(&format!("value{} > 0", ".a".repeat(8000))), too_deep);
+        assert_eq!(refused(&format!("value{} > 0", "[0]".repeat(5000))), too_deep);
+        assert_eq!(refused(&terms(DEPTH_MAX, "1")), too_deep);
+
+        let fields = Fields { value: Some(Value::Unsigned(1)), ..Fields::default() };
+        let mut macros = "true".to_owned();
+        for number in 0..DEPTH_MAX / 2 - 2 {
+            macros = format!("[1].all(x{number}, {macros})");
+        }
+        let deepest = [terms(DEPTH_MAX - 1, "1"), macros, vec!["value == 1u"; 900].join(" && ")];
+        let evaluated = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
+            for text in deepest {
+                assert!(holds(&text, &fields), "{text}");
+            }
+        });
+        evaluated.unwrap().join().unwrap();
+    }
 }

@@ -80,6 +80,30 @@ fn within_a_store_it_copies_by_itself_and_any_call_may_fail() {
 }
 
 #[test]
+fn a_store_that_knows_no_copy_gets_what_is_read_and_a_folder_that_is_not_there_gets_links() {
+    let mut plan = RewritePlan::default();
+    plan.operator(UID).rename = Some("flights".into());
+    let job = job();
+    let path = job.written.as_ref().unwrap().published.manifest_path.clone();
+    let runs = opened(&job.store, &path).files().len() as u64;
+    let (fault, store) = super::copy::faulty(&job.store);
+    fault.know_no_copy();
+    let target = store.below(&name("read"));
+    let done = rewritten(opened(&store, &path), &plan, &target, Transport::Link).unwrap();
+    assert_eq!((done.linked.files, done.written.files), (0, runs + 3));
+
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Store::open(folder.path().to_str().unwrap()).unwrap();
+    for (name, _) in block_on(job.store.list(None)).unwrap() {
+        let bytes = block_on(job.store.get(&name)).unwrap().unwrap();
+        block_on(disk.put(&name, bytes)).unwrap();
+    }
+    let target = disk.below(&name("not/there"));
+    let done = rewritten(opened(&disk, &path), &plan, &target, Transport::Link).unwrap();
+    assert_eq!((done.linked.files, done.written.files), (runs, 3));
+}
+
+#[test]
 fn no_state_gets_the_id_of_one_that_was_dropped() {
     let (store, target) = (Store::open("memory://").unwrap(), Store::open("memory://").unwrap());
     let mut job = block_on(LocalJob::open(store.clone(), "job")).unwrap();

@@ -491,7 +491,10 @@ fn an_expression_that_does_not_fit_is_named_and_leaves_no_snapshot() {
     for (step, reason) in [
         ("--filter=key ==", "operator=airports state=names: filter=\"key ==\": "),
         ("--filter-state=delays/count=value", "it gives uint, not true or false"),
-        ("--filter-state=delays/count=nothing > 1", "nothing"),
+        (
+            "--filter-state=delays/count=true || nothing > 1",
+            "it names {\"nothing\"}, and an entry has [\"key\", \"ns\", \"userKey\", \"value\", \"ttl\"] alone",
+        ),
         ("--filter-state=delays/count=value.x > 1", "operator=delays: state=count key=\"carrier-"),
         ("--filter-state=delays/none=true", "operator=delays: it has no state \"none\""),
     ] {
@@ -503,4 +506,7 @@ fn an_expression_that_does_not_fit_is_named_and_leaves_no_snapshot() {
             assert!(!folder.join("new/_metadata").exists());
         }
     }
+    // Another one can follow.
+    assert!(files(&folder.join("new")).is_empty());
+    ok(folder, &["save", "new", "--filter=key != 'carrier-7'"]);
 }

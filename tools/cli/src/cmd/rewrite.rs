@@ -22,12 +22,15 @@ use std::io::{self, Write};
 /// Renames and drops need no state: names stand in the manifest alone. Between folders of one file system
 /// DST gets further names for the files of SRC (hard links), so that it takes as long for terabytes as
 /// for nothing; SRC can be deleted afterwards. A link is not read: run `verify` on DST, or use `--copy`,
-/// which checks every file. Elsewhere files are copied, and checked. A dropped operator's files are left
+/// which checks every file that it copies; files that are in DST already are not looked at, so give it another
+/// folder, or run `verify`. Elsewhere files are copied, and checked. A dropped operator's files are left
 /// out; entries of a dropped state stay in files that it shares with others, and no reader sees them.
 ///
 /// A filter keeps the entries for which an expression of CEL (https://cel.dev) holds. It is one over `key`,
 /// `ns` (the namespace, whose name CEL keeps for itself), `userKey`, `value` and `ttl`, as `dump` shows
-/// them, but for bytes, which are bytes, and null for what is not there. Numbers of any type are compared,
+/// them, but for bytes, which are bytes, maps, which are maps, not pairs, as far as CEL knows keys of that type,
+/// `f32`, which is widened to a double, and null for what is not there. A name that is none of these is refused, and
+/// so is an expression deeper than 32 levels. After a filter that fails at an entry DST is as before. Numbers of any type are compared,
 /// `value > 5`; to compute with those of an unsigned type takes unsigned ones, `key % 2u == 0`. `--filter` asks it of all keyed state, `--filter-state`
 /// of one state, of operator state too. All runs of an operator with a filter are written anew.
 /// Entries of a native checkpoint are not filtered: take a savepoint first.
@@ -38,7 +41,7 @@ use std::io::{self, Write};
 /// filter = "key != 'UA'"
 /// [operator.delays]
 /// rename = "arrivals"
-/// filter = "ns > 1000"
+/// filter = "ns == null || ns > 1000"
 /// state.total.filter = "value > 0"
 /// state.count.rename = "flights"
 /// state.late.drop = true
@@ -72,7 +75,7 @@ pub(crate) struct Args {
     /// Say what would be done, and to how much; DST is not looked at
     #[arg(long)]
     dry_run: bool,
-    /// Copy and check every file, where it could be linked
+    /// Copy and check every file, where it could be linked; what is in DST already is not looked at
     #[arg(long)]
     copy: bool,
     /// How many files travel at once; each takes some 30 MiB of memory
@@ -123,7 +126,7 @@ fn done(args: &Args, steps: &mut Vec<Step>) -> Result<Done, Vec<Harm>> {
     *steps = Step::all(&plan, &sizes);
     drop(sizes);
     let refused_or = |error: Error| match error.kind() {
-        ErrorKind::Conflict | ErrorKind::Invalid => vec![refused(&error)],
+        ErrorKind::Conflict | ErrorKind::Invalid | ErrorKind::Incompatible => vec![refused(&error)],
         _ => failed(error),
     };
     if args.dry_run {

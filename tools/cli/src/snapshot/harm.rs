@@ -40,7 +40,8 @@ impl Harm {
         let suffix = file.as_ref().map(|file| format!(": path={file}"));
         let message = suffix.and_then(|suffix| text.strip_suffix(&suffix)).unwrap_or(&text);
         let status = match error.kind() {
-            ErrorKind::Unsupported => Status::Refused,
+            // A codec that is not one of esker's is no damage.
+            ErrorKind::Unsupported | ErrorKind::Incompatible => Status::Refused,
             ErrorKind::Retry | ErrorKind::Conflict => Status::Unreadable,
             // What a store refuses has the store's own error below it: no access, for one.
             ErrorKind::Invalid if error.source().is_some() => Status::Unreadable,
@@ -125,5 +126,18 @@ impl fmt::Display for Harm {
             Some(entries) => write!(f, " ({entries} entries)"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_codec_of_somebody_else_is_no_damage() {
+        let error = Error::new(ErrorKind::Incompatible, "codec 900 is not one of esker's");
+        assert_eq!(Harm::of(&error).status, Status::Refused);
+        let error = Error::new(ErrorKind::Corrupt, "what");
+        assert_eq!(Harm::of(&error).status, Status::Damaged);
     }
 }
