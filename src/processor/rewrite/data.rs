@@ -131,7 +131,7 @@ async fn write_runs(
     Ok(made)
 }
 
-/// What [`write`] would leave; all entries are read.
+/// What [`write()`] would leave; all entries are read.
 ///
 /// # Errors
 /// Those of reading and of expressions.
