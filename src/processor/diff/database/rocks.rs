@@ -13,20 +13,18 @@ use tempfile::TempDir;
 
 /// A database, and the folder it lies in; that is closed first.
 pub(in crate::processor::diff) struct Database {
-    reader: Reader,
+    reader: NativeReader,
     _folder: TempDir,
 }
 
-struct Reader(NativeReader);
-
-impl Rows for Reader {
+impl Rows for NativeReader {
     fn merge(
         &self,
         range: KeyGroupRange,
         state: u32,
         f: &mut dyn FnMut(Entry<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.0.merge(range, Some(state), f)
+        NativeReader::merge(self, range, Some(state), f)
     }
 }
 
@@ -58,7 +56,7 @@ impl Database {
             _ => error,
         })?;
         let damage = reader.take_damage();
-        Ok((Self { reader: Reader(reader), _folder: folder }, damage))
+        Ok((Self { reader, _folder: folder }, damage))
     }
 
     pub(in crate::processor::diff) fn rows(&self) -> Option<&dyn Rows> {

@@ -1,12 +1,10 @@
 //! `esker copy`: a snapshot to a folder where it stands alone.
 
-use super::{progress, write_json_line};
+use super::{Transfers, progress, write_json_line};
 use crate::outcome::{Outcome, Status, say};
-use crate::snapshot::{Harm, Pick, open_store, part_harms};
-use clap::value_parser;
+use crate::snapshot::{Harm, Pick, open_store};
+use esker::block_on;
 use esker::processor::{Copied, Count, copy};
-use esker::snapshot::{OpenSnapshot, SnapshotSettings, open_snapshot};
-use esker::{Error, ErrorKind, block_on};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -41,9 +39,8 @@ pub(crate) struct Args {
     target: String,
     #[command(flatten)]
     pick: Pick,
-    /// How many files travel at once; each takes some 30 MiB of memory
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u16).range(1..=256))]
-    transfers: u16,
+    #[command(flatten)]
+    transfers: Transfers,
     /// Write one JSON object
     #[arg(long)]
     json: bool,
@@ -102,8 +99,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
             Ok(Outcome::Yes)
         }
         Err(harms) => {
-            let worst = harms.iter().map(|harm| harm.status).max_by_key(|status| status.outcome());
-            let status = worst.unwrap_or(Status::Damaged);
+            let status = Harm::worst(&harms).unwrap_or(Status::Damaged);
             if args.json {
                 let (job, checkpoint, copied, present) = (None, None, None, None);
                 let damage = &harms;
@@ -120,33 +116,11 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
 
 /// What was copied, or all that is wrong.
 fn copied(args: &Args) -> Result<Copied, Vec<Harm>> {
-    let failed = |error: Error| vec![Harm::of(&error)];
-    let snapshot: OpenSnapshot = args
-        .pick
-        .find(&args.source)
-        .and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)))
-        .map_err(failed)?;
-    if !snapshot.damage.is_empty() {
-        return Err(part_harms(&snapshot));
-    }
-    let transfers_max = usize::from(args.transfers);
-    let settings = SnapshotSettings { transfers_max, ..SnapshotSettings::default() };
-    let target = open_store(&args.target).map_err(failed)?;
+    let snapshot = args.pick.whole(&args.source)?;
+    let settings = args.transfers.settings();
+    let target = open_store(&args.target).map_err(|error| vec![Harm::of(&error)])?;
     let bar = progress(snapshot.files().values().sum(), "bytes");
     let done = block_on(copy(snapshot, &target, &settings, &|bytes| bar.inc(bytes)));
     bar.finish_and_clear();
-    done.map_err(|error| match error.kind() {
-        ErrorKind::Conflict | ErrorKind::Invalid => vec![refused(&error)],
-        _ => failed(error),
-    })
-}
-
-/// Of a target that is not to be written to: nothing is unreadable or absent.
-pub(super) fn refused(error: &Error) -> Harm {
-    let harm = Harm::of(error);
-    match std::error::Error::source(error) {
-        // The store's own: no access, for one.
-        Some(_) => harm,
-        None => Harm { status: Status::Refused, ..harm },
-    }
+    done.map_err(|error| vec![Harm::of_target(&error)])
 }

@@ -2,15 +2,13 @@
 
 mod report;
 
-use super::{key_groups, progress, write_json_line};
+use super::{Slice, progress, write_json_line};
 use crate::outcome::{Outcome, say};
-use crate::snapshot::{Harm, find_snapshot, part_harms};
+use crate::snapshot::{Filter, Harm, find_snapshot, part_harms};
 use clap::ArgGroup;
-use esker::format::KeyGroupRange;
-use esker::format::canonical::Expired;
-use esker::processor::{Diff, DiffDamage, DiffFilter, Side, diff};
-use esker::snapshot::{OpenSnapshot, open_snapshot};
-use esker::{Error, ErrorKind, block_on};
+use esker::processor::{Diff, DiffDamage, Side, diff};
+use esker::snapshot::OpenSnapshot;
+use esker::{Error, ErrorKind};
 use std::io::{self, Write};
 
 /// Compare what two snapshots hold
@@ -48,15 +46,8 @@ pub(crate) struct Args {
     /// The other one
     #[arg(value_name = "B")]
     b: String,
-    /// This operator alone
-    #[arg(long, value_name = "UID")]
-    operator: Option<String>,
-    /// States of this name alone
-    #[arg(long, value_name = "NAME")]
-    state: Option<String>,
-    /// These key groups alone, both ends included; of 65536
-    #[arg(long, value_name = "A..B", value_parser = key_groups)]
-    key_group: Option<KeyGroupRange>,
+    #[command(flatten)]
+    slice: Slice,
     /// Compare also what was expired when its snapshot was taken
     #[arg(long)]
     include_expired: bool,
@@ -80,10 +71,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
 }
 
 fn told(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
-    let opened = [&args.a, &args.b].map(|name| {
-        let at = find_snapshot(name, None);
-        at.and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)))
-    });
+    let opened = [&args.a, &args.b].map(|name| find_snapshot(name, None).and_then(|at| at.open()));
     let [a, b] = match opened {
         [Ok(a), Ok(b)] => [a, b],
         opened => {
@@ -92,12 +80,7 @@ fn told(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
             return refused(args, &harms.collect(), out);
         }
     };
-    let filter = DiffFilter {
-        operator: args.operator.clone(),
-        state: args.state.clone(),
-        range: args.key_group.unwrap_or(KeyGroupRange::ALL),
-        expired: if args.include_expired { Expired::Shown } else { Expired::Hidden },
-    };
+    let filter = args.slice.filter(args.include_expired);
     let found = match compare([&a, &b], &filter, args, out)? {
         Ok(found) => found,
         Err(error) => return refused(args, &vec![(Side::A, Harm::of(&error))], out),
@@ -128,7 +111,7 @@ impl Args {
 /// The outer error is one of writing, the inner one of the snapshots.
 fn compare(
     [a, b]: [&OpenSnapshot; 2],
-    filter: &DiffFilter,
+    filter: &Filter,
     args: &Args,
     out: &mut impl Write,
 ) -> io::Result<Result<Diff, Error>> {
@@ -148,7 +131,7 @@ fn compare(
             Error::new(ErrorKind::Retry, "output ended")
         })
     };
-    let found = diff(a, b, filter, &mut |groups| bar.inc(groups), &mut each);
+    let found = diff(a, b, &filter.of_diff(), &mut |groups| bar.inc(groups), &mut each);
     bar.finish_and_clear();
     match failed {
         Some(error) => Err(error),
@@ -157,7 +140,7 @@ fn compare(
 }
 
 /// What of both could not be read, and was asked for.
-fn harms(snapshots: [&OpenSnapshot; 2], found: &Diff, filter: &DiffFilter) -> Harms {
+fn harms(snapshots: [&OpenSnapshot; 2], found: &Diff, filter: &Filter) -> Harms {
     let mut harms = Harms::new();
     for (side, snapshot) in [Side::A, Side::B].into_iter().zip(snapshots) {
         harms.extend(part_harms(snapshot).into_iter().map(|harm| (side, harm)));
@@ -171,14 +154,7 @@ fn harms(snapshots: [&OpenSnapshot; 2], found: &Diff, filter: &DiffFilter) -> Ha
             }
         }
     }
-    harms.retain(|(_, harm)| {
-        harm.touches(|lost| {
-            let groups = KeyGroupRange::new(lost.key_group_first, lost.key_group_last);
-            filter.operator.as_ref().is_none_or(|uid| *uid == lost.operator)
-                && filter.state.as_ref().is_none_or(|name| *name == lost.state)
-                && groups.is_ok_and(|groups| groups.intersect(filter.range).is_some())
-        })
-    });
+    harms.retain(|(_, harm)| filter.touched(harm));
     harms
 }
 

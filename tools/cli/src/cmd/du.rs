@@ -3,12 +3,10 @@
 use super::{say_harms, say_refused, table, write_json_line};
 use crate::outcome::Outcome;
 use crate::snapshot::{OperatorSizes, StateSizes, find_snapshot, part_harms, sizes};
-use esker::block_on;
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{Operator, StateInfo, TypeInfo};
 use esker::format::run::{LargeEntry, SLICES, StateStats};
 use esker::format::{KeyGroup, decode_value};
-use esker::snapshot::open_snapshot;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -71,8 +69,7 @@ struct Large {
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
-    let opened = find_snapshot(&args.snapshot, args.checkpoint)
-        .and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)));
+    let opened = find_snapshot(&args.snapshot, args.checkpoint).and_then(|at| at.open());
     let snapshot = match opened {
         Ok(snapshot) => snapshot,
         Err(error) => return Ok(say_refused(&args.snapshot, &error)),

@@ -1,14 +1,12 @@
 //! `esker dump`: the canonical lines of a snapshot.
 
-use super::{key_groups, progress, say_harms, say_refused};
+use super::{Slice, progress, say_harms, say_refused};
 use crate::load::{COLUMNS, Format};
 use crate::outcome::Outcome;
 use crate::snapshot::{Filter, Harm, Pick, each_line};
-use esker::format::KeyGroupRange;
-use esker::format::canonical::Expired;
 use esker::processor::Sorter;
-use esker::snapshot::{OpenSnapshot, open_snapshot};
-use esker::{Error, ErrorKind, block_on};
+use esker::snapshot::OpenSnapshot;
+use esker::{Error, ErrorKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::io::{self, Write};
@@ -32,15 +30,8 @@ pub(crate) struct Args {
     snapshot: String,
     #[command(flatten)]
     pick: Pick,
-    /// This operator alone
-    #[arg(long, value_name = "UID")]
-    operator: Option<String>,
-    /// States of this name alone
-    #[arg(long, value_name = "NAME")]
-    state: Option<String>,
-    /// These key groups alone, both ends included; of 65536
-    #[arg(long, value_name = "A..B", value_parser = key_groups)]
-    key_group: Option<KeyGroupRange>,
+    #[command(flatten)]
+    slice: Slice,
     /// How to write it; CSV has keys and values as JSON, and null as nothing
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
@@ -56,17 +47,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
-    let filter = Filter {
-        operator: args.operator.clone(),
-        state: args.state.clone(),
-        range: args.key_group.unwrap_or(KeyGroupRange::ALL),
-        expired: if args.include_expired { Expired::Shown } else { Expired::Hidden },
-    };
-    let snapshot = args
-        .pick
-        .find(&args.snapshot)
-        .and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)));
-    let snapshot = match snapshot {
+    let filter = args.slice.filter(args.include_expired);
+    let snapshot = match args.pick.open(&args.snapshot) {
         Ok(snapshot) => snapshot,
         Err(error) => return Ok(say_refused(&args.snapshot, &error)),
     };

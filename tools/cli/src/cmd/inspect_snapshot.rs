@@ -3,9 +3,9 @@
 use super::{say_harms, table, write_json_line};
 use crate::outcome::{Outcome, Status};
 use crate::snapshot::{Harm, OperatorSizes, StateSizes, Type, find_snapshot, part_harms, sizes};
+use esker::Error;
 use esker::format::manifest::{Manifest, SnapshotKind, TtlUpdate};
-use esker::snapshot::{OpenSnapshot, open_snapshot};
-use esker::{Error, block_on};
+use esker::snapshot::OpenSnapshot;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -62,8 +62,7 @@ struct Ttl {
 }
 
 pub(super) fn run(name: &str, json: bool, out: &mut impl Write) -> io::Result<Outcome> {
-    let opened =
-        find_snapshot(name, None).and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)));
+    let opened = find_snapshot(name, None).and_then(|at| at.open());
     let snapshot = match opened {
         Ok(snapshot) => snapshot,
         Err(error) => return refused(name, &error, json, out),
@@ -71,7 +70,7 @@ pub(super) fn run(name: &str, json: bool, out: &mut impl Write) -> io::Result<Ou
     let (sizes, mut harms) = sizes(&snapshot);
     harms.extend(part_harms(&snapshot));
     if json {
-        let status = harms.iter().map(|harm| harm.status).max_by_key(|s| s.outcome());
+        let status = Harm::worst(&harms);
         let (status, damage) = (status.unwrap_or(Status::Ok), &harms[..]);
         let kind = Some(kind_of(&snapshot.manifest));
         let snapshot = Some(report(&snapshot, &sizes));

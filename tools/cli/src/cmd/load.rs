@@ -1,13 +1,13 @@
 //! `esker load`: canonical lines to a savepoint.
 
-use super::copy::{Files, refused};
+use super::copy::Files;
 use super::{progress, write_json_line};
 use crate::load::{Format, Input, Loader, Problem, sources};
 use crate::outcome::{Outcome, Status, say};
 use crate::snapshot::{Harm, Pick, open_store, part_harms};
 use clap::value_parser;
 use esker::processor::{WrittenSavepoint, write_savepoint};
-use esker::snapshot::{OpenSnapshot, SnapshotSettings, open_snapshot};
+use esker::snapshot::SnapshotSettings;
 use esker::{Error, ErrorKind, block_on};
 use serde::Serialize;
 use std::fs::File;
@@ -146,8 +146,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
         Err(Stop::Lines(problems)) => (Status::Refused, problems, String::new(), Vec::new()),
         Err(Stop::Named(name, harm)) => (harm.status, Vec::new(), name, vec![harm]),
         Err(Stop::Parts(harms)) => {
-            let worst = harms.iter().map(|harm| harm.status).max_by_key(|s| s.outcome());
-            (worst.unwrap_or(Status::Damaged), Vec::new(), like.clone(), harms)
+            (Harm::worst(&harms).unwrap_or(Status::Damaged), Vec::new(), like.clone(), harms)
         }
     };
     if args.json {
@@ -164,18 +163,8 @@ fn loaded(args: &Args) -> Result<Loaded, Stop> {
     let of_like = |error: Error| Stop::Named(args.like.clone(), Harm::of(&error));
     let of_temp =
         |error: Error| Stop::Named(std::env::temp_dir().display().to_string(), Harm::of(&error));
-    let of_target = |error: Error| {
-        let harm = match error.kind() {
-            ErrorKind::Conflict | ErrorKind::Invalid => refused(&error),
-            _ => Harm::of(&error),
-        };
-        Stop::Named(args.target.clone(), harm)
-    };
-    let like: OpenSnapshot = args
-        .pick
-        .find(&args.like)
-        .and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)))
-        .map_err(of_like)?;
+    let of_target = |error: Error| Stop::Named(args.target.clone(), Harm::of_target(&error));
+    let like = args.pick.open(&args.like).map_err(of_like)?;
     let operators = &like.manifest.operators;
     let harms = part_harms(&like);
     // When states with TTL were captured stands in the parts, and nowhere else.

@@ -7,7 +7,7 @@ use esker::checkpoint::log::LogState;
 use esker::checkpoint::{Place, read_log};
 use esker::format::RelativeName;
 use esker::format::manifest::SnapshotKind;
-use esker::snapshot::{MANIFEST_NAME, open_snapshot};
+use esker::snapshot::MANIFEST_NAME;
 use esker::{Error, Store, block_on};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -119,7 +119,7 @@ impl Listing {
         if let Some(Place::Data { generation, checkpoint }) = Place::of(&at.manifest) {
             (row.checkpoint, row.generation) = (checkpoint, Some(generation));
         }
-        match block_on(open_snapshot(&at.store, &at.manifest)) {
+        match at.open() {
             Ok(snapshot) => {
                 let manifest = &snapshot.manifest;
                 if manifest.kind == SnapshotKind::Savepoint {

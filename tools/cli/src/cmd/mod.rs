@@ -16,12 +16,14 @@ mod rewrite;
 mod verify;
 
 use crate::outcome::{Outcome, say};
-use crate::snapshot::Harm;
+use crate::snapshot::{Filter, Harm};
 use crate::{bench, demo};
-use clap::Subcommand;
+use clap::{Subcommand, value_parser};
 use comfy_table::{CellAlignment, Table, presets};
 use esker::Error;
 use esker::format::KeyGroupRange;
+use esker::format::canonical::Expired;
+use esker::snapshot::SnapshotSettings;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 
@@ -112,6 +114,46 @@ fn say_refused(name: &str, error: &Error) -> Outcome {
         None => say(format_args!("{status} {name}: {message}")),
     }
     harm.status.outcome()
+}
+
+/// Which state of a snapshot is looked at.
+#[derive(clap::Args)]
+struct Slice {
+    /// This operator alone
+    #[arg(long, value_name = "UID")]
+    operator: Option<String>,
+    /// States of this name alone
+    #[arg(long, value_name = "NAME")]
+    state: Option<String>,
+    /// These key groups alone, both ends included; of 65536
+    #[arg(long, value_name = "A..B", value_parser = key_groups)]
+    key_group: Option<KeyGroupRange>,
+}
+
+impl Slice {
+    fn filter(&self, include_expired: bool) -> Filter {
+        Filter {
+            operator: self.operator.clone(),
+            state: self.state.clone(),
+            range: self.key_group.unwrap_or(KeyGroupRange::ALL),
+            expired: if include_expired { Expired::Shown } else { Expired::Hidden },
+        }
+    }
+}
+
+/// How files go to a target.
+#[derive(clap::Args)]
+struct Transfers {
+    /// How many files travel at once; each takes some 30 MiB of memory
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u16).range(1..=256))]
+    transfers: u16,
+}
+
+impl Transfers {
+    fn settings(&self) -> SnapshotSettings {
+        let transfers_max = usize::from(self.transfers);
+        SnapshotSettings { transfers_max, ..SnapshotSettings::default() }
+    }
 }
 
 /// Key groups as an argument gives them: `7`, or `A..B` with both ends in it.

@@ -3,13 +3,11 @@
 mod report;
 mod steps;
 
-use super::{progress, write_json_line};
+use super::{Transfers, progress, write_json_line};
 use crate::outcome::{Outcome, Status, say};
-use crate::snapshot::{Harm, Pick, open_store, part_harms, sizes};
-use clap::value_parser;
+use crate::snapshot::{Harm, Pick, open_store, sizes};
 use esker::processor::{RewritePlan, Transport, rehearse, rewrite};
-use esker::snapshot::{OpenSnapshot, SnapshotSettings, open_snapshot};
-use esker::{Error, ErrorKind, block_on};
+use esker::{Error, block_on};
 use report::{Done, Report, Step};
 use std::io::{self, Write};
 
@@ -78,9 +76,8 @@ pub(crate) struct Args {
     /// Copy and check every file, where it could be linked; what is in DST already is not looked at
     #[arg(long)]
     copy: bool,
-    /// How many files travel at once; each takes some 30 MiB of memory
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u16).range(1..=256))]
-    transfers: u16,
+    #[command(flatten)]
+    transfers: Transfers,
     /// Write one JSON object
     #[arg(long)]
     json: bool,
@@ -94,8 +91,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
         Ok(done) => (Vec::new(), Some(done)),
         Err(harms) => (harms, None),
     };
-    let worst = harms.iter().map(|harm| harm.status).max_by_key(|status| status.outcome());
-    let status = worst.unwrap_or(Status::Ok);
+    let status = Harm::worst(&harms).unwrap_or(Status::Ok);
     let report = Report { source, target, status, dry_run: *dry_run, steps, done, damage: &harms };
     match args.json {
         true => write_json_line(out, &report)?,
@@ -109,51 +105,29 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
 /// What was done, or all that is wrong; `steps` is filled once they are known to fit.
 fn done(args: &Args, steps: &mut Vec<Step>) -> Result<Done, Vec<Harm>> {
     let failed = |error: Error| vec![Harm::of(&error)];
-    let snapshot: OpenSnapshot = args
-        .pick
-        .find(&args.source)
-        .and_then(|at| block_on(open_snapshot(&at.store, &at.manifest)))
-        .map_err(failed)?;
-    if !snapshot.damage.is_empty() {
-        return Err(part_harms(&snapshot));
-    }
+    let of_target = |error: Error| vec![Harm::of_target(&error)];
+    let snapshot = args.pick.whole(&args.source)?;
     let plan: RewritePlan = args.steps.plan(&snapshot.manifest).map_err(failed)?;
-    plan.check(&snapshot.manifest).map_err(|error| vec![refused(&error)])?;
+    plan.check(&snapshot.manifest).map_err(of_target)?;
     let (sizes, harms) = sizes(&snapshot);
     if !harms.is_empty() {
         return Err(harms);
     }
     *steps = Step::all(&plan, &sizes);
     drop(sizes);
-    let refused_or = |error: Error| match error.kind() {
-        ErrorKind::Conflict | ErrorKind::Invalid | ErrorKind::Incompatible => vec![refused(&error)],
-        _ => failed(error),
-    };
     if args.dry_run {
-        let done = block_on(rehearse(snapshot, &plan)).map_err(refused_or)?;
+        let done = block_on(rehearse(snapshot, &plan)).map_err(of_target)?;
         Step::tell_left(steps, &done.left);
         return Ok(Done::from(done));
     }
-    let transfers_max = usize::from(args.transfers);
-    let settings = SnapshotSettings { transfers_max, ..SnapshotSettings::default() };
+    let settings = args.transfers.settings();
     let transport = if args.copy { Transport::Copy } else { Transport::Link };
     let target = open_store(&args.target).map_err(failed)?;
     let bar = progress(snapshot.files().values().sum(), "bytes");
     let told = |bytes| bar.inc(bytes);
     let done = block_on(rewrite(snapshot, &plan, &target, transport, &settings, &told));
     bar.finish_and_clear();
-    let done = done.map_err(refused_or)?;
+    let done = done.map_err(of_target)?;
     Step::tell_left(steps, &done.left);
     Ok(Done::from(done))
-}
-
-/// Of a plan that does not fit, or a target that is not to be written to: nothing is unreadable or
-/// absent.
-fn refused(error: &Error) -> Harm {
-    let harm = Harm::of(error);
-    match std::error::Error::source(error) {
-        // The store's own: no access, for one.
-        Some(_) => harm,
-        None => Harm { status: Status::Refused, ..harm },
-    }
 }

@@ -175,8 +175,7 @@ fn show(
     out: &mut impl Write,
 ) -> io::Result<Outcome> {
     let Checked { files, run_len_bytes, entries, harms, .. } = checked;
-    let worst = harms.iter().map(|harm| harm.status).max_by_key(|status| status.outcome());
-    let status = worst.unwrap_or(Status::Ok);
+    let status = Harm::worst(harms).unwrap_or(Status::Ok);
     if json {
         let snapshot = checked.manifest.as_ref().map(|manifest| Summary {
             checkpoint: manifest.checkpoint,

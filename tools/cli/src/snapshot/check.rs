@@ -11,9 +11,7 @@ use esker::format::manifest::{Manifest, Operator, StateInfo, StateKind};
 use esker::format::part::{NativeFile, Part, PartState, RunRef};
 use esker::format::run::{Entry, StateStats};
 use esker::format::{Digest, FormatError, FormatErrorKind, KeyGroupRange, RelativeName, list};
-use esker::snapshot::{
-    ChainReader, Lost, MANIFEST_NAME, manifest_folder, open_snapshot, read_manifest,
-};
+use esker::snapshot::{ChainReader, Lost, MANIFEST_NAME, manifest_folder, read_manifest};
 use esker::{Error, ErrorKind, Store, block_on};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -52,8 +50,8 @@ impl Checker {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Checked, Error> {
         let mut checked = Checked { files: 1, ..Checked::default() };
-        let opened = block_on(read_manifest(&at.store, &at.manifest, at.digest))
-            .and_then(|_| block_on(open_snapshot(&at.store, &at.manifest)));
+        let opened =
+            block_on(read_manifest(&at.store, &at.manifest, at.digest)).and_then(|_| at.open());
         let snapshot = match opened {
             Ok(snapshot) => snapshot,
             Err(error) if error.kind() == ErrorKind::Retry => return Err(error),

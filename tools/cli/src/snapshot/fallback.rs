@@ -2,8 +2,11 @@
 
 use super::check::Checker;
 use super::find::{Found, SnapshotAt, find, find_snapshot};
+use super::harm::Harm;
+use super::lines::part_harms;
 use crate::outcome::say;
 use esker::checkpoint::Fallback;
+use esker::snapshot::OpenSnapshot;
 use esker::{Error, ErrorKind, block_on};
 
 /// Which checkpoint of a job is meant.
@@ -28,6 +31,26 @@ impl Pick {
         match self.fallback {
             true => find_sound(argument),
             false => find_snapshot(argument, self.checkpoint),
+        }
+    }
+
+    /// The same, opened.
+    ///
+    /// # Errors
+    /// As for [`find`](Self::find), and those of opening it.
+    pub(crate) fn open(&self, argument: &str) -> Result<OpenSnapshot, Error> {
+        self.find(argument)?.open()
+    }
+
+    /// The same, if each of its parts can be read.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), and what is wrong with parts.
+    pub(crate) fn whole(&self, argument: &str) -> Result<OpenSnapshot, Vec<Harm>> {
+        let snapshot = self.open(argument).map_err(|error| vec![Harm::of(&error)])?;
+        match snapshot.damage.is_empty() {
+            true => Ok(snapshot),
+            false => Err(part_harms(&snapshot)),
         }
     }
 }

@@ -6,7 +6,7 @@ use esker::checkpoint::{Place, log_folder, read_log};
 use esker::format::manifest::{Manifest, SnapshotKind};
 use esker::format::record::Published;
 use esker::format::{Digest, RelativeName};
-use esker::snapshot::{MANIFEST_NAME, open_snapshot, read_manifest};
+use esker::snapshot::{MANIFEST_NAME, OpenSnapshot, open_snapshot, read_manifest};
 use esker::{Error, ErrorKind, Store, block_on};
 use std::path::Path;
 
@@ -61,10 +61,17 @@ impl SnapshotAt {
         Ok(listed)
     }
 
+    /// The snapshot, with all its parts that can be read.
+    ///
+    /// # Errors
+    /// Those of [`open_snapshot`].
+    pub(crate) fn open(&self) -> Result<OpenSnapshot, Error> {
+        block_on(open_snapshot(&self.store, &self.manifest))
+    }
+
     /// Bytes of all files that its parts name, as far as that can be told.
     pub(crate) fn data_len_bytes(&self) -> u64 {
-        let opened = block_on(open_snapshot(&self.store, &self.manifest));
-        opened.map_or(0, |snapshot| snapshot.files().values().sum())
+        self.open().map_or(0, |snapshot| snapshot.files().values().sum())
     }
 }
 

@@ -51,6 +51,24 @@ impl Harm {
         Self { message: message.to_owned(), file, status, entries: None, lost: Vec::new() }
     }
 
+    /// Of an error of who writes to a target: what may not be written to is refused, as is a plan that does
+    /// not fit; nothing is unreadable or absent.
+    pub(crate) fn of_target(error: &Error) -> Self {
+        let harm = Self::of(error);
+        match (error.kind(), error.source()) {
+            (ErrorKind::Conflict | ErrorKind::Invalid, None) => {
+                Self { status: Status::Refused, ..harm }
+            }
+            // What has a source is the store's own: no access, for one.
+            _ => harm,
+        }
+    }
+
+    /// The worst status of `harms`; none if there are none.
+    pub(crate) fn worst<'a>(harms: impl IntoIterator<Item = &'a Self>) -> Option<Status> {
+        harms.into_iter().map(|harm| harm.status).max_by_key(|status| status.outcome())
+    }
+
     /// Of damage to a file of `operator` that can hold states of which `holds` is true.
     pub(crate) fn of_damage(
         damage: &Damage,

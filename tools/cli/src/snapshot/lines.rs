@@ -8,6 +8,7 @@ use esker::format::canonical::{Canonical, Expired};
 use esker::format::manifest::{Operator, StateInfo};
 use esker::format::part::{Part, RunRef};
 use esker::format::run::Entry;
+use esker::processor::DiffFilter;
 use esker::snapshot::{ChainReader, Lost, OpenSnapshot};
 use esker::{Error, ErrorKind, block_on};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,8 +65,14 @@ impl Filter {
         operator.states.iter().filter(move |state| name.as_ref().is_none_or(|n| *n == state.name))
     }
 
+    /// The same of two snapshots.
+    pub(crate) fn of_diff(&self) -> DiffFilter {
+        let Self { operator, state, range, expired } = self.clone();
+        DiffFilter { operator, state, range, expired }
+    }
+
     /// Of what was found damaged, what was asked for.
-    fn touched(&self, harm: &Harm) -> bool {
+    pub(crate) fn touched(&self, harm: &Harm) -> bool {
         harm.touches(|lost| {
             let groups = KeyGroupRange::new(lost.key_group_first, lost.key_group_last);
             self.operator.as_ref().is_none_or(|uid| *uid == lost.operator)

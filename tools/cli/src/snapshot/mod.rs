@@ -18,7 +18,6 @@ pub(crate) use native::Entries;
 pub(crate) use sizes::{OperatorSizes, StateSizes, Type, sizes};
 
 use esker::Error;
-use esker::snapshot::open_snapshot;
 
 /// All canonical lines of the snapshot at `url`, in snapshot order; what is expired is left out.
 /// Memory: all of them; [`each_line`] is for snapshots of any size.
@@ -28,7 +27,7 @@ use esker::snapshot::open_snapshot;
 #[allow(dead_code, reason = "the demo's")]
 pub(crate) fn lines(url: &str) -> Result<Vec<String>, Error> {
     let at = find_snapshot(url, None)?;
-    let mut snapshot = esker::block_on(open_snapshot(&at.store, &at.manifest))?;
+    let mut snapshot = at.open()?;
     if !snapshot.damage.is_empty() {
         return Err(snapshot.damage.swap_remove(0).error);
     }

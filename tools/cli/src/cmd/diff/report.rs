@@ -72,9 +72,7 @@ impl<'a> Report<'a> {
 }
 
 fn status_of(harms: &Harms) -> Json {
-    let statuses = harms.iter().map(|(_, harm)| harm.status);
-    let worst = statuses.max_by_key(|status| status.outcome()).unwrap_or(Status::Damaged);
-    json!(worst)
+    json!(Harm::worst(harms.iter().map(|(_, harm)| harm)).unwrap_or(Status::Damaged))
 }
 
 fn damage(harms: &Harms) -> Vec<Damage<'_>> {
