@@ -94,8 +94,17 @@ impl<V: Clone + Send + Sync + 'static> StateValue for V {}
 
 /// A keyed state, in whatever backend.
 pub trait KeyedState: Any + Send {
-    /// The state as it is now. Changes are counted from here for the next capture. Costs the same
-    /// whatever the number of entries.
+    /// Does what calls put off, so that it is in the capture that follows. Costs the same whatever the
+    /// number of entries.
+    ///
+    /// # Errors
+    /// As for the calls.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The state as it is now, once it is [settled](Self::settle). Changes are counted from here for the
+    /// next capture. Costs the same whatever the number of entries.
     fn capture_state(&mut self) -> Arc<dyn StateCapture>;
 
     /// What is restored next was captured at `time_ms`: entries that had expired by then are left
@@ -145,6 +154,10 @@ pub trait KeyedState: Any + Send {
 /// Forwards [`KeyedState`] to the values that a state is built on.
 macro_rules! keyed_by {
     ($values:ident) => {
+        fn settle(&mut self) -> $crate::Result<()> {
+            self.$values.settle()
+        }
+
         fn capture_state(&mut self) -> std::sync::Arc<dyn $crate::backend::StateCapture> {
             self.$values.capture_state()
         }

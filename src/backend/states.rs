@@ -123,9 +123,10 @@ impl KeyedStates {
     /// capture.
     ///
     /// # Errors
-    /// `Poisoned` after an I/O error, until the backend is restored.
+    /// `Poisoned` after an I/O error, until the backend is restored; what calls put off fails as they would.
     pub fn capture(&mut self) -> Result<Vec<Arc<dyn StateCapture>>> {
         self.check()?;
+        self.slots.states_mut().try_for_each(|state| state.settle())?;
         self.captures_taken += 1;
         let mut captures: Vec<_> =
             self.slots.states_mut().map(|state| state.capture_state()).collect();

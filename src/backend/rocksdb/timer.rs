@@ -1,7 +1,8 @@
 //! Timers in a column family, in order of time, key group, key and namespace.
 //!
 //! The next few to fire are in memory too. They are filled up by a scan that begins where the last one
-//! ended: what fired before lies behind it, and its tombstones are passed over by nobody.
+//! ended: what fired before lies behind it, and its tombstones are passed over by nobody. What fired is
+//! removed from the database some at a time, and before a capture, as one write costs more than a timer.
 
 mod capture;
 mod sorted;
@@ -23,6 +24,8 @@ use std::sync::Arc;
 /// How many timers are read at once, and how many are kept in memory at most.
 const HEAD_LEN: usize = if cfg!(test) { 4 } else { 256 };
 const HEAD_LEN_MAX: usize = 4 * HEAD_LEN;
+/// How many fired timers are removed at once.
+const FIRED_LEN: usize = if cfg!(test) { 3 } else { 64 };
 /// How long a time is, which a timer's key begins with: big-endian, its sign bit flipped.
 const TIME_LEN_BYTES: usize = 8;
 
@@ -34,6 +37,8 @@ pub struct TimerState<K, N> {
     /// The timers up to `known`, all of them.
     head: BTreeSet<Vec<u8>>,
     known: Known,
+    /// Timers that fired and are in the database still, in order. They are within what is known.
+    fired: Vec<Vec<u8>>,
     /// The database's key that was made last, and the composite key that was read last.
     key: Vec<u8>,
     composite: Vec<u8>,
@@ -61,6 +66,7 @@ impl<K: Key, N: Key> TimerState<K, N> {
             family,
             head: BTreeSet::new(),
             known: Known::All,
+            fired: Vec::new(),
             key: Vec::new(),
             composite: Vec::new(),
             types: PhantomData,
@@ -85,19 +91,36 @@ impl<K: Key, N: Key> TimerState<K, N> {
         if known && self.head.contains(&self.key) {
             return Ok(());
         }
+        // One that fired and comes again is not to be removed later.
+        if known && self.fired.last().is_some_and(|last| self.key <= *last) {
+            self.remove_fired()?;
+        }
+        // Nothing that fired is left where the head is cut, so that what is known may shrink.
+        let is_full = known && self.head.len() >= HEAD_LEN_MAX;
+        if is_full {
+            self.remove_fired()?;
+        }
         self.family.put(&self.key, &[])?;
         if known {
             self.head.insert(self.key.clone());
+        }
+        if is_full {
             self.cut();
         }
         Ok(())
     }
 
-    /// Keeps the head small: what is left out is in the database.
-    fn cut(&mut self) {
-        if self.head.len() <= HEAD_LEN_MAX {
-            return;
+    /// Removes from the database what fired.
+    fn remove_fired(&mut self) -> Result<()> {
+        if !self.fired.is_empty() {
+            self.family.delete_each(&self.fired)?;
+            self.fired.clear();
         }
+        Ok(())
+    }
+
+    /// Makes the head small: what is left out is in the database.
+    fn cut(&mut self) {
         if let Some(first_out) = self.head.iter().nth(HEAD_LEN).cloned() {
             self.head.split_off(&first_out);
         }
@@ -124,11 +147,12 @@ impl<K: Key, N: Key> TimerState<K, N> {
         // What follows the last key comes after the same key with a zero behind it.
         let mut from = last.clone();
         from.push(0);
-        let head = &mut self.head;
+        let mut head = Vec::with_capacity(HEAD_LEN);
         self.family.for_each(&from, &[], |key, _| {
-            head.insert(key.to_vec());
+            head.push(key.to_vec());
             Ok(head.len() < HEAD_LEN)
         })?;
+        self.head = head.into_iter().collect();
         self.known = match self.head.last() {
             Some(last) if self.head.len() >= HEAD_LEN => Known::UpTo(last.clone()),
             _ => Known::All,
@@ -190,9 +214,17 @@ impl<K: Key, N: Key> TimerCalls<K, N> for TimerState<K, N> {
         if self.peek()?.is_none_or(|first_ms| first_ms > time_ms) {
             return Ok(None);
         }
+        // One that was registered behind what fired before begins anew, so that they stay in order.
+        let is_behind = self.fired.last() > self.head.first();
+        if self.fired.len() >= FIRED_LEN || is_behind {
+            self.remove_fired()?;
+        }
         let Some(first) = self.head.pop_first() else { return Ok(None) };
-        match self.family.delete(&first).and_then(|()| self.decode(&first)) {
-            Ok(timer) => Ok(Some(timer)),
+        match self.decode(&first) {
+            Ok(timer) => {
+                self.fired.push(first);
+                Ok(Some(timer))
+            }
             Err(error) => {
                 self.head.insert(first);
                 Err(error)
@@ -202,6 +234,10 @@ impl<K: Key, N: Key> TimerCalls<K, N> for TimerState<K, N> {
 }
 
 impl<K: Key, N: Key> KeyedState for TimerState<K, N> {
+    fn settle(&mut self) -> Result<()> {
+        self.remove_fired()
+    }
+
     fn capture_state(&mut self) -> Arc<dyn StateCapture> {
         // What cannot be read now cannot be written later either, and is said there.
         let earliest_ms = self.peek().ok().flatten();
@@ -210,7 +246,7 @@ impl<K: Key, N: Key> KeyedState for TimerState<K, N> {
 
     fn begin_restore(&mut self, _stored: &StateInfo) -> Result<()> {
         // Timers have no values.
-        Ok(())
+        self.remove_fired()
     }
 
     fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
@@ -239,6 +275,6 @@ impl<K: Key, N: Key> KeyedState for TimerState<K, N> {
     }
 
     fn entries(&self) -> u64 {
-        self.family.keys_estimate()
+        self.family.keys_estimate().saturating_sub(self.fired.len() as u64)
     }
 }
