@@ -13,7 +13,7 @@ mod native;
 pub(super) use family::{Family, Frozen};
 #[cfg(feature = "metrics")]
 pub(crate) use figures::Figures;
-pub(super) use import::{Change, Changes};
+pub(super) use import::{Change, Changes, Pool};
 pub(super) use link::{Linked, Linking};
 pub(super) use native::{Imported, Parent};
 

@@ -1,6 +1,6 @@
 //! Entries of runs as changes of a column family: one by one, or a block at a time on any thread.
 
-use super::db::{Change, Changes};
+use super::db::{Change, Changes, Pool};
 use super::keys::{Owned, stored};
 use crate::backend::state::{decoded_len_bytes_max, entries_of};
 use crate::backend::stored::Stored;
@@ -96,12 +96,13 @@ impl<E: 'static> EntriesOf<E> for ListEntries {
 pub(super) struct Decoder<K, N, V, S> {
     owned: Owned,
     values: Stored<V>,
+    pool: Arc<Pool>,
     types: PhantomData<fn(K, N) -> S>,
 }
 
 impl<K: Key, N: Key, V: 'static, S: EntriesOf<V>> Decoder<K, N, V, S> {
     pub(super) fn new(owned: Owned, values: &Stored<V>) -> Self {
-        Self { owned, values: values.clone(), types: PhantomData }
+        Self { owned, values: values.clone(), pool: Arc::default(), types: PhantomData }
     }
 }
 
@@ -117,7 +118,7 @@ impl<K: Key, N: Key, V: 'static, S: EntriesOf<V>> EntryDecoder for Decoder<K, N,
             return Ok(None);
         }
         let mut groups = Vec::with_capacity(count);
-        let mut changes = Changes::with_capacity(count, block.entries_len_bytes());
+        let mut changes = Changes::within(&self.pool, count, block.entries_len_bytes());
         let mut buffer = Vec::new();
         let all = entries_of(block, self.owned.id, counts, |key, entry, counts| {
             if entry.op == Op::Clear {

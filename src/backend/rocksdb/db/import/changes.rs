@@ -6,7 +6,7 @@ use rocksdb::{Options, SstFileWriter};
 use std::mem;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What becomes of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,15 +26,51 @@ pub(in super::super::super) struct Changes {
     bytes: Vec<u8>,
     /// Where the last one begins.
     last: usize,
+    /// Where the memory goes back to.
+    pool: Option<Arc<Pool>>,
+}
+
+/// Memory of changes that are written, for those that come next: it is made by one thread and freed by
+/// another, at which the allocator gives it back and asks for it again, page by page.
+#[derive(Default)]
+pub(in super::super::super) struct Pool(Mutex<Vec<Vec<u8>>>);
+
+/// As many pieces wait for use at most; each is as large as a decoded block, as a rule some 100 KiB.
+const POOLED_MAX: usize = 256;
+/// And larger ones do not wait.
+const POOLED_LEN_BYTES_MAX: usize = 256 << 10;
+
+impl Pool {
+    fn locked(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        let Some(pool) = &self.pool else { return };
+        let mut pooled = pool.locked();
+        if pooled.len() < POOLED_MAX && self.bytes.capacity() <= POOLED_LEN_BYTES_MAX {
+            self.bytes.clear();
+            pooled.push(mem::take(&mut self.bytes));
+        }
+    }
 }
 
 /// What stands before key and value.
 const HEAD_LEN_BYTES: usize = 9;
 
 impl Changes {
-    /// None yet, with room for `count` changes of `len_bytes` of keys and values.
-    pub(in super::super::super) fn with_capacity(count: usize, len_bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(len_bytes + count * HEAD_LEN_BYTES), last: 0 }
+    /// None yet, with room for `count` changes of `len_bytes` of keys and values, which is taken from
+    /// `pool` and goes back there.
+    pub(in super::super::super) fn within(
+        pool: &Arc<Pool>,
+        count: usize,
+        len_bytes: usize,
+    ) -> Self {
+        let mut bytes = pool.locked().pop().unwrap_or_default();
+        bytes.reserve(len_bytes + count * HEAD_LEN_BYTES);
+        Self { bytes, last: 0, pool: Some(Arc::clone(pool)) }
     }
 
     /// # Errors
