@@ -17,15 +17,23 @@ struct Shape {
     starts: [usize; ITEM_LEN_BYTES_MAX as usize],
     whole: usize,
     longest: usize,
+    /// Of all items.
+    len_bytes: usize,
 }
+
+/// How many items of each length there may be, counted side by side: many are of one length, and each
+/// would wait for the one before it.
+const COUNTS: usize = 4;
 
 /// The shape of items of these lengths; none if one is too long.
 fn shape(lens: impl Iterator<Item = u32>) -> Option<Shape> {
-    // How many items have each length, then how many have a byte in each plane.
-    let mut counts = [0; ITEM_LEN_BYTES_MAX as usize + 1];
-    for len in lens {
-        *counts.get_mut(len as usize)? += 1;
+    let mut counts = [[0_usize; COUNTS]; ITEM_LEN_BYTES_MAX as usize + 1];
+    for (number, len) in lens.enumerate() {
+        counts.get_mut(len as usize)?[number % COUNTS] += 1;
     }
+    // How many items have each length, then how many have a byte in each plane.
+    let counts = counts.map(|counts| counts.iter().sum::<usize>());
+    let len_bytes = counts.iter().enumerate().map(|(len, count)| len * count).sum();
     let whole = counts.iter().position(|count| *count > 0).unwrap_or(0);
     let longest = counts.iter().rposition(|count| *count > 0).unwrap_or(0);
     let (mut starts, mut longer) = ([0; ITEM_LEN_BYTES_MAX as usize], 0);
@@ -40,13 +48,13 @@ fn shape(lens: impl Iterator<Item = u32>) -> Option<Shape> {
     for start in &mut starts {
         next += std::mem::replace(start, next);
     }
-    Some(Shape { starts, whole: whole.min(WHOLE_MAX), longest })
+    Some(Shape { starts, whole: whole.min(WHOLE_MAX), longest, len_bytes })
 }
 
 /// Puts the planes of `items`, which have these lengths, into `out`; false if one is too long.
 pub(super) fn split(items: &[u8], lens: &[u32], out: &mut Vec<u8>) -> bool {
     out.clear();
-    let Some(Shape { mut starts, whole, longest }) = shape(lens.iter().copied()) else {
+    let Some(Shape { mut starts, whole, longest, .. }) = shape(lens.iter().copied()) else {
         return false;
     };
     out.resize(items.len(), 0);
@@ -94,8 +102,8 @@ pub(super) fn split(items: &[u8], lens: &[u32], out: &mut Vec<u8>) -> bool {
 /// The items of `planes`, one behind the other; none if one is too long, or they do not add up to
 /// `planes`.
 pub(super) fn join(planes: &[u8], lens: impl Iterator<Item = u32> + Clone) -> Option<Vec<u8>> {
-    let Shape { mut starts, whole, longest } = shape(lens.clone())?;
-    if lens.clone().map(|len| len as usize).sum::<usize>() != planes.len() {
+    let Shape { mut starts, whole, longest, len_bytes } = shape(lens.clone())?;
+    if len_bytes != planes.len() {
         return None;
     }
     let mut items = vec![0; planes.len()];
@@ -117,10 +125,7 @@ pub(super) fn join(planes: &[u8], lens: impl Iterator<Item = u32> + Clone) -> Op
                 let end = end - 8 * number;
                 match items[..end].last_chunk_mut() {
                     Some(bytes) if next.len() == 8 => *bytes = word.to_be_bytes(),
-                    _ => {
-                        let bytes = &word.to_be_bytes()[8 - next.len()..];
-                        items[end - next.len()..end].copy_from_slice(bytes);
-                    }
+                    _ => put_last(word, &mut items[end - next.len()..end]),
                 }
             }
         }
@@ -144,6 +149,26 @@ pub(super) fn join(planes: &[u8], lens: impl Iterator<Item = u32> + Clone) -> Op
         }
     }
     Some(items)
+}
+
+/// Puts the lowest bytes of `word` into `place`, of fewer than eight, the lowest one last: by moves of a
+/// known length, as a call takes longer than they do.
+#[inline]
+fn put_last(word: u64, place: &mut [u8]) {
+    let mut left = place;
+    for len in [4, 2, 1] {
+        if left.len() & len == 0 {
+            continue;
+        }
+        let shift = 8 * (left.len() - len);
+        let (front, rest) = left.split_at_mut(len);
+        match (front.len(), word >> shift) {
+            (4, word) => front.copy_from_slice(&(word as u32).to_be_bytes()),
+            (2, word) => front.copy_from_slice(&(word as u16).to_be_bytes()),
+            (_, word) => front.fill(word as u8),
+        }
+        left = rest;
+    }
 }
 
 /// The eight bytes before `end`, the last one lowest; zeros for those there are not.
