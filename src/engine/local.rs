@@ -53,6 +53,8 @@ pub struct LocalJob {
     retention: Retention,
     settings: SnapshotSettings,
     last: Option<(u64, Manifest)>,
+    /// The savepoint that the job begins with, until it has a checkpoint of its own.
+    origin: Option<(Store, Manifest)>,
     begun: u64,
     /// What each subtask's next checkpoint builds on.
     subtasks: BTreeMap<Place, Subtask>,
@@ -84,6 +86,34 @@ impl LocalJob {
         Ok(Self::of(job, name.into(), last))
     }
 
+    /// As [`open`](Self::open), but a job without a checkpoint of its own begins with the state of the
+    /// savepoint at the root of `savepoint`: [`restore`](Self::restore) brings it, at any parallelism, and
+    /// the first checkpoint is to hold all its operators or [drop](Self::drop_operator) them. That
+    /// checkpoint is a full one and names no file of the savepoint, which is only read and can be
+    /// deleted then. Once there is a checkpoint the savepoint is not looked at, so that a program can
+    /// open its job by this call each time it starts.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); `Invalid` if there is no savepoint, `Corrupt` if its manifest is
+    /// damaged.
+    pub async fn open_from(
+        store: Store,
+        name: impl Into<String>,
+        savepoint: Store,
+    ) -> Result<Self> {
+        let job = Self::open(store, name).await?;
+        if job.last.is_some() {
+            return Ok(job);
+        }
+        let manifest = read_manifest(&savepoint, &RelativeName::new(MANIFEST_NAME)?, None).await?;
+        if manifest.kind != SnapshotKind::Savepoint {
+            let message =
+                "not a savepoint, which alone stands without its job: esker copy makes one";
+            return Err(Error::new(ErrorKind::Invalid, message).at_path(savepoint.to_string()));
+        }
+        Ok(Self { origin: Some((savepoint, manifest)), ..job })
+    }
+
     /// As [`open`](Self::open), but where the manifest of the last checkpoint is damaged the newest
     /// retained one that can be read takes its place, and [`restored`](Self::restored) goes back
     /// further. [`skipped`](Self::skipped) says what was passed over, and why.
@@ -112,6 +142,7 @@ impl LocalJob {
             retention,
             settings,
             last,
+            origin: None,
             begun: 0,
             subtasks: BTreeMap::new(),
             dropped: BTreeSet::new(),
@@ -194,8 +225,15 @@ impl LocalJob {
     }
 
     fn stored(&self, uid: &str) -> Option<&Operator> {
-        let (_, manifest) = self.last.as_ref()?;
+        let (_, manifest) = self.source()?;
         find_operator(manifest, uid).ok().filter(|_| !self.dropped.contains(uid))
+    }
+
+    /// What backends are restored from, and where its names begin.
+    fn source(&self) -> Option<(&Store, &Manifest)> {
+        let origin = self.origin.as_ref().map(|(store, manifest)| (store, manifest));
+        let last = self.last.as_ref().map(|(_, manifest)| (self.job.store(), manifest));
+        last.or(origin)
     }
 
     /// Leaves operator `uid` and its state out of the next checkpoint, unless backends of it are
@@ -213,8 +251,9 @@ impl LocalJob {
         Ok(())
     }
 
-    /// Restores a backend from the last completed checkpoint, whatever the parallelism was then.
-    /// Without a checkpoint, or where the operator is new, there is nothing to do.
+    /// Restores a backend from the last completed checkpoint, or before there is one from the savepoint
+    /// that the job was [opened from](Self::open_from), whatever the parallelism was then. Without
+    /// either, or where the operator is new, there is nothing to do.
     ///
     /// # Errors
     /// Those of [`Backend::restore`]; `Conflict` if a checkpoint that had failed turns out to be
@@ -224,10 +263,9 @@ impl LocalJob {
             let message = "a checkpoint that was in doubt is complete: make the backend again";
             return Err(Error::new(ErrorKind::Conflict, message));
         }
-        let lineage = match &self.last {
-            Some((_, manifest)) if self.stored(backend.uid()).is_some() => {
-                let store = self.job.store().clone();
-                Lineage::new(backend.restore(&store, manifest, &self.settings).await?.chain)
+        let lineage = match self.source() {
+            Some((store, manifest)) if self.stored(backend.uid()).is_some() => {
+                Lineage::new(backend.restore(store, manifest, &self.settings).await?.chain)
             }
             _ => Lineage::default(),
         };
@@ -337,7 +375,7 @@ impl LocalJob {
     /// The operators of `backends`, if these can be captured and nothing stored would be lost.
     fn check(&self, backends: &[impl Backend]) -> Result<Vec<(Operator, Vec<usize>)>> {
         let operators = operators(backends)?;
-        let stored = self.last.iter().flat_map(|(_, manifest)| &manifest.operators);
+        let stored = self.source().into_iter().flat_map(|(_, manifest)| &manifest.operators);
         for stored in stored.filter(|stored| !self.dropped.contains(&stored.uid)) {
             check_holds(&operators, stored)?;
         }

@@ -386,3 +386,50 @@ fn a_job_goes_back_to_the_newest_checkpoint_that_is_whole() {
     assert_eq!(refused.kind(), ErrorKind::Corrupt);
     assert_eq!(refused.to_string().matches("checkpoint=").count(), all.len(), "{refused}");
 }
+
+/// A job of one subtask at `store` that begins with the savepoint at `savepoint`.
+fn open_from(store: &Store, savepoint: &Store) -> (LocalJob, Vec<HeapBackend>, Vec<Counts>) {
+    let opened = LocalJob::open_from(store.clone(), "test", savepoint.clone());
+    let mut job = block_on(opened).unwrap();
+    let mut backend = job.backend("op", KeyGroupRange::ALL);
+    let counts = backend.open(ValueDescriptor::new("counts")).unwrap();
+    block_on(job.restore(&mut backend)).unwrap();
+    (job, vec![backend], vec![counts])
+}
+
+#[test]
+fn a_job_begins_with_a_savepoint_and_goes_on_with_its_own_checkpoints() {
+    let (old, savepoint, store) = (memory(), memory(), memory());
+    let (mut job, mut backends, counts) = open(&old, 2);
+    put(&mut backends, &counts, 0..100, 1);
+    block_on(job.savepoint(&mut backends, &savepoint)).unwrap();
+
+    let (mut job, mut backends, counts) = open_from(&store, &savepoint);
+    assert!(job.last().is_none());
+    put(&mut backends, &counts, 0..10, 2);
+    block_on(job.checkpoint(&mut backends)).unwrap();
+    let value = |key| if key < 10 { 2 } else { 1 };
+    check_stored(&store, 100, value);
+    // Its own checkpoint counts from now on; the savepoint could be gone.
+    let (mut job, mut backends, counts) = open_from(&store, &memory());
+    put(&mut backends, &counts, 100..101, 1);
+    block_on(job.checkpoint(&mut backends)).unwrap();
+    check_stored(&store, 101, value);
+}
+
+#[test]
+fn what_a_savepoint_holds_is_not_lost_in_silence() {
+    let (old, savepoint, store) = (memory(), memory(), memory());
+    let (mut job, mut backends, counts) = open(&old, 1);
+    put(&mut backends, &counts, 0..3, 1);
+    block_on(job.savepoint(&mut backends, &savepoint)).unwrap();
+
+    let from =
+        |savepoint: &Store| block_on(LocalJob::open_from(store.clone(), "test", savepoint.clone()));
+    invalid(from(&memory()).map(drop), "_metadata");
+    let mut job = from(&savepoint).unwrap();
+    let mut other = [job.backend("other", KeyGroupRange::ALL)];
+    invalid(block_on(job.checkpoint(&mut other)), "op");
+    job.drop_operator("op").unwrap();
+    assert_eq!(block_on(job.checkpoint(&mut other)).unwrap(), 1);
+}

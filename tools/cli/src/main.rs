@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod browse;
 mod cmd;
 mod demo;
 mod file;
@@ -35,6 +36,7 @@ Examples:
   esker diff before after           what two snapshots hold differently
   esker rewrite save new --rename-operator a=b
   esker load --like savepoint new < lines   a savepoint of lines as dump writes them
+  esker browse savepoint            the same on a screen, to walk through
   esker bench                       what each backend makes of a workload
 
 Exit codes:

@@ -247,6 +247,31 @@ fn completions_know_the_commands() {
 }
 
 #[test]
+fn manual_pages_are_of_every_command() {
+    let (code, out, err) = esker(&["man"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains(".TH esker 1") && out.contains("esker\\-dump(1)"), "{out}");
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("man1");
+    let (code, out, err) = esker(&["man", dir.to_str().unwrap()]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+    let (_, help, _) = esker(&["--help"]);
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands = commands.lines().map_while(|line| line.split_whitespace().next());
+    let commands: Vec<_> = commands.filter(|name| *name != "help").collect();
+    assert!(commands.contains(&"man") && commands.contains(&"dump-run"), "{commands:?}");
+    for command in commands {
+        let page = std::fs::read_to_string(dir.join(format!("esker-{command}.1"))).unwrap();
+        assert!(page.contains(&format!(".TH esker-{command} 1")), "{page}");
+    }
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (code, out, err) = esker(&["man", file.to_str().unwrap()]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains("manual pages") && err.contains("file"), "{err}");
+}
+
+#[test]
 fn a_broken_pipe_is_silent() {
     let layout = ["layout", "v1/sample.run"];
     for args in [&["dump-run", "v1/sample.run"][..], &["completions", "bash"], &layout] {

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod browse;
 mod completions;
 mod copy;
 mod diff;
@@ -12,6 +13,7 @@ mod inspect_snapshot;
 mod layout;
 mod load;
 mod ls;
+mod man;
 mod rewrite;
 mod verify;
 
@@ -52,9 +54,11 @@ pub(crate) enum Command {
     Copy(copy::Args),
     Diff(diff::Args),
     Rewrite(rewrite::Args),
+    Browse(browse::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Runs `command`; an error is one of writing to `out`.
@@ -74,7 +78,9 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
         Command::Load(args) => load::run(&args, out),
         Command::DumpRun(args) => dump_run::run(&args, out),
         Command::Layout(args) => layout::run(&args, out),
+        Command::Browse(args) => browse::run(&args),
         Command::Completions(args) => completions::run(&args, out),
+        Command::Man(args) => man::run(&args, out),
     }
 }
 
