@@ -1,7 +1,8 @@
 //! The chain merger: the runs of a chain, read side by side, to one resolved entry per key.
 //!
-//! A k-way merge whose heap is left alone while one run leads, as the base does most of the time.
-//! Memory: one span of stored blocks and one block for each run that counts.
+//! A k-way merge whose heap is left alone while one run leads, as the base does most of the time. A run is
+//! opened once the merge comes to the first key that its index says it can hold.
+//! Memory: the indexes, and one span of stored blocks and one block for each run that counts at one place.
 
 use super::groups::Groups;
 use super::plan::counting;
@@ -192,10 +193,7 @@ impl ChainReader {
     ) -> Result<()> {
         let mut merge = Merge { chain: self, cursors: Vec::new(), heap: Vec::new() };
         for source in &self.sources {
-            let mut cursor = RunCursor::new(source, range, state, spans(source));
-            if cursor.advance(self)? {
-                merge.cursors.push(cursor);
-            }
+            merge.cursors.extend(RunCursor::new(source, range, state, spans(source)));
         }
         merge.run(f)
     }
@@ -212,12 +210,22 @@ struct RunCursor<'a> {
     state: Option<u32>,
     spans: VecDeque<Span>,
     fetched: Option<(Span, Bytes)>,
+    /// The block at hand, on an entry; none before the first.
     block: Option<BlockCursor>,
+    /// No entry is below it.
+    from: &'a [u8],
 }
 
 impl<'a> RunCursor<'a> {
-    fn new(source: &'a Source, range: KeyGroupRange, state: Option<u32>, spans: Vec<Span>) -> Self {
-        Self { source, range, state, spans: spans.into(), fetched: None, block: None }
+    /// A cursor of which nothing was read yet; none if there is nothing to read.
+    fn new(
+        source: &'a Source,
+        range: KeyGroupRange,
+        state: Option<u32>,
+        spans: Vec<Span>,
+    ) -> Option<Self> {
+        let from = source.first_key(spans.first()?)?;
+        Some(Self { source, range, state, spans: spans.into(), fetched: None, block: None, from })
     }
 
     fn wants(&self, chain: &ChainReader, key: &[u8]) -> bool {
@@ -282,6 +290,17 @@ impl<'a> RunCursor<'a> {
         Ok(true)
     }
 
+    /// Whether it stands on an entry.
+    fn is_open(&self) -> bool {
+        self.block.is_some()
+    }
+
+    /// The key of its entry, or what no entry is below.
+    fn key(&self) -> &[u8] {
+        self.block.as_ref().map_or(self.from, |block| block.entry().key)
+    }
+
+    /// Its entry, if it is open.
     fn entry(&self) -> Entry<'_> {
         const NONE: Entry<'static> = Entry { key: &[], op: Op::Delete, value: &[] };
         self.block.as_ref().map_or(NONE, BlockCursor::entry)
@@ -299,15 +318,17 @@ struct Merge<'a> {
     chain: &'a ChainReader,
     /// Oldest first.
     cursors: Vec<RunCursor<'a>>,
-    /// Numbers of cursors that are not at their end; the least key, then the oldest, on top.
+    /// Numbers of cursors that are not at their end; the least key on top, of one key those that are not
+    /// open, then the oldest.
     heap: Vec<usize>,
 }
 
 impl Merge<'_> {
     fn before(&self, a: usize, b: usize) -> bool {
-        match self.cursors[a].entry().key.cmp(self.cursors[b].entry().key) {
+        let (of_a, of_b) = (&self.cursors[a], &self.cursors[b]);
+        match of_a.key().cmp(of_b.key()) {
             Ordering::Less => true,
-            Ordering::Equal => a < b,
+            Ordering::Equal => (of_a.is_open(), a) < (of_b.is_open(), b),
             Ordering::Greater => false,
         }
     }
@@ -328,7 +349,7 @@ impl Merge<'_> {
         }
     }
 
-    /// Moves the cursor on top to its next entry.
+    /// Moves the cursor on top to its next entry, or its first.
     fn advance_top(&mut self) -> Result<()> {
         let Some(top) = self.heap.first().copied() else { return Ok(()) };
         if !self.cursors[top].advance(self.chain)? {
@@ -343,7 +364,7 @@ impl Merge<'_> {
         let entry = self.cursors[top].entry();
         let others = self.heap.iter().skip(1).take(2);
         entry.op != Op::Clear
-            && others.into_iter().all(|other| self.cursors[*other].entry().key != entry.key)
+            && others.into_iter().all(|other| self.cursors[*other].key() != entry.key)
     }
 
     fn run(&mut self, f: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
@@ -355,6 +376,10 @@ impl Merge<'_> {
         let mut cleared: Option<(Vec<u8>, usize)> = None;
         let (mut key, mut value) = (Vec::new(), Vec::new());
         while let Some(top) = self.heap.first().copied() {
+            if !self.cursors[top].is_open() {
+                self.advance_top()?;
+                continue;
+            }
             let entry = self.cursors[top].entry();
             if cleared.as_ref().is_some_and(|(prefix, _)| !entry.key.starts_with(prefix)) {
                 cleared = None;
@@ -376,10 +401,11 @@ impl Merge<'_> {
             let mut resolved = Resolved::Nothing;
             let mut clears = false;
             while let Some(top) = self.heap.first().copied() {
-                let entry = self.cursors[top].entry();
-                if entry.key != key.as_slice() {
+                // One that is not open would have come before those that are.
+                if self.cursors[top].key() != key.as_slice() {
                     break;
                 }
+                let entry = self.cursors[top].entry();
                 let hidden = cleared.as_ref().is_some_and(|(_, by)| top < *by);
                 match (entry.op, resolved) {
                     _ if hidden => {}

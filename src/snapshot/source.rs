@@ -103,10 +103,14 @@ impl Source {
         self.spans_between(blocks, SPAN_LEN_BYTES)
     }
 
+    /// The composite key of a span's first entry.
+    pub(super) fn first_key(&self, span: &Span) -> Option<&[u8]> {
+        self.reader.index().blocks.get(span.blocks.start).map(|block| block.first_key.as_slice())
+    }
+
     /// The place of a span's first entry.
     pub(super) fn first_place(&self, span: &Span) -> Place {
-        let first = self.reader.index().blocks.get(span.blocks.start);
-        first.and_then(|block| place(&block.first_key)).unwrap_or((0, KeyGroup(0)))
+        self.first_key(span).and_then(place).unwrap_or((0, KeyGroup(0)))
     }
 
     /// The state of a block's first entry.

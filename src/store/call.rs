@@ -231,7 +231,7 @@ impl Store {
     }
 }
 
-fn present<T>(result: Outcome<T>) -> Outcome<Option<T>> {
+pub(super) fn present<T>(result: Outcome<T>) -> Outcome<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),
         Err(StoreError::NotFound { .. }) => Ok(None),

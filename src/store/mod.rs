@@ -5,6 +5,7 @@
 //! the caller's executor, whichever it is, or none: [`block_on`] is the blocking form of each.
 
 mod call;
+mod digest;
 mod ended;
 mod error;
 pub mod fault;

@@ -1,6 +1,7 @@
 use super::fault::{FaultStore, Operation, When};
 use super::*;
 use bytes::Bytes;
+use esker_format::Digest;
 use std::sync::Mutex;
 
 fn name(text: &str) -> RelativeName {
@@ -41,6 +42,12 @@ async fn exercise(store: &Store) -> Result<()> {
     assert_eq!(store.get_range(&small, 10..10).await?, Some(Bytes::new()));
     assert_eq!(store.get_within(&small, 9).await.unwrap_err().kind(), ErrorKind::Corrupt);
     assert!(store.get_within(&small, 10).await?.is_some());
+
+    assert_eq!(store.digest_within(&name("a/none"), 1).await?, None);
+    let longer = store.digest_within(&small, 9).await.unwrap_err();
+    assert_eq!(longer.kind(), ErrorKind::Corrupt);
+    assert_eq!(store.digest_within(&small, 10).await?, Some(Digest::of(b"0123456789")));
+    assert_eq!(store.digest_within(&large, u64::MAX).await?, Some(Digest::of(&bytes)));
 
     let created = store.create(&name("c"), Bytes::from_static(b"1")).await?;
     assert!(matches!(created, Created::Created), "{created:?}");

@@ -27,7 +27,7 @@ const MIB_MAX: f64 = 256.0;
 const LOOK: Duration = Duration::from_millis(5);
 
 pub(super) fn run(report: &mut Report) -> Result<(), String> {
-    let rows = ["verify", "dump", "copy", "rewrite", "diff"];
+    let rows = ["verify", "verify.deep", "dump", "copy", "rewrite", "diff"];
     let wanted = |report: &Report, row: &str| report.wants(&format!("tool.memory.{row}"));
     let names = report.names("tool.memory");
     if !rows.iter().any(|row| wanted(report, row)) || (report.quick() && !names) {
@@ -49,6 +49,7 @@ pub(super) fn run(report: &mut Report) -> Result<(), String> {
         let new: &dyn AsRef<OsStr> = &target;
         let peak = match row {
             "verify" => peak(&[&"verify", path], 0)?,
+            "verify.deep" => peak(&[&"verify", &"--deep", path], 0)?,
             "dump" => peak(&[&"dump", path], 0)?,
             "copy" => peak(&[&"copy", path, new], 0)?,
             "rewrite" => peak(&[&"rewrite", path, new, &"--filter", &"key % 16u != 0"], 0)?,

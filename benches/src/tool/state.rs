@@ -8,6 +8,7 @@ use crate::report::{Better, Question, Report};
 use crate::snapshot::subtask::{Subtask, written};
 use esker_format::KeyGroupRange;
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 
 const ENTRIES: usize = 10_000_000;
 /// Of so many keys one is updated between the checkpoints, all over the key groups.
@@ -134,6 +135,8 @@ fn typed(report: &mut Report, on: &State, folder: &Folder, rounds: usize) -> Res
         report.limit(question, speed / MB, LEN_BYTES_A_SECOND / MB);
         Ok::<_, String>(())
     };
+    let cores = available_parallelism().map_or(1, usize::from);
+    row("tool.verify.deep", cores, &|| timed(&[&"verify", &"--deep", source], 0))?;
     row("tool.dump", 1, &|| timed(&[&"dump", source], 0))?;
     row("tool.rewrite", on.threads, &|| {
         let time = timed(&[&"rewrite", source, &target, &"--filter", &"key % 2u == 0"], 0);

@@ -12,7 +12,8 @@ pub use parse::{Line, LineReader};
 use crate::composite::CompositeKey;
 use crate::manifest::{StateInfo, StateKind, TypeInfo};
 use crate::run::{Entry, Op};
-use crate::{FormatError, Result, decode_value, list};
+use crate::{FormatError, Result, Value, decode_value, list};
+use std::fmt::{self, Write};
 
 /// Length of a time before a value with TTL, and of a timer's time, in bytes.
 const TIME_LEN_BYTES: usize = 8;
@@ -42,7 +43,7 @@ pub struct Canonical<'a> {
 impl<'a> Canonical<'a> {
     /// The lines of `state` of the operator `uid`, whose keys are of the type `key`.
     pub fn new(uid: &str, key: Option<&'a TypeInfo>, state: &'a StateInfo) -> Self {
-        let text = |text: &str| crate::Value::String(text.to_owned()).to_json();
+        let text = |text: &str| Value::String(text.to_owned()).to_json();
         let head = format!(
             r#"{{"operator":{},"state":{},"kind":"{}""#,
             text(uid),
@@ -70,14 +71,22 @@ impl<'a> Canonical<'a> {
     /// `Corrupt` if it is no entry of this state; `Incompatible` if a codec is not one of esker's.
     pub fn write(&self, entry: Entry<'_>, out: &mut String) -> Result<bool> {
         let start = out.len();
-        let shown = self.line(entry, out);
+        let shown = self.line(entry, &mut Out(Some(out)));
         if !matches!(shown, Ok(true)) {
             out.truncate(start);
         }
         shown
     }
 
-    fn line(&self, entry: Entry<'_>, out: &mut String) -> Result<bool> {
+    /// That [`write`](Self::write) would not refuse `entry`; no line is made.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    pub fn check(&self, entry: Entry<'_>) -> Result<()> {
+        self.line(entry, &mut Out(None)).map(drop)
+    }
+
+    fn line(&self, entry: Entry<'_>, out: &mut Out<'_>) -> Result<bool> {
         let corrupt = |message: String| FormatError::corrupt("entry", message);
         let parts = CompositeKey::decode(entry.key)?;
         if parts.state != self.state.id {
@@ -87,14 +96,14 @@ impl<'a> Canonical<'a> {
         if !matches!(entry.op, Op::Put | Op::Append) {
             return Err(corrupt(format!("a {:?} stands for no value", entry.op)));
         }
-        out.push_str(&self.head);
+        out.text(&self.head);
         let kind = self.state.kind;
         if kind.is_keyed() {
             let key = self.key.ok_or_else(|| corrupt("the operator has no key type".into()))?;
             member(out, "key", key, &parts.key)?;
             match &self.state.namespace {
                 Some(namespace) => member(out, "namespace", namespace, &parts.namespace)?,
-                None => out.push_str(r#","namespace":null"#),
+                None => out.text(r#","namespace":null"#),
             }
         }
         if let Some(user_key) = &self.state.user_key {
@@ -104,31 +113,31 @@ impl<'a> Canonical<'a> {
         let shown = match (kind, &self.state.value) {
             (StateKind::TimerEvent | StateKind::TimerProcessing, _) => {
                 let time = time(&parts.user_key)?;
-                out.push_str(&format!(r#","value":{}"#, time.0));
+                out.shown(format_args!(r#","value":{}"#, time.0));
                 true
             }
             (StateKind::List, Some(element)) => self.list(element, entry.value, out)?,
             (_, Some(value)) => self.value(value, entry.value, out)?,
             (_, None) => return Err(corrupt("the state has no value type".into())),
         };
-        out.push('}');
+        out.text("}");
         Ok(shown)
     }
 
-    fn value(&self, value: &TypeInfo, bytes: &[u8], out: &mut String) -> Result<bool> {
+    fn value(&self, value: &TypeInfo, bytes: &[u8], out: &mut Out<'_>) -> Result<bool> {
         if self.state.ttl.is_none() {
             member(out, "value", value, bytes)?;
             return Ok(true);
         }
         let (time_ms, bytes) = time(bytes)?;
         member(out, "value", value, bytes)?;
-        out.push_str(&format!(r#","ttl":{time_ms}"#));
+        out.shown(format_args!(r#","ttl":{time_ms}"#));
         Ok(self.is_live(time_ms))
     }
 
-    fn list(&self, element: &TypeInfo, bytes: &[u8], out: &mut String) -> Result<bool> {
+    fn list(&self, element: &TypeInfo, bytes: &[u8], out: &mut Out<'_>) -> Result<bool> {
         let mut times = String::new();
-        out.push_str(r#","value":["#);
+        out.text(r#","value":["#);
         let mut live = 0_usize;
         for bytes in list::elements(bytes) {
             let mut bytes = bytes?;
@@ -142,14 +151,14 @@ impl<'a> Canonical<'a> {
                 times.push_str(&format!("{comma}{time_ms}"));
             }
             if live > 0 {
-                out.push(',');
+                out.text(",");
             }
             live += 1;
-            decode_value(&element.codec, &element.schema, bytes)?.write_json(out);
+            out.value(&decode_value(&element.codec, &element.schema, bytes)?);
         }
-        out.push(']');
+        out.text("]");
         if self.state.ttl.is_some() {
-            out.push_str(&format!(r#","ttl":[{times}]"#));
+            out.shown(format_args!(r#","ttl":[{times}]"#));
         }
         Ok(live > 0)
     }
@@ -159,10 +168,36 @@ impl<'a> Canonical<'a> {
     }
 }
 
-fn member(out: &mut String, name: &str, info: &TypeInfo, bytes: &[u8]) -> Result<()> {
+/// Where a line goes, if it is wanted and not only looked at.
+struct Out<'a>(Option<&'a mut String>);
+
+impl Out<'_> {
+    fn text(&mut self, text: &str) {
+        if let Some(out) = &mut self.0 {
+            out.push_str(text);
+        }
+    }
+
+    fn shown(&mut self, arguments: fmt::Arguments<'_>) {
+        if let Some(out) = &mut self.0 {
+            // Writing to a String cannot fail.
+            let _ = out.write_fmt(arguments);
+        }
+    }
+
+    fn value(&mut self, value: &Value) {
+        if let Some(out) = &mut self.0 {
+            value.write_json(out);
+        }
+    }
+}
+
+fn member(out: &mut Out<'_>, name: &str, info: &TypeInfo, bytes: &[u8]) -> Result<()> {
     let value = decode_value(&info.codec, &info.schema, bytes)?;
-    out.push_str(&format!(r#","{name}":"#));
-    value.write_json(out);
+    for text in [",\"", name, "\":"] {
+        out.text(text);
+    }
+    out.value(&value);
     Ok(())
 }
 

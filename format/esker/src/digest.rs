@@ -135,9 +135,19 @@ impl TryFrom<String> for ShortDigest {
 
 /// Lower-case hex digits of `bytes`.
 pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    push_hex(bytes, &mut text);
+    text
+}
+
+/// Appends lower-case hex digits of `bytes` to `out`.
+pub(crate) fn push_hex(bytes: &[u8], out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
+    out.reserve(2 * bytes.len());
+    for byte in bytes {
+        let pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+        out.extend(pair.map(char::from));
+    }
 }
 
 /// The bytes of lower-case hex digits.

@@ -4,6 +4,7 @@ use super::world::*;
 use crate::backend::KeyedState;
 use crate::backend::{EntrySink, StateCapture};
 use crate::snapshot::*;
+use crate::store::fault::FaultStore;
 use crate::{Result, Store, block_on};
 use esker_format::composite::CompositeKey;
 use esker_format::manifest::SnapshotKind;
@@ -195,4 +196,34 @@ proptest! {
             }
         }
     }
+}
+
+/// A savepoint of any size is merged with a block of one run in memory, not of each.
+#[test]
+fn a_run_is_read_once_the_merge_comes_to_it() {
+    let mut job = Job::new(1, small());
+    (0..KEYS).for_each(|key| job.set(key, Some(key)));
+    job.checkpoint(true);
+    let runs = job.lineages[0].chain().part.runs.clone();
+    assert!(runs.len() > 2);
+    let mut faults = None;
+    let store = job
+        .store
+        .clone()
+        .map_object_store(|objects| Arc::new(faults.insert(FaultStore::new(objects)).clone()));
+    let faults = faults.unwrap();
+    let chain = block_on(ChainReader::open(&store, &runs)).unwrap();
+    let opened = faults.call_count();
+    let mut entries = 0;
+    chain
+        .merge(KeyGroupRange::ALL, None, &mut |_| {
+            entries += 1;
+            if entries == 1 {
+                assert_eq!(faults.call_count(), opened + 1);
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(entries, KEYS);
+    assert!(faults.call_count() >= opened + runs.len() as u64);
 }

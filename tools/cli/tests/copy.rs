@@ -63,7 +63,7 @@ fn a_copy_says_what_it_did_and_stands_alone() {
     std::fs::remove_dir_all(folder.join("save")).unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let moved = entry.unwrap().file_name().into_string().unwrap();
-        let (code, out, err) = esker(folder, &["verify", &moved]);
+        let (code, out, err) = esker(folder, &["verify", "--deep", &moved]);
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
         assert!(out.starts_with(&format!("ok {moved} savepoint: ")), "{out}");
         let is_first = moved == "moved-job-2";

@@ -97,7 +97,8 @@ fn is_killed_and_agrees(backend: &[&str]) {
     assert!(again.stdout == dumped.as_bytes(), "dump of a load of a dump");
 
     let job = folder.path().join("snapshots/job");
-    let verified = esker(&["verify", job.to_str().unwrap(), savepoint.to_str().unwrap(), loaded]);
+    let verified =
+        esker(&["verify", "--deep", job.to_str().unwrap(), savepoint.to_str().unwrap(), loaded]);
     assert_eq!(verified.status.code(), Some(0), "{}", String::from_utf8_lossy(&verified.stdout));
 }
 

@@ -72,7 +72,7 @@ fn what_was_dumped_comes_back_in_any_order_at_any_parallelism() {
                 let tail = format!(" has it: {count} lines, ");
                 assert!(out.starts_with(&head) && out.contains(&tail), "{out}");
                 assert!(dumped(folder, &["--sorted", &target]) == *expected, "{args:?}");
-                let (code, out, err) = esker(folder, &["verify", &target]);
+                let (code, out, err) = esker(folder, &["verify", "--deep", &target]);
                 assert_eq!((code, err.as_str()), (0, ""), "{out}");
                 assert!(out.starts_with(&format!("ok {target} savepoint: ")), "{out}");
                 // Again, there is nothing left to do.
@@ -247,7 +247,7 @@ fn every_kind_and_type_comes_back() {
         assert!(shown == expected, "{differs:?}");
         let all = dumped(folder, &["--include-expired", &target]);
         assert!(number > 0 || all.lines().count() == expected.lines().count() + 1);
-        let (code, out, err) = esker(folder, &["verify", &target]);
+        let (code, out, err) = esker(folder, &["verify", "--deep", &target]);
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
         // For the next round, in the other format.
         let next = if number == 0 { "csv" } else { "jsonl" };
@@ -455,7 +455,7 @@ fn a_folder_that_holds_something_else_is_refused_and_no_lines_make_an_empty_save
     assert_eq!((code, report, err.as_str()), (0, expected, ""));
     let (code, out, _) = esker(folder, &["dump", "new"]);
     assert_eq!((code, out.as_str()), (0, ""));
-    let (code, out, _) = esker(folder, &["verify", "new"]);
+    let (code, out, _) = esker(folder, &["verify", "--deep", "new"]);
     assert_eq!(code, 0, "{out}");
 
     put(folder, "lines", &dumped(folder, &["save"]));

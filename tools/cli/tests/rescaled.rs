@@ -107,7 +107,7 @@ fn a_run_that_several_parts_name_counts_once_and_verifies() {
             let largest = du["largest"].as_array().unwrap();
             assert_eq!(largest.len(), 8);
         }
-        let (code, verified, error) = esker(folder, &["verify", "--json", "."]);
+        let (code, verified, error) = esker(folder, &["verify", "--deep", "--json", "."]);
         assert_eq!((code, error.as_str()), (0, ""), "{verified:?}");
     }
 }

@@ -75,7 +75,7 @@ fn names_change_and_what_is_dropped_is_gone_whatever_the_source_is() {
             (format!("new-{number}"), if number == 3 { &mixed[..] } else { &steps });
         ok(folder, &[&[source, &target], steps].concat());
         assert!(dumped(folder, &target) == expected, "{source}");
-        let (code, out, _) = esker(folder, &["verify", &target]);
+        let (code, out, _) = esker(folder, &["verify", "--deep", &target]);
         assert!(code == 0 && out.starts_with(&format!("ok {target} savepoint: ")), "{out}");
     }
     let (code, _, err) = esker(folder, &["copy", "new-0", "copied"]);
@@ -462,7 +462,7 @@ fn a_filter_leaves_what_its_expression_holds_of() {
         let expected = changed(&world, |line| holds(line).unwrap_or(true).then(|| line.to_owned()));
         assert!(dumped(folder, &target) == expected, "{steps:?}: {said}");
         assert!(expected.len() < world.lines.len(), "{steps:?}");
-        let (code, out, _) = esker(folder, &["verify", &target]);
+        let (code, out, _) = esker(folder, &["verify", "--deep", &target]);
         assert_eq!(code, 0, "{out}");
         // What is said of it beforehand is what came of it, and a second call finds it there.
         let lefts = |said: &str| -> Vec<String> {

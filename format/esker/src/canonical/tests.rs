@@ -33,8 +33,9 @@ fn line(state: &StateInfo, user_key: &[u8], value: &[u8], time_ms: Option<i64>) 
     let mut canonical = Canonical::new("op", Some(&text), state);
     canonical.at(time_ms, Expired::Hidden);
     let mut out = "before".to_owned();
-    let shown = canonical.write(Entry { key: &key, op: Op::Put, value }, &mut out).unwrap();
-    assert_eq!(shown, out != "before");
+    let entry = Entry { key: &key, op: Op::Put, value };
+    let shown = canonical.write(entry, &mut out).unwrap();
+    assert_eq!((shown, canonical.check(entry)), (out != "before", Ok(())));
     let line = out.split_off("before".len());
     if shown && !line.contains("[6]") {
         // The way back; the key group alone was made up.
@@ -122,7 +123,9 @@ fn bytes_that_are_no_entry_of_the_state_are_refused() {
         (&[0; 10], Op::Put, &[0; 8]),
         (b"", Op::Put, b""),
     ] {
-        assert!(canonical.write(Entry { key, op, value }, &mut out).is_err());
+        let entry = Entry { key, op, value };
+        let refused = canonical.write(entry, &mut out).unwrap_err();
+        assert_eq!(canonical.check(entry), Err(refused));
         assert_eq!(out, "before");
     }
     let keyless = Canonical::new("op", None, &value);

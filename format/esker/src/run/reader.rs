@@ -68,19 +68,28 @@ impl RunReader {
         Ok(Self { index: RunIndex::decode(index, location.offset)? })
     }
 
-    /// Opens a run that is wholly in memory, by its own footer.
+    /// Checks the header, the first [`HEADER_LEN_BYTES`] of a run, given these or more.
     ///
     /// # Errors
-    /// `Corrupt`, or `UnsupportedVersion` for a newer run.
-    pub fn open_file(file: &[u8]) -> Result<Self> {
+    /// `Corrupt` if these are not the first bytes of a run; `UnsupportedVersion` for a newer one.
+    pub fn check_header(file: &[u8]) -> Result<()> {
         let mut header = Cursor::new("run header", file);
         if header.array()? != MAGIC {
             return Err(FormatError::corrupt("run header", "not a run").at(0));
         }
         check_version("run header", header.u32()?)?;
-        if header.u32()? != 0 {
-            return Err(header.corrupt("reserved bytes are not zero"));
+        match header.u32()? {
+            0 => Ok(()),
+            _ => Err(header.corrupt("reserved bytes are not zero")),
         }
+    }
+
+    /// Opens a run that is wholly in memory, by its own footer.
+    ///
+    /// # Errors
+    /// `Corrupt`, or `UnsupportedVersion` for a newer run.
+    pub fn open_file(file: &[u8]) -> Result<Self> {
+        Self::check_header(file)?;
         let footer_at = file.len().checked_sub(FOOTER_LEN_BYTES);
         let Some((before, footer)) = footer_at.and_then(|at| file.split_at_checked(at)) else {
             return Err(FormatError::corrupt("run footer", "the file is cut off"));
@@ -94,6 +103,11 @@ impl RunReader {
     /// The verified index.
     pub fn index(&self) -> &RunIndex {
         &self.index
+    }
+
+    /// The verified index, for who has read what it needs of the run.
+    pub fn into_index(self) -> RunIndex {
+        self.index
     }
 
     /// Verifies and decodes the filter, given the bytes that [`RunIndex::filter`] locates.
@@ -115,6 +129,15 @@ impl RunReader {
     /// # Errors
     /// `Corrupt`, naming the states and key groups that the block holds.
     pub fn block(&self, number: usize, stored: &[u8]) -> Result<Block> {
+        self.check_block(number, stored)?;
+        Block::decode(stored)
+    }
+
+    /// Verifies block `number`, given its stored bytes, and unpacks nothing.
+    ///
+    /// # Errors
+    /// As for [`block`](Self::block).
+    pub fn check_block(&self, number: usize, stored: &[u8]) -> Result<()> {
         let Some(handle) = self.index.blocks.get(number) else {
             return Err(FormatError::invalid("run block", format!("there is no block {number}")));
         };
@@ -122,7 +145,7 @@ impl RunReader {
             let message = format!("digest differs; {}", self.holds(number));
             return Err(FormatError::corrupt("run block", message).at(handle.offset));
         }
-        Block::decode(stored)
+        Ok(())
     }
 
     /// The state and key group that block `number` begins with, and those that it ends before.

@@ -151,7 +151,7 @@ impl Slice {
 #[derive(clap::Args)]
 struct Transfers {
     /// How many files travel at once; each takes some 30 MiB of memory
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u16).range(1..=256))]
     transfers: u16,
 }
 

@@ -1,55 +1,84 @@
-//! All of a snapshot, from its manifest down: whatever is wrong is named, and checking goes on.
-//! Memory: one run.
+//! All of a snapshot, from its manifest down: whatever is wrong is named, and checking goes on. Files are
+//! checked on all processors at once, entries too. Memory: the parts, the statistics of runs, and for
+//! each processor the index, the filter, a span and a block of a run.
 
+use super::at_once::at_once;
 use super::check_run::{CheckedRun, check_run};
+use super::count::count;
 use super::find::SnapshotAt;
 use super::harm::Harm;
 use super::lines::part_harms;
-use esker::format::canonical::{Canonical, Expired};
-use esker::format::composite::CompositeKey;
-use esker::format::manifest::{Manifest, Operator, StateInfo, StateKind};
-use esker::format::part::{NativeFile, Part, PartState, RunRef};
-use esker::format::run::{Entry, StateStats};
-use esker::format::{Digest, FormatError, FormatErrorKind, KeyGroupRange, RelativeName, list};
-use esker::snapshot::{ChainReader, Lost, MANIFEST_NAME, manifest_folder, read_manifest};
+use esker::format::manifest::{Manifest, Operator, StateInfo};
+use esker::format::part::{NativeFile, Part, RunRef};
+use esker::format::run::StateStats;
+use esker::format::{Digest, KeyGroupRange, RelativeName};
+use esker::snapshot::{Lost, MANIFEST_NAME, OpenSnapshot, manifest_folder, read_manifest};
 use esker::{Error, ErrorKind, Store, block_on};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::rc::Rc;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// How far down a snapshot is looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Down to every byte of every file, by digests: whether all is what was written.
+    #[default]
+    Files,
+    /// Down to every entry: whether what was written is a snapshot.
+    Entries,
+}
 
 /// What was checked, and what is wrong with it.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
+    pub(crate) depth: Depth,
     pub(crate) manifest: Option<Manifest>,
     /// Files that the snapshot names, its manifest included.
     pub(crate) files: u64,
     /// Their bytes, as far as they are said; manifest and parts aside.
     pub(crate) run_len_bytes: u64,
-    /// Values, list elements, map entries, timers and elements of operator state.
+    /// Values, list elements, map entries, timers and elements of operator state, as parts count them.
     pub(crate) entries: u64,
     pub(crate) harms: Vec<Harm>,
 }
 
 type RunId = (RelativeName, Digest, Digest, KeyGroupRange);
+type NativeId = (RelativeName, Digest);
 
-/// Checks snapshots; runs that they share once.
+/// Checks snapshots; files that they share once.
 #[derive(Default)]
 pub(crate) struct Checker {
-    runs: HashMap<RunId, Rc<CheckedRun>>,
+    depth: Depth,
+    runs: HashMap<RunId, CheckedRun>,
     /// What is wrong with files of databases.
-    native: HashMap<(RelativeName, Digest), Option<String>>,
+    natives: HashMap<NativeId, Option<String>>,
+}
+
+/// A file to check.
+enum Due<'a> {
+    Run(RunId, &'a RunRef, bool),
+    Native(NativeId, &'a NativeFile),
+}
+
+enum Done {
+    Run(CheckedRun),
+    Native(Option<String>),
 }
 
 impl Checker {
-    /// Checks the snapshot at `at`; `progress` is told of bytes of runs, now and then.
+    pub(crate) fn new(depth: Depth) -> Self {
+        Self { depth, ..Self::default() }
+    }
+
+    /// Checks the snapshot at `at`; `progress` is told of the bytes of files, once they are checked.
     ///
     /// # Errors
     /// The store's that are no damage.
     pub(crate) fn check(
         &mut self,
         at: &SnapshotAt,
-        progress: &mut dyn FnMut(u64),
+        progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Checked, Error> {
-        let mut checked = Checked { files: 1, ..Checked::default() };
+        let mut checked = Checked { depth: self.depth, files: 1, ..Checked::default() };
         let opened =
             block_on(read_manifest(&at.store, &at.manifest, at.digest)).and_then(|_| at.open());
         let snapshot = match opened {
@@ -65,6 +94,7 @@ impl Checker {
             checked.harms.push(Harm::of(&damaged(message, at.manifest.as_str())));
         }
         checked.harms.extend(part_harms(&snapshot));
+        self.files(&snapshot, progress)?;
         let mut names = BTreeSet::new();
         for (operator, parts) in manifest.operators.iter().zip(&snapshot.parts) {
             let groups: u32 = (0..parts.len())
@@ -80,7 +110,9 @@ impl Checker {
                 let Some(part) = part else { continue };
                 let range = operator.range(subtask)?;
                 let mut work = PartCheck { operator, part, name: &name, range, harms: Vec::new() };
-                work.check(self, &at.store, progress)?;
+                if work.check(self) && self.depth == Depth::Entries {
+                    work.harms.extend(count(&at.store, operator, (part, &name), range)?);
+                }
                 checked.entries += part.states.iter().map(|state| state.entries).sum::<u64>();
                 checked.harms.append(&mut work.harms);
             }
@@ -94,50 +126,75 @@ impl Checker {
         Ok(checked)
     }
 
-    /// What is wrong with a file of a database; such files are as a rule shared by many checkpoints.
-    fn native(&mut self, store: &Store, file: &NativeFile) -> Result<Option<Error>, Error> {
-        let id = (file.file.clone(), file.digest);
-        if let Some(checked) = self.native.get(&id) {
-            return Ok(checked.clone().map(|message| damaged(message, file.file.as_str())));
+    /// Checks the files of `snapshot` that were not yet.
+    fn files(
+        &mut self,
+        snapshot: &OpenSnapshot,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), Error> {
+        let (mut due, mut runs, mut natives) = (Vec::new(), HashSet::new(), HashSet::new());
+        for part in snapshot.parts.iter().flatten().flatten() {
+            let keyed = part.runs.iter().map(|run| (run, true));
+            for (run, keyed) in keyed.chain(part.operator_run.iter().map(|run| (run, false))) {
+                let id = run_id(run);
+                if !self.runs.contains_key(&id) && runs.insert(id.clone()) {
+                    due.push((run.len_bytes, Due::Run(id, run, keyed)));
+                }
+            }
+            for file in part.native.iter().flat_map(|native| &native.files) {
+                let id = (file.file.clone(), file.digest);
+                if !self.natives.contains_key(&id) && natives.insert(id.clone()) {
+                    due.push((file.len_bytes, Due::Native(id, file)));
+                }
+            }
         }
-        let wrong = match block_on(store.get_within(&file.file, file.len_bytes)) {
-            Ok(Some(bytes)) if bytes.len() as u64 != file.len_bytes => {
-                Some(format!("{} bytes, its part says {}", bytes.len(), file.len_bytes))
+        let total: u64 = snapshot.files().values().sum();
+        let left: u64 = due.iter().map(|(len_bytes, _)| len_bytes).sum();
+        progress(total.saturating_sub(left));
+        // The longest first, so that all processors end at about one time.
+        due.sort_by_key(|(len_bytes, _)| Reverse(*len_bytes));
+        let (store, depth) = (&snapshot.store, self.depth);
+        let done = at_once(&due, |(len_bytes, due)| {
+            let done = match due {
+                Due::Run(_, run, keyed) => check_run(store, run, *keyed, depth).map(Done::Run),
+                Due::Native(_, file) => check_native(store, file).map(Done::Native),
+            };
+            progress(*len_bytes);
+            done
+        })?;
+        for ((_, due), done) in due.into_iter().zip(done) {
+            match (due, done) {
+                (Due::Run(id, ..), Done::Run(checked)) => drop(self.runs.insert(id, checked)),
+                (Due::Native(id, _), Done::Native(wrong)) => drop(self.natives.insert(id, wrong)),
+                _ => {}
             }
-            Ok(Some(bytes)) if Digest::of(&bytes) != file.digest => {
-                Some("the file's digest is not the one that its part names it by".to_owned())
-            }
-            Ok(Some(_)) => None,
-            Ok(None) => Some("the file is missing".to_owned()),
-            Err(error) if error.kind() == ErrorKind::Retry => return Err(error),
-            Err(error) => Some(Harm::of(&error).message),
-        };
-        self.native.insert(id, wrong.clone());
-        Ok(wrong.map(|message| damaged(message, file.file.as_str())))
+        }
+        Ok(())
     }
+}
 
-    fn run(&mut self, store: &Store, run: &RunRef, keyed: bool) -> Result<Rc<CheckedRun>, Error> {
-        let id = (run.file.clone(), run.digest, run.index.digest, run.range);
-        if let Some(checked) = self.runs.get(&id) {
-            return Ok(Rc::clone(checked));
-        }
-        let checked = match block_on(store.get_within(&run.file, run.len_bytes)) {
-            Ok(Some(bytes)) => check_run(&bytes, run, keyed),
-            found => {
-                let error = match found {
-                    Err(error) if error.kind() == ErrorKind::Retry => return Err(error),
-                    Err(error) => error,
-                    Ok(_) => damaged("the file is missing", run.file.as_str()),
-                };
-                let mut checked = CheckedRun::default();
-                checked.whole(error, run);
-                checked
+fn run_id(run: &RunRef) -> RunId {
+    (run.file.clone(), run.digest, run.index.digest, run.range)
+}
+
+/// What is wrong with a file of a database.
+///
+/// # Errors
+/// The store's that are no damage.
+fn check_native(store: &Store, file: &NativeFile) -> Result<Option<String>, Error> {
+    let other = "the file's digest is not the one that its part names it by";
+    Ok(match block_on(store.digest_within(&file.file, file.len_bytes)) {
+        Ok(Some(digest)) if digest == file.digest => None,
+        Ok(Some(_)) => match block_on(store.head(&file.file))? {
+            Some(len_bytes) if len_bytes != file.len_bytes => {
+                Some(format!("{len_bytes} bytes, its part says {}", file.len_bytes))
             }
-        };
-        let checked = Rc::new(checked);
-        self.runs.insert(id, Rc::clone(&checked));
-        Ok(checked)
-    }
+            _ => Some(other.to_owned()),
+        },
+        Ok(None) => Some("the file is missing".to_owned()),
+        Err(error) if error.kind() == ErrorKind::Retry => return Err(error),
+        Err(error) => Some(Harm::of(&error).message),
+    })
 }
 
 /// A manifest that says of itself what its folder does not.
@@ -163,19 +220,14 @@ struct PartCheck<'a> {
 }
 
 impl PartCheck<'_> {
-    fn check(
-        &mut self,
-        checker: &mut Checker,
-        store: &Store,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<(), Error> {
+    /// Checks it against its files, which were checked; whether its runs are sound.
+    fn check(&mut self, checker: &Checker) -> bool {
         let mut sums: BTreeMap<u32, StateStats> = BTreeMap::new();
         let (mut summed, mut sound) = (true, true);
         let keyed = self.part.runs.iter().map(|run| (run, true));
         let all = keyed.chain(self.part.operator_run.iter().map(|run| (run, false)));
         for (run, keyed) in all {
-            let checked = checker.run(store, run, keyed)?;
-            progress(run.len_bytes);
+            let Some(checked) = checker.runs.get(&run_id(run)) else { continue };
             sound &= checked.faults.is_empty();
             let holds = |info: &StateInfo| info.kind.is_keyed() == keyed;
             for fault in &checked.faults {
@@ -194,14 +246,15 @@ impl PartCheck<'_> {
             }
         }
         for file in self.part.native.iter().flat_map(|native| &native.files) {
-            if let Some(error) = checker.native(store, file)? {
+            let id = (file.file.clone(), file.digest);
+            if let Some(wrong) = checker.natives.get(&id).and_then(Option::as_ref) {
+                let error = damaged(wrong.as_str(), file.file.as_str());
                 let (state, range) =
                     file.holds.map_or((None, self.range), |(id, range)| (Some(id), range));
                 let lost = [Lost { state, range }];
                 let keyed = |info: &StateInfo| info.kind.is_keyed();
                 self.harms.push(Harm::of(&error).losing(self.operator, &lost, keyed));
             }
-            progress(file.len_bytes);
         }
         for state in &self.part.states {
             if self.info(state.id).is_none() {
@@ -217,7 +270,7 @@ impl PartCheck<'_> {
                 self.wrong(None, message);
             }
         }
-        if sound { self.count(store) } else { Ok(()) }
+        sound
     }
 
     fn info(&self, id: u32) -> Option<&StateInfo> {
@@ -230,97 +283,4 @@ impl PartCheck<'_> {
         let lost = state.map(|id| Lost { state: Some(id), range: self.range });
         self.harms.push(harm.losing(self.operator, lost.as_slice(), |_| true));
     }
-
-    /// What is live once runs are merged, against what the part says.
-    fn count(&mut self, store: &Store) -> Result<(), Error> {
-        let mut found: BTreeMap<u32, (u64, Option<i64>)> = BTreeMap::new();
-        let states = self.operator.states.iter().map(|info| {
-            let (uid, key) = (&self.operator.uid, self.operator.key.as_ref());
-            let mut canonical = Canonical::new(uid, key, info);
-            canonical.at(None, Expired::Shown);
-            (info.id, canonical)
-        });
-        let canonical: BTreeMap<u32, Canonical<'_>> = states.collect();
-        // By state: a value that its type does not fit is as a rule not alone.
-        let mut unread: BTreeMap<u32, (FormatError, u64)> = BTreeMap::new();
-        let mut line = String::new();
-        let operator_run = self.part.operator_run.as_slice();
-        for (runs, range) in [(&self.part.runs[..], self.range), (operator_run, KeyGroupRange::ALL)]
-        {
-            let chain = block_on(ChainReader::open(store, runs))?;
-            let chain = chain.of_states(self.operator.states.iter().map(|info| info.id));
-            let counted = chain.merge(range, None, &mut |entry| {
-                let key = CompositeKey::decode(entry.key)?;
-                let Some(info) = self.info(key.state) else { return Ok(()) };
-                let (entries, earliest_ms) = found.entry(key.state).or_default();
-                *entries += live(info, entry)?;
-                line.clear();
-                let written =
-                    canonical.get(&info.id).map(|canonical| canonical.write(entry, &mut line));
-                // A codec that is not esker's cannot be read here, and may be sound.
-                if let Some(Err(error)) = written
-                    && error.kind == FormatErrorKind::Corrupt
-                {
-                    unread.entry(info.id).or_insert((error, 0)).1 += 1;
-                }
-                if matches!(info.kind, StateKind::TimerEvent | StateKind::TimerProcessing) {
-                    let time_ms = time_ms(&key.user_key);
-                    *earliest_ms = (*earliest_ms).into_iter().chain(time_ms).min();
-                }
-                Ok(())
-            });
-            match counted {
-                Err(error) if error.kind() == ErrorKind::Retry => return Err(error),
-                Err(error) => self.harms.push(Harm::of(&error)),
-                Ok(()) => {}
-            }
-        }
-        for (id, (error, entries)) in unread {
-            self.wrong(
-                Some(id),
-                format!("{entries} entries do not read as the state's types: {error}"),
-            );
-        }
-        let mut said: BTreeMap<u32, &PartState> = BTreeMap::new();
-        said.extend(self.part.states.iter().map(|state| (state.id, state)));
-        let ids: BTreeSet<u32> = said.keys().chain(found.keys()).copied().collect();
-        for id in ids {
-            // Of a state with TTL, what is live depends on the time of the capture; of one in a
-            // database, only that knows.
-            let native = self.part.native.is_some();
-            if self.info(id).is_none_or(|info| info.ttl.is_some() || native && info.kind.is_keyed())
-            {
-                continue;
-            }
-            let (entries, earliest_ms) = found.get(&id).copied().unwrap_or_default();
-            let state = said.get(&id);
-            let (claimed, claimed_ms) =
-                state.map_or((0, None), |state| (state.entries, state.earliest_timer_ms));
-            if entries != claimed {
-                self.wrong(Some(id), format!("entries={claimed}, its runs have {entries}"));
-            } else if earliest_ms != claimed_ms {
-                self.wrong(Some(id), format!("earliest timer {claimed_ms:?} is {earliest_ms:?}"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// How much an entry counts for: the elements of a list, else one.
-fn live(info: &StateInfo, entry: Entry<'_>) -> Result<u64, Error> {
-    if info.kind != StateKind::List {
-        return Ok(1);
-    }
-    let mut elements = 0;
-    for element in list::elements(entry.value) {
-        element?;
-        elements += 1;
-    }
-    Ok(elements)
-}
-
-/// A timer's time in milliseconds, as its user key has it: ordered, with the sign bit flipped.
-fn time_ms(user_key: &[u8]) -> Option<i64> {
-    let time = u64::from_be_bytes(user_key.try_into().ok()?);
-    Some((time ^ 1 << 63).cast_signed())
 }

@@ -1,13 +1,21 @@
 //! All of one run against what its part says of it: every fault, not the first alone.
 
-use esker::Error;
-use esker::format::composite::CompositeKey;
+use super::check::Depth;
+use super::walk::Walk;
+use bytes::Bytes;
+use esker::format::FormatError;
+use esker::format::digest::Digester;
 use esker::format::part::RunRef;
-use esker::format::run::{Block, Entry, IndexLocation, Op, RunFilter, RunReader, StateStats};
-use esker::format::run::{BlockHandle, FOOTER_LEN_BYTES};
-use esker::format::{Digest, FormatError, KeyGroup};
+use esker::format::run::{
+    BlockHandle, FOOTER_LEN_BYTES, HEADER_LEN_BYTES, IndexLocation, RunIndex, RunReader, StateStats,
+};
 use esker::snapshot::Lost;
+use esker::{Error, ErrorKind, Store, block_on};
 use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// About how many stored bytes are fetched in one.
+const SPAN_LEN_BYTES: u64 = 1 << 20;
 
 /// One thing that is wrong with a run, and what it takes.
 #[derive(Debug)]
@@ -32,159 +40,201 @@ impl CheckedRun {
     }
 
     /// A fault that takes all of the run.
-    pub(super) fn whole(&mut self, error: impl Into<Error>, run: &RunRef) {
+    fn whole(&mut self, error: impl Into<Error>, run: &RunRef) {
         let error = error.into().at_path(run.file.as_str());
         let lost = vec![Lost { state: None, range: run.range }];
         self.faults.push(Fault { error, entries: Some(run.entries), lost });
     }
 }
 
-/// Checks the bytes of `run`; `keyed` says whether its entries are in the key groups of their keys.
-/// What no digest vouches for is not decoded.
-pub(super) fn check_run(bytes: &[u8], run: &RunRef, keyed: bool) -> CheckedRun {
-    let mut checked = CheckedRun::default();
-    let len_bytes = bytes.len() as u64;
-    if len_bytes != run.len_bytes {
-        let message = format!("bytes={len_bytes}, its part says {}", run.len_bytes);
-        checked.fault(FormatError::corrupt("run", message), run);
-    }
-    let index = slice(bytes, run.index.offset, run.index.len_bytes);
-    let reader = match RunReader::open(run.index, index) {
-        Ok(reader) => reader,
-        Err(error) => {
-            checked.whole(error, run);
-            return checked;
-        }
+/// Checks `run`; `keyed` says whether its entries are in the key groups of their keys. A file that has the
+/// digest that its part says is what its writer wrote: where nothing more is asked for, only its index
+/// is looked at then. Of any other each block is, by its own digest, to tell what is lost with it; what
+/// no digest vouches for is not decoded. Memory: the index and the filter, a span and a block.
+///
+/// # Errors
+/// The store's that are no damage.
+pub(super) fn check_run(
+    store: &Store,
+    run: &RunRef,
+    keyed: bool,
+    depth: Depth,
+) -> Result<CheckedRun, Error> {
+    let is_sound = match depth {
+        Depth::Files => is_sound(store, run),
+        Depth::Entries => Ok(false),
     };
-    let filter = reader.index().filter;
-    let filter = filter.map(|at| reader.filter(slice(bytes, at.offset, at.len_bytes)));
-    let filter = match filter.transpose() {
-        Ok(filter) => filter,
-        Err(error) => {
+    let file = is_sound.and_then(|is_sound| {
+        let len_bytes = match is_sound {
+            true => Some(run.len_bytes),
+            false => block_on(store.head(&run.file))?,
+        };
+        Ok(len_bytes.map(|len_bytes| RunFile { store, run, len_bytes, is_sound }))
+    });
+    let checked = file.and_then(|file| match file {
+        Some(file) => file.check(keyed, depth),
+        None => Err(FormatError::corrupt("run", "the file is missing").into()),
+    });
+    match checked {
+        Err(error) if error.kind() != ErrorKind::Retry => {
+            let mut checked = CheckedRun::default();
+            checked.whole(error, run);
+            Ok(checked)
+        }
+        checked => checked,
+    }
+}
+
+/// Whether the file has the digest that its part says.
+fn is_sound(store: &Store, run: &RunRef) -> Result<bool, Error> {
+    match block_on(store.digest_within(&run.file, run.len_bytes)) {
+        Ok(digest) => Ok(digest == Some(run.digest)),
+        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The file of a run.
+struct RunFile<'a> {
+    store: &'a Store,
+    run: &'a RunRef,
+    len_bytes: u64,
+    /// Whether its digest vouches for all of it.
+    is_sound: bool,
+}
+
+impl RunFile<'_> {
+    fn check(&self, keyed: bool, depth: Depth) -> Result<CheckedRun, Error> {
+        let (run, mut checked) = (self.run, CheckedRun::default());
+        if self.len_bytes != run.len_bytes {
+            let message = format!("bytes={}, its part says {}", self.len_bytes, run.len_bytes);
+            checked.fault(FormatError::corrupt("run", message), run);
+        }
+        let end = run.index.offset.saturating_add(run.index.len_bytes);
+        let tail = self.read(run.index.offset..end.saturating_add(FOOTER_LEN_BYTES as u64))?;
+        let (index, footer) = tail.split_at(tail.len().min(clamped(run.index.len_bytes)));
+        let reader = match RunReader::open(run.index, index) {
+            Ok(reader) => reader,
+            Err(error) => {
+                checked.whole(error, run);
+                return Ok(checked);
+            }
+        };
+        let mut digester = Digester::default();
+        if !self.is_sound {
+            let header = self.read(0..HEADER_LEN_BYTES as u64)?;
+            digester.update(&header);
+            self.blocks(&mut checked, &reader, keyed, depth, &mut digester)?;
+            digester.update(&tail);
+            if let Err(error) = RunReader::check_header(&header) {
+                checked.fault(error, run);
+            }
+        }
+        if let Err(error) = self.check_footer(footer) {
+            checked.fault(error, run);
+        }
+        let index = reader.index();
+        let entries: u64 = index.blocks.iter().map(|block| u64::from(block.entries)).sum();
+        if entries != run.entries {
+            let message = format!("entries={entries}, its part says {}", run.entries);
+            checked.fault(FormatError::corrupt("run index", message), run);
+        }
+        // An index that decodes says that all lies end to end: all of the file was seen.
+        if checked.faults.is_empty() && !self.is_sound && digester.digest() != run.digest {
+            let message = "the digest of the whole file differs";
+            checked.fault(FormatError::corrupt("run", message), run);
+        }
+        checked.stats = Some(reader.into_index().stats);
+        Ok(checked)
+    }
+
+    /// Checks filter and blocks, and adds their bytes to `digester`.
+    fn blocks(
+        &self,
+        checked: &mut CheckedRun,
+        reader: &RunReader,
+        keyed: bool,
+        depth: Depth,
+        digester: &mut Digester,
+    ) -> Result<(), Error> {
+        let (run, index) = (self.run, reader.index());
+        let at = index.filter.map_or(0..0, |at| at.offset..at.offset.saturating_add(at.len_bytes));
+        let stored_filter = self.read(at)?;
+        let filter = index.filter.map(|_| reader.filter(&stored_filter)).transpose();
+        let filter = filter.unwrap_or_else(|error| {
             checked.fault(error, run);
             None
-        }
-    };
-    check_blocks(&mut checked, bytes, run, &reader, filter.as_ref(), keyed);
-    if let Err(error) = check_ends(bytes, run) {
-        checked.fault(error, run);
-    }
-    let entries: u64 = reader.index().blocks.iter().map(|block| u64::from(block.entries)).sum();
-    if entries != run.entries {
-        let message = format!("entries={entries}, its part says {}", run.entries);
-        checked.fault(FormatError::corrupt("run index", message), run);
-    }
-    if checked.faults.is_empty() && Digest::of(bytes) != run.digest {
-        checked.fault(FormatError::corrupt("run", "the digest of the whole file differs"), run);
-    }
-    checked.stats = Some(reader.index().stats.clone());
-    checked
-}
-
-fn check_blocks(
-    checked: &mut CheckedRun,
-    bytes: &[u8],
-    run: &RunRef,
-    reader: &RunReader,
-    filter: Option<&RunFilter>,
-    keyed: bool,
-) {
-    let mut walk = Walk { last: None, found: BTreeMap::new(), filter, keyed };
-    let mut sound = true;
-    for (number, handle) in reader.index().blocks.iter().enumerate() {
-        let stored = slice(bytes, handle.offset, handle.len_bytes);
-        let block = reader.block(number, stored).and_then(|block| walk.block(handle, &block));
-        if let Err(error) = block {
-            sound = false;
-            let held = reader.index().block_holds(number).into_iter();
-            let lost = held.filter_map(|(state, range)| {
-                Some(Lost { state: Some(state), range: range.intersect(run.range)? })
-            });
-            let error = Error::from(error).at_path(run.file.as_str());
-            let entries = Some(handle.entries.into());
-            checked.faults.push(Fault { error, entries, lost: lost.collect() });
-        }
-    }
-    if sound && walk.found != reader.index().stats {
-        let message = "its statistics differ from its entries";
-        checked.fault(FormatError::corrupt("run index", message), run);
-    }
-}
-
-/// What must hold from entry to entry.
-struct Walk<'a> {
-    last: Option<(Vec<u8>, Op)>,
-    found: BTreeMap<u32, StateStats>,
-    filter: Option<&'a RunFilter>,
-    keyed: bool,
-}
-
-impl Walk<'_> {
-    fn block(&mut self, handle: &BlockHandle, block: &Block) -> Result<(), FormatError> {
-        let corrupt = |message: &str| {
-            Err(FormatError::corrupt("run block", message.to_owned()).at(handle.offset))
-        };
-        if block.entries() != handle.entries {
-            return corrupt("entries differ from the index");
-        }
-        let mut first = true;
-        block.for_each(|entry| {
-            if std::mem::take(&mut first) && entry.key != handle.first_key {
-                return corrupt("first key differs from the index");
-            }
-            self.entry(entry).or_else(corrupt)
-        })
-    }
-
-    fn entry(&mut self, entry: Entry<'_>) -> Result<(), &'static str> {
-        let Entry { key, op, value } = entry;
-        let ascends = self.last.as_ref().is_none_or(|(last, last_op)| {
-            key > last.as_slice() || (key == last && *last_op == Op::Clear && op != Op::Clear)
         });
-        if !ascends {
-            return Err("keys do not ascend");
+        let (mut walk, mut sound) = (Walk::new(filter.as_ref(), keyed), true);
+        let mut from = 0;
+        while let Some(handles) = index.blocks.get(from..).filter(|handles| !handles.is_empty()) {
+            let (handles, bytes) = span(handles);
+            let (start, stored) = (bytes.start, self.read(bytes)?);
+            digester.update(&stored);
+            for (number, handle) in (from..).zip(handles) {
+                let offset = clamped(handle.offset.saturating_sub(start));
+                let end = offset.saturating_add(clamped(handle.len_bytes));
+                let block = stored.get(offset..end).unwrap_or_default();
+                let found = match depth {
+                    Depth::Files => reader.check_block(number, block),
+                    Depth::Entries => {
+                        reader.block(number, block).and_then(|block| walk.block(handle, &block))
+                    }
+                };
+                if let Err(error) = found {
+                    sound = false;
+                    checked.faults.push(self.fault(error, index, number));
+                }
+            }
+            from += handles.len();
         }
-        let Ok(parts) = CompositeKey::decode(key) else {
-            return Err("a key that is no composite key");
-        };
-        let group = if self.keyed { KeyGroup::of(&parts.key) } else { KeyGroup(0) };
-        if parts.group != group {
-            return Err("an entry in a key group that is not its key's");
+        digester.update(&stored_filter);
+        if depth == Depth::Entries && sound && walk.found() != index.stats {
+            let message = "its statistics differ from its entries";
+            checked.fault(FormatError::corrupt("run index", message), run);
         }
-        if matches!(op, Op::Delete | Op::Clear) && !value.is_empty() {
-            return Err("a delete or clear has a value");
-        }
-        if op == Op::Clear && !parts.user_key.is_empty() {
-            return Err("a clear has a user key");
-        }
-        let prefix = key.get(..key.len() - parts.user_key.len()).unwrap_or_default();
-        if self.filter.is_some_and(|filter| !filter.may_contain(prefix)) {
-            return Err("the filter denies an entry");
-        }
-        self.found.entry(parts.state).or_default().count(op, key, value);
-        let (last, last_op) = self.last.get_or_insert_with(|| (Vec::new(), op));
-        last.clear();
-        last.extend_from_slice(key);
-        *last_op = op;
         Ok(())
     }
-}
 
-/// Header and footer, which nobody reads who comes by way of a part.
-fn check_ends(bytes: &[u8], run: &RunRef) -> Result<(), FormatError> {
-    RunReader::open_file(bytes)?;
-    let at = bytes.len().saturating_sub(FOOTER_LEN_BYTES);
-    let location =
-        IndexLocation::from_footer(bytes.get(at..).unwrap_or_default(), bytes.len() as u64)?;
-    if location != run.index {
-        return Err(FormatError::corrupt("run footer", "it tells another index than the part"));
+    /// A fault that takes a block.
+    fn fault(&self, error: FormatError, index: &RunIndex, number: usize) -> Fault {
+        let lost = index.block_holds(number).into_iter().filter_map(|(state, range)| {
+            Some(Lost { state: Some(state), range: range.intersect(self.run.range)? })
+        });
+        let error = Error::from(error).at_path(self.run.file.as_str());
+        let entries = index.blocks.get(number).map(|block| block.entries.into());
+        Fault { error, entries, lost: lost.collect() }
     }
-    Ok(())
+
+    /// The footer, which nobody reads who comes by way of a part.
+    fn check_footer(&self, footer: &[u8]) -> Result<(), FormatError> {
+        if IndexLocation::from_footer(footer, self.len_bytes)? != self.run.index {
+            let message = "it tells another index than the part";
+            return Err(FormatError::corrupt("run footer", message));
+        }
+        Ok(())
+    }
+
+    /// What there is of the bytes in `range`.
+    fn read(&self, range: Range<u64>) -> Result<Bytes, Error> {
+        let range = range.start..range.end.min(self.len_bytes);
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        Ok(block_on(self.store.get_range(&self.run.file, range))?.unwrap_or_default())
+    }
 }
 
-/// Bytes of a file; none if they do not lie inside it, so that their digest will differ.
-fn slice(file: &[u8], offset: u64, len_bytes: u64) -> &[u8] {
-    let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    let len = usize::try_from(len_bytes).unwrap_or(usize::MAX);
-    file.get(start..start.saturating_add(len)).unwrap_or_default()
+/// The blocks that are fetched in one, at least one, of some that lie end to end, and where they lie.
+fn span(blocks: &[BlockHandle]) -> (&[BlockHandle], Range<u64>) {
+    let start = blocks.first().map_or(0, |block| block.offset);
+    let end_of = |block: &BlockHandle| block.offset.saturating_add(block.len_bytes);
+    let fit = blocks.iter().take_while(|block| end_of(block) - start <= SPAN_LEN_BYTES).count();
+    let blocks = blocks.get(..fit.max(1)).unwrap_or(blocks);
+    (blocks, start..blocks.last().map_or(start, end_of))
+}
+
+/// A length or an offset in memory; one that there cannot be is behind the end of everything.
+fn clamped(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

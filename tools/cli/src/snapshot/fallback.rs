@@ -66,7 +66,7 @@ fn find_sound(argument: &str) -> Result<SnapshotAt, Error> {
         let at = SnapshotAt::retained(&store, &log);
         let of_it = log.retained().keys().position(|number| *number == checkpoint);
         let Some(at) = of_it.and_then(|number| at.into_iter().nth(number)) else { continue };
-        let checked = checker.check(&at, &mut |_| {})?;
+        let checked = checker.check(&at, &|_| ())?;
         match checked.harms.first() {
             Some(harm) => fallback.skip(checkpoint, harm.to_error())?,
             None => {

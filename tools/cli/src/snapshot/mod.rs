@@ -1,15 +1,18 @@
 //! Snapshots as the tool's arguments name them, and what they hold.
 
+mod at_once;
 mod check;
 mod check_run;
+mod count;
 mod fallback;
 mod find;
 mod harm;
 mod lines;
 mod native;
 mod sizes;
+mod walk;
 
-pub(crate) use check::{Checked, Checker};
+pub(crate) use check::{Checked, Checker, Depth};
 pub(crate) use fallback::Pick;
 pub(crate) use find::{Found, SnapshotAt, find, find_snapshot, is_snapshot, local, open_store};
 pub(crate) use harm::Harm;

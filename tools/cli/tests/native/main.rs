@@ -136,7 +136,7 @@ fn a_copy_has_its_files_its_lines_and_restores_at_any_place() {
     let (code, out, err) = esker(folder.path(), &["copy", "rocks", "copy"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     std::fs::remove_dir_all(folder.path().join("rocks")).unwrap();
-    let (code, out, err) = esker(folder.path(), &["verify", "copy"]);
+    let (code, out, err) = esker(folder.path(), &["verify", "--deep", "copy"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     let (code, copy, err) = esker(folder.path(), &["dump", "--sorted", "copy"]);
     assert_eq!((code, err.as_str()), (0, ""));
@@ -185,7 +185,7 @@ fn states_of_a_database_are_renamed_and_dropped() {
     let mut lines: Vec<String> = lines.collect();
     lines.sort_unstable();
     assert!(found.lines().eq(lines.iter().map(String::as_str)), "{found}");
-    let (code, out, _) = esker(folder.path(), &["verify", "new"]);
+    let (code, out, _) = esker(folder.path(), &["verify", "--deep", "new"]);
     assert_eq!(code, 0, "{out}");
 }
 

@@ -1,7 +1,7 @@
 //! Snapshots whose digests are all sound and that are wrong nevertheless, as a faulty writer's are.
 
 use super::tests::world::{AIRPORTS, DELAYS, World, files};
-use super::tests::{name, verify};
+use super::tests::{name, verify, verify_to};
 use crate::outcome::Outcome;
 use crate::snapshot::{Filter, each_line, find_snapshot, lines};
 use esker::backend::KeyedState;
@@ -56,29 +56,41 @@ fn one_run(part: &mut Part, root: &Path, group: KeyGroup, (key, value): (&[u8], 
 #[test]
 fn a_snapshot_that_contradicts_itself_is_found_and_says_how() {
     type Change = fn(&mut Part, &Path);
-    let cases: [(&str, Change, &[&str]); 9] = [
+    // Whether entries have to be read to find it.
+    let (shallow, deep) = (false, true);
+    let cases: [(bool, &str, Change, &[&str]); 9] = [
         (
+            deep,
             DELAYS,
             |part, _| part.states[0].entries += 1,
             &["entries=", "its runs have", "delays/count"],
         ),
-        (DELAYS, |part, _| part.states[1].stats.value_bytes += 1, &["not the sums", "delays/late"]),
         (
+            shallow,
+            DELAYS,
+            |part, _| part.states[1].stats.value_bytes += 1,
+            &["not the sums", "delays/late"],
+        ),
+        (
+            deep,
             DELAYS,
             |part, _| part.states[4].earliest_timer_ms = Some(5),
             &["earliest timer Some(5)", "delays/wake"],
         ),
         (
+            shallow,
             DELAYS,
             |part, _| part.runs[0].entries += 1,
             &["its part says", ".run: run index: entries="],
         ),
         (
+            shallow,
             DELAYS,
             |part, _| part.runs[0].digest = Digest::of(b"x"),
             &["the digest of the whole file differs"],
         ),
         (
+            deep,
             AIRPORTS,
             |part, root| {
                 one_run(part, root, KeyGroup::of(b"\0\0\0\x01\0"), (b"\0\0\0\x01\0", b"\x01a"))
@@ -86,16 +98,19 @@ fn a_snapshot_that_contradicts_itself_is_found_and_says_how() {
             &["as the state's types", "airports/names"],
         ),
         (
+            shallow,
             DELAYS,
             |part, _| part.runs[0].range = KeyGroupRange::ALL,
             &["key groups 0-65535 are not its"],
         ),
         (
+            deep,
             AIRPORTS,
             |part, root| one_run(part, root, KeyGroup(7), (b"\0\0\0\x01", b"\x01a")),
             &["a key group that is not its key's", "airports/names key groups 7-"],
         ),
         (
+            deep,
             AIRPORTS,
             |part, root| {
                 one_run(part, root, KeyGroup::of(b"\0\0\0\x01"), (b"\0\0\0\x01", b"\x01a"))
@@ -106,14 +121,19 @@ fn a_snapshot_that_contradicts_itself_is_found_and_says_how() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(&folder.path().join("job"));
     world.change(0);
-    for (number, (operator, change, expected)) in cases.into_iter().enumerate() {
+    for (number, (deep, operator, change, expected)) in cases.into_iter().enumerate() {
         let root = folder.path().join(format!("save-{number}"));
         world.savepoint(&root);
         assert_eq!(verify(&root).0, Outcome::Yes);
         forge(&root, operator, change);
-        let (outcome, out) = verify(&root);
+        let (outcome, out) = verify_to(&root, true);
         let wanted = if expected.is_empty() { Outcome::Yes } else { Outcome::No };
         assert_eq!(outcome, wanted, "case {number}: {out}");
+        let shallow = verify(&root);
+        match deep {
+            true => assert_eq!(shallow.0, Outcome::Yes, "case {number}: {}", shallow.1),
+            false => assert_eq!(shallow, (outcome, out.clone()), "case {number}"),
+        }
         assert!(expected.iter().all(|text| out.contains(text)), "case {number}: {out}");
     }
 }
@@ -159,7 +179,7 @@ fn what_is_expired_is_shown_only_when_it_is_asked_for() {
             one_run(part, root, KeyGroup::of(key), (key, &value));
             part.states[0].ttl_time_ms = Some(time_ms);
         });
-        assert_eq!(verify(&root).0, Outcome::Yes);
+        assert_eq!(verify_to(&root, true).0, Outcome::Yes);
         let at = find_snapshot(root.to_str().unwrap(), None).unwrap();
         let snapshot = block_on(open_snapshot(&at.store, &at.manifest)).unwrap();
         let filter = Filter { operator: Some(AIRPORTS.into()), expired, ..Filter::default() };
@@ -221,7 +241,7 @@ fn a_checkpoint_of_a_rescaled_job_is_sound() {
         let operators = vec![NewOperator { operator: manifest.operators.remove(0), parts }];
         let written = block_on(write_manifest(&world.store, manifest, operators)).unwrap();
         manifest_path = root.join(written.published.manifest_path.as_str());
-        let (outcome, out) = verify(manifest_path.parent().unwrap());
+        let (outcome, out) = verify_to(manifest_path.parent().unwrap(), true);
         assert!(outcome == Outcome::Yes && out.contains(" 40 entries"), "{out}");
         assert_eq!(lines(manifest_path.parent().unwrap().to_str().unwrap()).unwrap().len(), 40);
     }

@@ -15,9 +15,15 @@ use world::{files, made};
 /// Files that are damaged, of each snapshot.
 const DAMAGED: u32 = 200;
 
+/// Verifies by digests.
 pub(super) fn verify(folder: &Path) -> (Outcome, String) {
+    verify_to(folder, false)
+}
+
+/// Verifies every entry if it is to be `deep`.
+pub(super) fn verify_to(folder: &Path, deep: bool) -> (Outcome, String) {
     let files = vec![folder.to_str().unwrap().to_owned()];
-    let args = Args { named: Named { files, json: false } };
+    let args = Args { named: Named { files, json: false }, deep };
     let mut out = Vec::new();
     let outcome = run(&args, &mut out).unwrap();
     (outcome, String::from_utf8(out).unwrap())
@@ -27,7 +33,8 @@ pub(super) fn name(file: &Path, root: &Path) -> String {
     file.strip_prefix(root).unwrap().to_str().unwrap().to_owned()
 }
 
-/// Verifies `root` while `file` holds `bytes`, or nothing.
+/// Verifies `root` while `file` holds `bytes`, or nothing: whether it is deep or not, of damage it says the
+/// same.
 fn with(root: &Path, file: &PathBuf, bytes: Option<&[u8]>) -> (Outcome, String) {
     let good = std::fs::read(file).unwrap();
     match bytes {
@@ -35,6 +42,7 @@ fn with(root: &Path, file: &PathBuf, bytes: Option<&[u8]>) -> (Outcome, String) 
         None => std::fs::remove_file(file).unwrap(),
     }
     let found = verify(root);
+    assert_eq!(verify_to(root, true), found);
     std::fs::write(file, good).unwrap();
     found
 }
@@ -45,8 +53,10 @@ fn what_is_sound_is_said_to_be() {
     let (outcome, out) = verify(&folder.path().join("job"));
     assert_eq!((outcome, out.lines().count()), (Outcome::Yes, 4), "{out}");
     assert!(out.lines().all(|line| line.starts_with("ok ")), "{out}");
+    assert_eq!(verify_to(&folder.path().join("job"), true), (outcome, out));
     let (outcome, out) = verify(&folder.path().join("save"));
     assert!(outcome == Outcome::Yes && out.contains("/save savepoint: "), "{out}");
+    assert_eq!(verify_to(&folder.path().join("save"), true), (outcome, out));
     let (outcome, out) = verify(folder.path());
     assert!(outcome == Outcome::No && out.contains("neither a snapshot nor a job"), "{out}");
 }
