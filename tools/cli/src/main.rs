@@ -5,6 +5,7 @@
 
 mod bench;
 mod cmd;
+mod columnar;
 mod demo;
 mod file;
 mod load;

@@ -15,7 +15,7 @@ use esker::processor::{OperatorSources, SubtaskSource, write_savepoint};
 use esker::snapshot::{SnapshotSettings, Target, open_snapshot, read_operator_state, restore};
 use esker::state::OperatorListDescriptor;
 use esker::{Store, block_on};
-use run::esker;
+use run::{esker, piped};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,14 +51,17 @@ fn what_was_dumped_comes_back_in_any_order_at_any_parallelism() {
     .into_iter()
     .enumerate()
     {
-        for format in ["jsonl", "csv"] {
-            let text = dumped(folder, &[&["--format", format], source].concat());
-            // In another order, the head of CSV aside.
-            let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        for format in ["jsonl", "csv", "parquet"] {
+            let args = [&["dump", "--format", format], source].concat();
+            let (code, mut text, err) = piped(folder, &args, &[]);
+            assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
+            // In another order, where there is no head.
             if format == "jsonl" {
+                let mut lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
                 lines.reverse();
+                text = lines.concat();
             }
-            put(folder, "lines", &lines.concat());
+            std::fs::write(folder.join("lines"), text).unwrap();
             for parallelism in ["", "1", "2", "7"] {
                 let target = format!("{number}-{format}-{parallelism}");
                 let mut args = [&["load", "--format", format], like, &[&target, "lines"]].concat();
@@ -237,7 +240,7 @@ fn every_kind_and_type_comes_back() {
     let late = late.replace("[\"k\\u00000", "[\"late");
     assert!(late.contains("late") && late.contains(":850"), "{late}");
     put(folder, "lines", &format!("{late}\n{expected}"));
-    for (number, format) in ["jsonl", "csv", "jsonl"].iter().enumerate() {
+    for (number, format) in ["jsonl", "csv", "parquet", "jsonl"].iter().enumerate() {
         let target = format!("new-{number}");
         let args = ["load", "--like", "like", "--format", format, &target, "lines"];
         let (code, out, err) = esker(folder, &args);
@@ -250,8 +253,10 @@ fn every_kind_and_type_comes_back() {
         let (code, out, err) = esker(folder, &["verify", &target]);
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
         // For the next round, in the other format.
-        let next = if number == 0 { "csv" } else { "jsonl" };
-        put(folder, "lines", &dumped(folder, &["--format", next, &target]));
+        let next = ["csv", "parquet"].get(number).unwrap_or(&"jsonl");
+        let (code, text, err) = piped(folder, &["dump", "--format", next, &target], &[]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        std::fs::write(folder.join("lines"), text).unwrap();
     }
 
     // What shows at the time of its part does so in whatever part it comes into.

@@ -2,7 +2,8 @@
 
 use super::copy::Files;
 use super::{progress, write_json_line};
-use crate::load::{Format, Input, Loader, Problem, sources};
+use crate::columnar::Bad;
+use crate::load::{Ended, Format, Loader, Origin, Problem, sources};
 use crate::outcome::{Outcome, Status, say};
 use crate::snapshot::{Harm, Pick, open_store, part_harms};
 use clap::value_parser;
@@ -10,8 +11,7 @@ use esker::processor::{WrittenSavepoint, write_savepoint};
 use esker::snapshot::SnapshotSettings;
 use esker::{Error, ErrorKind, block_on};
 use serde::Serialize;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Write};
 
 /// Write a savepoint of the lines that dump writes, in any order
 ///
@@ -19,14 +19,15 @@ use std::io::{self, BufReader, Read, Write};
 /// and checkpoint number too; of its entries none is taken. DST becomes a savepoint, to be restored by
 /// any backend: so `dump` of a snapshot, changed by any program, and `load` make a changed snapshot.
 ///
-/// Lines are JSON, or CSV with the columns of `dump --format csv`. Elements of operator state are dealt out to
+/// Lines are JSON, CSV or Parquet with the columns that `dump` writes; of Parquet, in any order, compressed by ZSTD,
+/// Snappy or not at all, of text (JSON), numbers and booleans. Elements of operator state are dealt out to
 /// the subtasks one by one, in order of their lines; broadcast state goes to every subtask, however often a
 /// line of it is there. The time of capture, by which TTL is counted, is that of the snapshot: where a part
 /// of an operator with TTL cannot be read, nothing is written; other parts that cannot be read are told. What is
 /// sorted lies in a temporary folder (TMPDIR), with about the size of the savepoint; memory is bounded.
 ///
 /// A line that does not fit is told with its number, the place in it, what was expected and what was
-/// found, ten of them at most; so are lines of one key. Nothing is written then (exit code 1). A folder
+/// found, ten of them at most; so are lines of one key. Rows of Parquet are counted from 1 on. Nothing is written then (exit code 1). A folder
 /// that holds another snapshot, or anything else, is refused; after an interruption the same command
 /// writes what is missing.
 ///
@@ -40,7 +41,8 @@ use std::io::{self, BufReader, Read, Write};
 Examples:
   esker dump /data/job | jq -c 'select(.state != \"late\")' | esker load --like /data/job changed
   esker load --like old --parallelism 8 new lines.jsonl
-  esker dump --format csv old > rows.csv && esker load --like old --format csv new rows.csv
+  esker dump --format csv old > rows.csv && esker load --like old new rows.csv
+  esker dump --format parquet old > old.parquet && esker load --like old new old.parquet
   esker load --json --like old new < lines | jq '.problems[]'")]
 pub(crate) struct Args {
     /// The snapshot that says what states there are: a folder, its _metadata, or a job's root; a path or URL
@@ -54,9 +56,9 @@ pub(crate) struct Args {
     file: String,
     #[command(flatten)]
     pick: Pick,
-    /// How the lines are written
-    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
-    format: Format,
+    /// How the lines are written; if not given, as the file's name ends (.csv, .parquet) or as they begin
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// How many subtasks every operator has; as the snapshot if not given
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=65536))]
     parallelism: Option<u32>,
@@ -153,7 +155,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
         write_json_line(out, &Report { status, problems: &problems, damage: &damage, ..none })?;
         out.flush()?;
     }
-    let file = if args.file == "-" { "standard input" } else { &args.file };
+    let file = name_of(args);
     problems.iter().for_each(|problem| say(format_args!("{status} {file}: {problem}")));
     damage.iter().for_each(|harm| say(format_args!("{}", harm.within(&name))));
     Ok(status.outcome())
@@ -176,8 +178,10 @@ fn loaded(args: &Args) -> Result<Loaded, Stop> {
     }
     let subtasks = |parts: usize| args.parallelism.unwrap_or(parts as u32);
     let parallelism: Vec<u32> = operators.iter().map(|o| subtasks(o.parts.len())).collect();
-    let mut loader = Loader::new(operators, &parallelism).map_err(of_temp)?;
-    read(args, &mut loader)?;
+    let ended = |ended| stop(args, ended);
+    let origin = Origin::open(&args.file, args.format).map_err(ended)?;
+    let mut loader = Loader::new(operators, &parallelism, origin.unit()).map_err(of_temp)?;
+    origin.each(&mut |number, line| loader.line(number, line)).map_err(ended)?;
     if !loader.problems.is_empty() {
         return Err(Stop::Lines(loader.problems));
     }
@@ -196,40 +200,24 @@ fn loaded(args: &Args) -> Result<Loaded, Stop> {
     Ok(Loaded { lines, written: written.map_err(of_target)?, harms })
 }
 
-/// Why reading ended before its end.
-enum Ended {
-    Input(io::Error),
-    Spool(Error),
-}
-
-impl From<io::Error> for Ended {
-    fn from(error: io::Error) -> Self {
-        Self::Input(error)
+/// Why nothing was written, of why reading ended.
+fn stop(args: &Args, ended: Ended) -> Stop {
+    let named = |name: String, error: &Error| Stop::Named(name, Harm::of(error));
+    match ended {
+        Ended::Input(error) | Ended::Parquet(Bad::Io(error)) => {
+            named(name_of(args), &Error::new(ErrorKind::Retry, error.to_string()))
+        }
+        Ended::Parquet(Bad::Damaged(message)) => {
+            named(name_of(args), &Error::new(ErrorKind::Corrupt, message))
+        }
+        Ended::Parquet(Bad::Columns(message)) => {
+            Stop::Lines(vec![Problem { lines: Vec::new(), column: None, message, unit: "row" }])
+        }
+        Ended::Spool(error) => named(std::env::temp_dir().display().to_string(), &error),
     }
 }
 
-/// Gives all lines to `loader`.
-fn read(args: &Args, loader: &mut Loader<'_>) -> Result<(), Stop> {
-    let unreadable = |error: io::Error| {
-        let error = Error::new(ErrorKind::Retry, error.to_string());
-        Stop::Named(args.file.clone(), Harm::of(&error))
-    };
-    let (from, len_bytes): (Box<dyn Read>, u64) = match &*args.file {
-        "-" => (Box::new(io::stdin().lock()), 0),
-        path => {
-            let file = File::open(path).map_err(unreadable)?;
-            let len_bytes = file.metadata().map_or(0, |metadata| metadata.len());
-            (Box::new(file), len_bytes)
-        }
-    };
-    let bar = progress(len_bytes, "bytes read");
-    let input = Input::new(args.format, BufReader::with_capacity(1 << 16, bar.wrap_read(from)));
-    let done = input.each(&mut |number, line| loader.line(number, line).map_err(Ended::Spool));
-    bar.finish_and_clear();
-    done.map_err(|ended| match ended {
-        Ended::Input(error) => unreadable(error),
-        Ended::Spool(error) => {
-            Stop::Named(std::env::temp_dir().display().to_string(), Harm::of(&error))
-        }
-    })
+/// What the lines' file is called.
+fn name_of(args: &Args) -> String {
+    if args.file == "-" { "standard input".to_owned() } else { args.file.clone() }
 }

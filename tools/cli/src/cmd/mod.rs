@@ -58,7 +58,7 @@ pub(crate) enum Command {
 }
 
 /// Runs `command`; an error is one of writing to `out`.
-pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome> {
+pub(crate) fn run(command: Command, out: &mut (impl Write + Send)) -> io::Result<Outcome> {
     match command {
         Command::Bench(args) => bench::run(&args, out),
         Command::Copy(args) => copy::run(&args, out),

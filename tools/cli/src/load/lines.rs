@@ -16,22 +16,26 @@ const PROBLEMS_MAX: usize = 10;
 /// Something wrong with lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Problem {
-    /// Their numbers, from 1 on; of many lines of one key the first ten.
+    /// Their numbers, from 1 on; of many lines of one key the first ten; none if it is not of a line.
     pub(crate) lines: Vec<u64>,
     /// Where in the line, in bytes, from 1 on.
     pub(crate) column: Option<u64>,
     pub(crate) message: String,
+    /// What a line is called.
+    #[serde(skip)]
+    pub(crate) unit: &'static str,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, line) in self.lines.iter().enumerate() {
-            write!(f, "{} {line}", if number == 0 { "line" } else { " and" })?;
+            write!(f, "{} {line}", if number == 0 { self.unit } else { " and" })?;
         }
         if let Some(column) = self.column {
             write!(f, ", column {column}")?;
         }
-        write!(f, ": {}", self.message)
+        let colon = if self.lines.is_empty() { "" } else { ": " };
+        write!(f, "{colon}{}", self.message)
     }
 }
 
@@ -42,6 +46,8 @@ pub(crate) struct Loader<'a> {
     parallelism: &'a [u32],
     /// By uid and name of the state.
     states: HashMap<&'a str, HashMap<&'a str, Place<'a>>>,
+    /// What a line is called.
+    unit: &'static str,
     spool: Spool,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -58,9 +64,15 @@ struct Place<'a> {
 }
 
 impl<'a> Loader<'a> {
+    /// A loader of lines, which are called `unit`.
+    ///
     /// # Errors
     /// `Retry` if there can be no temporary folder.
-    pub(crate) fn new(operators: &'a [Operator], parallelism: &'a [u32]) -> Result<Self> {
+    pub(crate) fn new(
+        operators: &'a [Operator],
+        parallelism: &'a [u32],
+        unit: &'static str,
+    ) -> Result<Self> {
         let mut states: HashMap<_, HashMap<_, _>> = HashMap::new();
         for (number, operator) in operators.iter().enumerate() {
             let of_operator = states.entry(&*operator.uid).or_default();
@@ -72,7 +84,7 @@ impl<'a> Loader<'a> {
         }
         let (key, value, problems) = (Vec::new(), Vec::new(), Vec::new());
         let spool = Spool::new()?;
-        Ok(Self { operators, parallelism, states, spool, key, value, lines: 0, problems })
+        Ok(Self { operators, parallelism, states, unit, spool, key, value, lines: 0, problems })
     }
 
     /// Takes a line; false once there is so much wrong that it is of no use to go on.
@@ -108,7 +120,8 @@ impl<'a> Loader<'a> {
 
     fn wrong(&mut self, number: u64, at: Option<usize>, message: String) {
         let column = at.map(|at| at as u64 + 1);
-        self.problems.push(Problem { lines: vec![number], column, message });
+        let unit = self.unit;
+        self.problems.push(Problem { lines: vec![number], column, message, unit });
     }
 
     /// Makes the line's entry.
@@ -149,11 +162,12 @@ impl<'a> Loader<'a> {
             let is = |state: &&StateInfo| Some(state.id) == id;
             let state = operator.and_then(|operator| operator.states.iter().find(is));
             let message = format!(
-                "{}/{}: these lines are of one key: leave all but one out",
+                "{}/{}: these {}s are of one key: leave all but one out",
                 operator.map_or("", |operator| &operator.uid),
-                state.map_or("", |state| &state.name)
+                state.map_or("", |state| &state.name),
+                self.unit
             );
-            problems.push(Problem { lines, column: None, message });
+            problems.push(Problem { lines, column: None, message, unit: self.unit });
             match problems.len() {
                 PROBLEMS_MAX => Err(Error::new(ErrorKind::Invalid, "so many are enough")),
                 _ => Ok(()),

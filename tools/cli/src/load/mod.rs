@@ -3,9 +3,11 @@
 
 mod input;
 mod lines;
+mod origin;
 mod sources;
 mod spool;
 
-pub(crate) use input::{COLUMNS, Format, Input};
+pub(crate) use input::{COLUMNS, Format, Read1};
 pub(crate) use lines::{Loader, Problem};
+pub(crate) use origin::{Ended, Origin};
 pub(crate) use sources::sources;
