@@ -36,11 +36,21 @@ fn dump_and_load_are_the_identity_on_golden_savepoints() {
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
         assert_eq!(lines(&said), lines(&expected), "{name}");
         assert!(said.lines().count() > 20, "{name}");
-        for format in ["jsonl", "csv", "parquet"] {
+        let (code, schema, err) = esker(folder, &["schema", like]);
+        assert_eq!((code, err.as_str()), (0, ""), "{name}");
+        std::fs::write(folder.join("schema.json"), schema).unwrap();
+        let of_snapshot = ["--like", like];
+        let of_file = ["--schema", "schema.json", "--parallelism", "2"];
+        for (format, more) in [
+            ("jsonl", &of_snapshot[..]),
+            ("csv", &of_snapshot),
+            ("parquet", &of_snapshot),
+            ("jsonl", &of_file),
+        ] {
             let (code, dumped, err) = piped(folder, &["dump", "--format", format, like], &[]);
             assert_eq!((code, err.as_str()), (0, ""), "{name} {format}");
-            let target = format!("{name}-{format}");
-            let args = ["load", "--like", like, "--format", format, &target];
+            let target = format!("{name}-{format}{}", more[0]);
+            let args = [&["load", "--format", format, &target], more].concat();
             let (code, _, err) = piped(folder, &args, &dumped);
             assert_eq!((code, err.as_str()), (0, ""), "{name} {format}");
             let (code, found, err) = esker(folder, &["dump", "--sorted", &target]);

@@ -3,7 +3,7 @@
 use super::copy::Files;
 use super::{progress, write_json_line};
 use crate::columnar::Bad;
-use crate::load::{Ended, Format, Loader, Origin, Problem, sources};
+use crate::load::{Ended, Format, Loader, Origin, Problem, Template, sources};
 use crate::outcome::{Outcome, Status, say};
 use crate::snapshot::{Harm, Pick, open_store, part_harms};
 use clap::value_parser;
@@ -16,24 +16,27 @@ use std::io::{self, Write};
 /// Write a savepoint of the lines that dump writes, in any order
 ///
 /// Operators, states, types, TTL and parallelism are those of the snapshot that `--like` names, its job's name
-/// and checkpoint number too; of its entries none is taken. DST becomes a savepoint, to be restored by
-/// any backend: so `dump` of a snapshot, changed by any program, and `load` make a changed snapshot.
+/// and checkpoint number too; of its entries none is taken. With `--schema` they are those of a file as `esker
+/// schema` prints it: checkpoint 1, one subtask. DST becomes a savepoint, to be restored by any backend: so
+/// `dump` of a snapshot, changed by any program, and `load` make a changed snapshot.
 ///
-/// Lines are JSON, CSV or Parquet with the columns that `dump` writes; of Parquet, in any order, compressed by ZSTD,
-/// Snappy or not at all, of text (JSON), numbers and booleans. Elements of operator state are dealt out to
-/// the subtasks one by one, in order of their lines; broadcast state goes to every subtask, however often a
-/// line of it is there. The time of capture, by which TTL is counted, is that of the snapshot: where a part
-/// of an operator with TTL cannot be read, nothing is written; other parts that cannot be read are told. What is
-/// sorted lies in a temporary folder (TMPDIR), with about the size of the savepoint; memory is bounded.
+/// Lines are JSON, CSV or Parquet with the columns that `dump` writes. Those of Parquet may come in any order,
+/// compressed by ZSTD, Snappy or not at all, as text (which is JSON), numbers or booleans; no digest guards
+/// what is in them. Elements of operator state are dealt out to the subtasks one by one, in order of their
+/// lines; broadcast state goes to every subtask, however often a line of it is there. The time of capture, by
+/// which TTL is counted, is that of the snapshot: where a part of an operator with TTL cannot be read, nothing
+/// is written; other parts that cannot be read are told. With `--schema` it is the latest time in the lines of
+/// a state. What is sorted lies in a temporary folder (TMPDIR), with about the size of the savepoint, and so
+/// does Parquet from a pipe; memory is bounded.
 ///
-/// A line that does not fit is told with its number, the place in it, what was expected and what was
-/// found, ten of them at most; so are lines of one key. Rows of Parquet are counted from 1 on. Nothing is written then (exit code 1). A folder
-/// that holds another snapshot, or anything else, is refused; after an interruption the same command
-/// writes what is missing.
+/// A line that does not fit is told with its number, the place in it, what was expected and what was found, ten
+/// of them at most; so are lines of one key. Rows of Parquet are counted from 1 on. Nothing is written then
+/// (exit code 1). A folder that holds another snapshot, or anything else, is refused; after an interruption the
+/// same command writes what is missing.
 ///
-/// With `--json` one object: `like`, `target`, `status` (`ok`, `refused`, `damaged`, `absent`, `unreadable`),
-/// `problems` (`lines`, `column`, `message`) and `damage` as `verify` has it, with status `ok` too where it
-/// is of parts of `--like` that were not needed. `job`, `checkpoint`,
+/// With `--json` one object: `like` or `schema` (the other is null), `target`, `status` (`ok`, `refused`,
+/// `damaged`, `absent`, `unreadable`), `problems` (`lines`, `column`, `message`) and `damage` as `verify` has
+/// it, with status `ok` too where it is of parts of `--like` that were not needed. `job`, `checkpoint`,
 /// `lines`, `entries`, `written` and `present`, the last two `{"files":…,"bytes":…}`, are null but where the
 /// status is `ok`.
 #[derive(clap::Args)]
@@ -43,11 +46,18 @@ Examples:
   esker load --like old --parallelism 8 new lines.jsonl
   esker dump --format csv old > rows.csv && esker load --like old new rows.csv
   esker dump --format parquet old > old.parquet && esker load --like old new old.parquet
+  esker schema old > schema.json && esker load --schema schema.json --job flights new lines.jsonl
   esker load --json --like old new < lines | jq '.problems[]'")]
 pub(crate) struct Args {
     /// The snapshot that says what states there are: a folder, its _metadata, or a job's root; a path or URL
-    #[arg(long, value_name = "SNAPSHOT")]
-    like: String,
+    #[arg(long, value_name = "SNAPSHOT", required_unless_present = "schema")]
+    like: Option<String>,
+    /// The schema file that says what states there are, as `esker schema` prints it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["like", "checkpoint", "fallback"])]
+    schema: Option<String>,
+    /// With --schema, the name of the job
+    #[arg(long, value_name = "NAME", default_value = "loaded", conflicts_with = "like")]
+    job: String,
     /// The savepoint's folder: empty, not there yet, or with what is there of the same savepoint; a path or URL
     #[arg(value_name = "DST")]
     target: String,
@@ -69,7 +79,8 @@ pub(crate) struct Args {
 
 #[derive(Serialize)]
 struct Report<'a> {
-    like: &'a str,
+    like: Option<&'a str>,
+    schema: Option<&'a str>,
     target: &'a str,
     status: Status,
     job: Option<&'a str>,
@@ -100,9 +111,10 @@ struct Loaded {
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
-    let Args { like, target, .. } = args;
+    let Args { like, schema, target, .. } = args;
     let none = Report {
-        like,
+        like: like.as_deref(),
+        schema: schema.as_deref(),
         target,
         status: Status::Ok,
         job: None,
@@ -130,9 +142,19 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
                 };
                 write_json_line(out, &report)?;
             } else {
+                let as_what = match (like, schema) {
+                    (Some(like), _) => format!("as {like} has it"),
+                    (None, schema) => {
+                        format!(
+                            "of {}, states as in {}",
+                            manifest.job,
+                            schema.as_deref().unwrap_or("-")
+                        )
+                    }
+                };
                 writeln!(
                     out,
-                    "ok {target}: checkpoint {} as {like} has it: {lines} lines, {entries} entries: \
+                    "ok {target}: checkpoint {} {as_what}: {lines} lines, {entries} entries: \
                      written {} files, {} bytes; there already {} files, {} bytes",
                     manifest.checkpoint,
                     written.files,
@@ -142,13 +164,15 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
                 )?;
             }
             out.flush()?;
+            let like = like.as_deref().unwrap_or_default();
             harms.iter().for_each(|harm| say(format_args!("{}", harm.within(like))));
             return Ok(Outcome::Yes);
         }
         Err(Stop::Lines(problems)) => (Status::Refused, problems, String::new(), Vec::new()),
         Err(Stop::Named(name, harm)) => (harm.status, Vec::new(), name, vec![harm]),
         Err(Stop::Parts(harms)) => {
-            (Harm::worst(&harms).unwrap_or(Status::Damaged), Vec::new(), like.clone(), harms)
+            let status = Harm::worst(&harms).unwrap_or(Status::Damaged);
+            (status, Vec::new(), like.clone().unwrap_or_default(), harms)
         }
     };
     if args.json {
@@ -162,22 +186,12 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
 }
 
 fn loaded(args: &Args) -> Result<Loaded, Stop> {
-    let of_like = |error: Error| Stop::Named(args.like.clone(), Harm::of(&error));
     let of_temp =
         |error: Error| Stop::Named(std::env::temp_dir().display().to_string(), Harm::of(&error));
     let of_target = |error: Error| Stop::Named(args.target.clone(), Harm::of_target(&error));
-    let like = args.pick.open(&args.like).map_err(of_like)?;
-    let operators = &like.manifest.operators;
-    let harms = part_harms(&like);
-    // When states with TTL were captured stands in the parts, and nowhere else.
-    let mut of_parts = operators.iter().zip(&like.parts);
-    if of_parts.any(|(operator, parts)| {
-        parts.iter().any(Option::is_none) && operator.states.iter().any(|s| s.ttl.is_some())
-    }) {
-        return Err(Stop::Parts(harms));
-    }
-    let subtasks = |parts: usize| args.parallelism.unwrap_or(parts as u32);
-    let parallelism: Vec<u32> = operators.iter().map(|o| subtasks(o.parts.len())).collect();
+    let (template, harms) = template(args)?;
+    let operators = &template.manifest.operators;
+    let parallelism = template.parallelism(args.parallelism);
     let ended = |ended| stop(args, ended);
     let origin = Origin::open(&args.file, args.format).map_err(ended)?;
     let mut loader = Loader::new(operators, &parallelism, origin.unit()).map_err(of_temp)?;
@@ -185,19 +199,39 @@ fn loaded(args: &Args) -> Result<Loaded, Stop> {
     if !loader.problems.is_empty() {
         return Err(Stop::Lines(loader.problems));
     }
-    let lines = loader.lines;
+    let (lines, latest) = (loader.lines, loader.latest());
     let (sorted, problems) = loader.finish().map_err(of_temp)?;
     if !problems.is_empty() {
         return Err(Stop::Lines(problems));
     }
-    let sources = sources(&sorted, &like, &parallelism).map_err(of_temp)?;
+    let sources = sources(&sorted, &template, &parallelism, &latest).map_err(of_temp)?;
     let target = open_store(&args.target).map_err(of_target)?;
-    let (manifest, settings) = (like.manifest.clone(), SnapshotSettings::default());
+    let (manifest, settings) = (template.manifest.clone(), SnapshotSettings::default());
     let bar = progress(lines, "entries");
     let tell = |entries| bar.inc(entries);
     let written = block_on(write_savepoint(&target, manifest, sources, &settings, &tell));
     bar.finish_and_clear();
     Ok(Loaded { lines, written: written.map_err(of_target)?, harms })
+}
+
+/// What to load into, and the parts of the snapshot that cannot be read.
+fn template(args: &Args) -> Result<(Template, Vec<Harm>), Stop> {
+    let named = |name: &str, error: Error| Stop::Named(name.to_owned(), Harm::of(&error));
+    if let Some(schema) = &args.schema {
+        let template = Template::of_schema(schema, &args.job);
+        return Ok((template.map_err(|error| named(schema, error))?, Vec::new()));
+    }
+    let like = args.like.as_deref().unwrap_or_default();
+    let snapshot = args.pick.open(like).map_err(|error| named(like, error))?;
+    let harms = part_harms(&snapshot);
+    // When states with TTL were captured stands in the parts, and nowhere else.
+    let mut of_parts = snapshot.manifest.operators.iter().zip(&snapshot.parts);
+    if of_parts.any(|(operator, parts)| {
+        parts.iter().any(Option::is_none) && operator.states.iter().any(|s| s.ttl.is_some())
+    }) {
+        return Err(Stop::Parts(harms));
+    }
+    Ok((Template::of_snapshot(snapshot), harms))
 }
 
 /// Why nothing was written, of why reading ended.

@@ -7,7 +7,7 @@ use esker::format::canonical::{Line, LineReader};
 use esker::format::manifest::{Operator, StateInfo, StateKind};
 use esker::{Error, ErrorKind, Result};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 /// After so many no more are looked for.
@@ -39,6 +39,10 @@ impl fmt::Display for Problem {
     }
 }
 
+/// When entries of states with TTL were last updated, the latest of them; by the operator's position in the
+/// manifest and the state's id.
+pub(crate) type Latest = BTreeMap<(usize, u32), i64>;
+
 /// Takes lines of the states of some operators.
 pub(crate) struct Loader<'a> {
     operators: &'a [Operator],
@@ -61,6 +65,8 @@ struct Place<'a> {
     kind: StateKind,
     /// How many elements of it there were.
     elements: u64,
+    id: u32,
+    latest_ms: Option<i64>,
 }
 
 impl<'a> Loader<'a> {
@@ -78,7 +84,14 @@ impl<'a> Loader<'a> {
             let of_operator = states.entry(&*operator.uid).or_default();
             for state in &operator.states {
                 let reader = LineReader::new(operator.key.as_ref(), state);
-                let place = Place { operator: number, reader, kind: state.kind, elements: 0 };
+                let place = Place {
+                    operator: number,
+                    reader,
+                    kind: state.kind,
+                    elements: 0,
+                    id: state.id,
+                    latest_ms: None,
+                };
                 of_operator.insert(&*state.name, place);
             }
         }
@@ -138,6 +151,7 @@ impl<'a> Loader<'a> {
         let (position, subtask) =
             (place.elements / u64::from(subtasks), (place.elements % u64::from(subtasks)) as u32);
         place.reader.entry(line, position, &mut self.key, &mut self.value)?;
+        place.latest_ms = place.latest_ms.max(line.ttl.and_then(latest_of));
         Ok(match place.kind {
             StateKind::OperatorBroadcast => Lane::Broadcast(operator),
             StateKind::OperatorList | StateKind::OperatorUnion => {
@@ -146,6 +160,12 @@ impl<'a> Loader<'a> {
             }
             _ => Lane::Keyed(operator),
         })
+    }
+
+    /// When the lines of each state were last updated.
+    pub(crate) fn latest(&self) -> Latest {
+        let places = self.states.values().flat_map(HashMap::values);
+        places.filter_map(|place| Some(((place.operator, place.id), place.latest_ms?))).collect()
     }
 
     /// All entries, sorted, unless lines said different things of one key: these are among `problems`.
@@ -180,12 +200,18 @@ impl<'a> Loader<'a> {
     }
 }
 
+/// The latest time of a line's TTL: one, or an array of them.
+fn latest_of(ttl: &str) -> Option<i64> {
+    let times = ttl.trim_matches(|c: char| c == '[' || c == ']' || c.is_ascii_whitespace());
+    times.split(',').filter_map(|time| time.trim().parse().ok()).max()
+}
+
 /// What to say of a line of no known state.
 fn unknown(operators: &[Operator], line: &Line<'_>) -> String {
     match operators.iter().find(|operator| operator.uid == line.operator) {
         None => {
             let known: Vec<_> = operators.iter().map(|operator| &operator.uid).collect();
-            format!("the snapshot has no such operator; it has {known:?}")
+            format!("there is no such operator; they are {known:?}")
         }
         Some(operator) => {
             let known: Vec<_> = operator.states.iter().map(|state| &state.name).collect();

@@ -125,7 +125,8 @@ impl Origin {
         match self {
             Self::Text(format, from, len_bytes) => {
                 let bar = progress(len_bytes, "bytes read");
-                let input = Input::new(BufReader::new(bar.wrap_read(from)));
+                let from = BufReader::with_capacity(BUFFER_LEN_BYTES, bar.wrap_read(from));
+                let input = Input::new(from);
                 let done = match format {
                     Format::Csv => input.csv(each),
                     _ => input.jsonl(each),
