@@ -5,6 +5,7 @@ mod descriptor;
 mod id;
 mod keyed;
 mod operator;
+mod schema;
 mod ttl;
 
 pub use aggregate::{Aggregate, MergeAggregate};
@@ -17,4 +18,5 @@ pub use keyed::{
     TimerDescriptor, ValueDescriptor,
 };
 pub use operator::{BroadcastDescriptor, OperatorListDescriptor};
+pub use schema::{ProgramSchema, state_infos};
 pub use ttl::{TtlConfig, TtlDescriptor, TtlVisibility};

@@ -12,6 +12,7 @@ mod crash;
 mod diff;
 #[cfg(all(feature = "rocksdb", target_os = "linux"))]
 mod full;
+mod golden;
 mod identity;
 #[cfg(feature = "expressions")]
 mod rewrite;

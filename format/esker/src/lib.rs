@@ -20,6 +20,7 @@ pub mod part;
 pub mod record;
 pub mod run;
 pub mod schema;
+pub mod schema_file;
 
 pub use codec::{Bincode, CodecId, Key, Migration, Ordered, OrderedKey, ValueCodec};
 pub use digest::Digest;

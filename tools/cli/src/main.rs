@@ -6,6 +6,7 @@
 mod bench;
 mod browse;
 mod cmd;
+mod columnar;
 mod demo;
 mod file;
 mod load;

@@ -90,11 +90,16 @@ fn is_killed_and_agrees(backend: &[&str]) {
     // Those lines again are a savepoint of the same lines.
     let (lines, loaded) = (folder.path().join("lines"), folder.path().join("loaded"));
     let (lines, loaded) = (lines.to_str().unwrap(), loaded.to_str().unwrap());
-    std::fs::write(lines, &dumped).unwrap();
-    let load = esker(&["load", "--like", savepoint.to_str().unwrap(), loaded, lines]);
-    assert_eq!(load.status.code(), Some(0), "{}", String::from_utf8_lossy(&load.stderr));
-    let again = esker(&["dump", "--sorted", loaded]);
-    assert!(again.stdout == dumped.as_bytes(), "dump of a load of a dump");
+    let columns = esker(&["dump", "--format", "parquet", savepoint.to_str().unwrap()]);
+    assert_eq!(columns.status.code(), Some(0), "{}", String::from_utf8_lossy(&columns.stderr));
+    let others = [(loaded.to_owned() + "-parquet", columns.stdout.as_slice())];
+    for (loaded, dump) in [(loaded.to_owned(), dumped.as_bytes())].into_iter().chain(others) {
+        std::fs::write(lines, dump).unwrap();
+        let load = esker(&["load", "--like", savepoint.to_str().unwrap(), &loaded, lines]);
+        assert_eq!(load.status.code(), Some(0), "{}", String::from_utf8_lossy(&load.stderr));
+        let again = esker(&["dump", "--sorted", &loaded]);
+        assert!(again.stdout == dumped.as_bytes(), "dump of a load of a dump: {loaded}");
+    }
 
     let job = folder.path().join("snapshots/job");
     let verified =

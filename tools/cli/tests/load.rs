@@ -15,7 +15,7 @@ use esker::processor::{OperatorSources, SubtaskSource, write_savepoint};
 use esker::snapshot::{SnapshotSettings, Target, open_snapshot, read_operator_state, restore};
 use esker::state::OperatorListDescriptor;
 use esker::{Store, block_on};
-use run::esker;
+use run::{esker, piped};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,14 +51,17 @@ fn what_was_dumped_comes_back_in_any_order_at_any_parallelism() {
     .into_iter()
     .enumerate()
     {
-        for format in ["jsonl", "csv"] {
-            let text = dumped(folder, &[&["--format", format], source].concat());
-            // In another order, the head of CSV aside.
-            let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        for format in ["jsonl", "csv", "parquet"] {
+            let args = [&["dump", "--format", format], source].concat();
+            let (code, mut text, err) = piped(folder, &args, &[]);
+            assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
+            // In another order, where there is no head.
             if format == "jsonl" {
+                let mut lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
                 lines.reverse();
+                text = lines.concat();
             }
-            put(folder, "lines", &lines.concat());
+            std::fs::write(folder.join("lines"), text).unwrap();
             for parallelism in ["", "1", "2", "7"] {
                 let target = format!("{number}-{format}-{parallelism}");
                 let mut args = [&["load", "--format", format], like, &[&target, "lines"]].concat();
@@ -237,7 +240,7 @@ fn every_kind_and_type_comes_back() {
     let late = late.replace("[\"k\\u00000", "[\"late");
     assert!(late.contains("late") && late.contains(":850"), "{late}");
     put(folder, "lines", &format!("{late}\n{expected}"));
-    for (number, format) in ["jsonl", "csv", "jsonl"].iter().enumerate() {
+    for (number, format) in ["jsonl", "csv", "parquet", "jsonl"].iter().enumerate() {
         let target = format!("new-{number}");
         let args = ["load", "--like", "like", "--format", format, &target, "lines"];
         let (code, out, err) = esker(folder, &args);
@@ -250,8 +253,10 @@ fn every_kind_and_type_comes_back() {
         let (code, out, err) = esker(folder, &["verify", "--deep", &target]);
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
         // For the next round, in the other format.
-        let next = if number == 0 { "csv" } else { "jsonl" };
-        put(folder, "lines", &dumped(folder, &["--format", next, &target]));
+        let next = ["csv", "parquet"].get(number).unwrap_or(&"jsonl");
+        let (code, text, err) = piped(folder, &["dump", "--format", next, &target], &[]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        std::fs::write(folder.join("lines"), text).unwrap();
     }
 
     // What shows at the time of its part does so in whatever part it comes into.
@@ -333,7 +338,7 @@ fn lines_that_do_not_fit_are_told_by_number_and_place_and_nothing_is_written() {
         (&format!("{good} x"), ", column 91: JSON: trailing characters"),
         (
             r#"{"operator":"delay","state":"count","kind":"value","value":7}"#,
-            r#": delay/count: the snapshot has no such operator; it has ["airports", "delays"]"#,
+            r#": delay/count: there is no such operator; they are ["airports", "delays"]"#,
         ),
         (
             &format!(r#"{head}"coun","kind":"value"}}"#),
@@ -389,7 +394,7 @@ fn lines_that_do_not_fit_are_told_by_number_and_place_and_nothing_is_written() {
     assert_eq!((code, err), (1, format!("esker: refused lines: line 1 and 4 and 5: {message}\n")));
     let report: Value = serde_json::from_str(&out).unwrap();
     let expected = json!({
-        "like": "save", "target": "new", "status": "refused", "job": null, "checkpoint": null,
+        "like": "save", "schema": null, "target": "new", "status": "refused", "job": null, "checkpoint": null,
         "lines": null, "entries": null, "written": null, "present": null, "damage": [],
         "problems": [{"lines": [1, 4, 5], "column": null, "message": message}],
     });
@@ -448,7 +453,7 @@ fn a_folder_that_holds_something_else_is_refused_and_no_lines_make_an_empty_save
         "bytes": files(&folder.join("new")).iter().map(|f| f.metadata().unwrap().len()).sum::<u64>(),
     });
     let expected = json!({
-        "like": "save", "target": "new", "status": "ok", "job": "flights", "checkpoint": 1,
+        "like": "save", "schema": null, "target": "new", "status": "ok", "job": "flights", "checkpoint": 1,
         "lines": 0, "entries": 0, "written": written, "present": {"files": 0, "bytes": 0},
         "problems": [], "damage": [],
     });
@@ -481,6 +486,100 @@ fn a_folder_that_holds_something_else_is_refused_and_no_lines_make_an_empty_save
     }
     let (code, _, err) = load(&["--parallelism", "0", "x", "lines"]);
     assert_eq!(code, 2, "{err}");
+}
+
+#[test]
+fn a_schema_file_will_do_in_the_place_of_a_snapshot() {
+    let (folder, _world) = made(2);
+    let folder = folder.path();
+    let (code, schema, _) = esker(folder, &["schema", "save"]);
+    assert_eq!(code, 0);
+    put(folder, "schema.json", &schema);
+    put(folder, "lines", &dumped(folder, &["save"]));
+    let load = |args: &[&str]| esker(folder, &[&["load", "--schema"], args].concat());
+    let (code, out, err) = load(&["schema.json", "new", "lines"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let start = "ok new: checkpoint 1 of loaded, states as in schema.json: ";
+    assert!(out.starts_with(start), "{out}");
+    assert_eq!(dumped(folder, &["--sorted", "new"]), dumped(folder, &["--sorted", "save"]));
+    let (code, out, _) = esker(folder, &["verify", "new"]);
+    assert_eq!(code, 0, "{out}");
+    assert_eq!(esker(folder, &["schema", "new"]).1, schema);
+    // The ids of states are those that a program gives them.
+    let manifest = |name: &str| {
+        let store = Store::open(folder.join(name).to_str().unwrap()).unwrap();
+        block_on(open_snapshot(&store, &"_metadata".parse().unwrap())).unwrap().manifest
+    };
+    let made = manifest("new");
+    assert!(made.operators.iter().all(|operator| operator.parts.len() == 1));
+    for operator in &made.operators {
+        let file = esker::format::schema_file::OperatorSchema::of(operator);
+        assert_eq!(operator.states, esker::state::state_infos(&file));
+    }
+    let args = ["schema.json", "--job", "flights", "--parallelism", "3", "--json", "more", "lines"];
+    let (code, out, _) = load(&args);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, &report["like"], &report["schema"]),
+        (0, &json!(null), &json!("schema.json"))
+    );
+    assert_eq!((&report["job"], &report["checkpoint"]), (&json!("flights"), &json!(1)));
+    assert_eq!(manifest("more").operators[1].parts.len(), 3);
+
+    put(folder, "bad.json", &schema.replace("\"uid\"", "\"uidd\""));
+    put(folder, "newer.json", &schema.replace("\"esker-schema\": 1", "\"esker-schema\": 2"));
+    std::fs::write(folder.join("binary.json"), [0xff, 0xfe]).unwrap();
+    for (schema, code, reason) in [
+        ("nowhere", 2, "unreadable nowhere: No such file"),
+        ("bad.json", 1, "refused bad.json: schema file: unknown field `uidd`"),
+        ("newer.json", 1, "refused newer.json: schema file: version=2 is newer than"),
+        ("binary.json", 1, "refused binary.json: schema file: no text in UTF-8, from byte 1 on"),
+        ("lines", 1, "refused lines: schema file: "),
+    ] {
+        let (found, out, err) = load(&[schema, "none", "lines"]);
+        assert_eq!((found, out.as_str()), (code, ""), "{schema}: {err}");
+        assert!(err.starts_with(&format!("esker: {reason}")), "{err}");
+        assert!(!folder.join("none").exists());
+    }
+    for args in [
+        &["load", "none", "lines"][..],
+        &["load", "--like", "save", "--schema", "schema.json", "none", "lines"],
+        &["load", "--schema", "schema.json", "--checkpoint", "1", "none", "lines"],
+        &["load", "--like", "save", "--job", "flights", "none", "lines"],
+    ] {
+        let (code, out, err) = esker(folder, args);
+        assert!((code, out.as_str()) == (2, "") && !err.is_empty(), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn without_a_snapshot_the_latest_line_says_when_states_were_captured() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    empty(&folder.join("like"), every_kind(&ordered(Schema::U8)), [1000, 950]);
+    put(folder, "schema.json", &esker(folder, &["schema", "like"]).1);
+    let line = |state: &str, kind: &str, key: u32, rest: &str| {
+        let head =
+            format!(r#"{{"operator":"all","state":"{state}","kind":"{kind}","key":["k",{key}]"#);
+        format!(r#"{head},"namespace":[0,""],{rest}}}"#) + "\n"
+    };
+    // An entry lives for 100 ms; what is of another state is no matter.
+    let shown = [
+        line("list", "list", 1, r#""value":[1],"ttl":[5000]"#),
+        line("value", "value", 1, r#""value":1,"ttl":300"#),
+        line("value", "value", 2, r#""value":1,"ttl":201"#),
+    ];
+    let lists = line("list", "list", 2, r#""value":[1,2],"ttl":[ 4900 , 4901 ]"#);
+    let hidden = line("value", "value", 3, r#""value":1,"ttl":200"#);
+    put(folder, "lines", &[shown.concat(), lists, hidden].concat());
+    let (code, _, err) = esker(folder, &["load", "--schema", "schema.json", "new", "lines"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let list = line("list", "list", 2, r#""value":[2],"ttl":[4901]"#);
+    let mut expected: Vec<String> = shown.into_iter().chain([list]).collect();
+    expected.sort_unstable();
+    assert_eq!(dumped(folder, &["--sorted", "new"]), expected.concat());
+    let all = dumped(folder, &["--include-expired", "new"]);
+    assert_eq!(all.lines().count(), 5);
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn check_types(types: &[&Option<TypeInfo>]) -> std::result::Result<(), String> {
 }
 
 /// Which types a state has, by its kind.
-fn check_state(state: &StateInfo) -> std::result::Result<(), &'static str> {
+pub(crate) fn check_state(state: &StateInfo) -> std::result::Result<(), &'static str> {
     use StateKind::{
         Aggregating, List, Map, OperatorBroadcast, OperatorList, OperatorUnion, Reducing,
         TimerEvent, TimerProcessing, Value,

@@ -9,8 +9,9 @@ mod parts;
 mod state;
 #[cfg(test)]
 mod tests;
-mod v1;
+pub(crate) mod v1;
 
+pub(crate) use check::check_state;
 pub use state::{StateInfo, StateKind, Ttl, TtlUpdate, TypeInfo};
 
 use crate::record::Extra;

@@ -70,6 +70,12 @@ pub struct TypeInfo {
     pub schema: Schema,
 }
 
+impl std::fmt::Display for TypeInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} by codec={}", self.schema, self.codec)
+    }
+}
+
 /// When the time of an entry is renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TtlUpdate {

@@ -53,14 +53,14 @@ struct StateInfo {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct TypeInfo {
+pub(crate) struct TypeInfo {
     codec: CodecId,
     schema: Schema,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Ttl {
+pub(crate) struct Ttl {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     duration_ms: Option<u64>,
     update: TtlUpdate,
@@ -71,7 +71,7 @@ macro_rules! wire_enum {
     ($name:ident = $model:path { $($variant:ident),* $(,)? }) => {
         #[derive(Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
-        enum $name {
+        pub(crate) enum $name {
             $($variant,)*
         }
 

@@ -125,6 +125,13 @@ impl<'s, 'up> Scope<'s, 'up> {
     }
 }
 
+impl std::fmt::Display for Schema {
+    /// Its JSON.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| std::fmt::Error)?)
+    }
+}
+
 impl Schema {
     /// The name of the type, where references can mean it.
     pub fn name(&self) -> Option<&str> {
@@ -165,6 +172,21 @@ impl Schema {
             _ => {}
         }
         self.for_each_part(&mut |_, part| part.check_names())
+    }
+
+    /// Whether every reference has a type of its name around it.
+    ///
+    /// # Errors
+    /// `Invalid`, with the name.
+    pub fn check_references(&self) -> Result<()> {
+        self.check_references_in(&Scope::default())
+    }
+
+    fn check_references_in(&self, scope: &Scope<'_, '_>) -> Result<()> {
+        match self {
+            Self::Ref(name) => scope.resolve(name).map(drop),
+            _ => self.for_each_part(&mut |_, part| part.check_references_in(&scope.enter(self))),
+        }
     }
 
     /// Calls `f` with every part below this one and its step (`.field`, `[]`, …).

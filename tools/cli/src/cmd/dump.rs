@@ -1,17 +1,17 @@
 //! `esker dump`: the canonical lines of a snapshot.
 
 use super::{Slice, progress, say_harms, say_refused};
+use crate::columnar::{Shape, Writer, shapes};
 use crate::load::{COLUMNS, Format};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, say};
 use crate::snapshot::{Filter, Harm, Pick, each_line};
+use esker::format::canonical::Line;
 use esker::processor::Sorter;
 use esker::snapshot::OpenSnapshot;
 use esker::{Error, ErrorKind};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
-/// Write the state that a snapshot holds as lines of JSON or as CSV
+/// Write the state that a snapshot holds as lines of JSON, as CSV or as Parquet
 ///
 /// One line per value, list, map entry, timer and element of operator state, in snapshot order. What
 /// is damaged is named, the rest is written all the same, and the exit code is 1; where a newer file
@@ -23,7 +23,9 @@ Examples:
   esker dump /data/job --checkpoint 7 --operator delays --state late
   esker dump /data/job --fallback                          the newest checkpoint that is sound
   esker dump --sorted before > a; esker dump --sorted after > b; diff a b
-  esker dump --format csv --key-group 0..1023 savepoint")]
+  esker dump --format csv --key-group 0..1023 savepoint
+  esker dump --format parquet savepoint > all.parquet
+  duckdb -c \"select operator, state, count(*) from 'all.parquet' group by all\"")]
 pub(crate) struct Args {
     /// A savepoint's or checkpoint's folder, its _metadata, or a job's root; a path or URL
     #[arg(value_name = "SNAPSHOT")]
@@ -32,7 +34,8 @@ pub(crate) struct Args {
     pick: Pick,
     #[command(flatten)]
     slice: Slice,
-    /// How to write it; CSV has keys and values as JSON, and null as nothing
+    /// How to write it; CSV and Parquet have keys and values as JSON, and null as nothing; Parquet has numbers and
+    /// booleans as what they are where all states have the same
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
     /// Write one JSON object per line, as is done in any case
@@ -46,12 +49,16 @@ pub(crate) struct Args {
     sorted: bool,
 }
 
-pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> io::Result<Outcome> {
     let filter = args.slice.filter(args.include_expired);
     let snapshot = match args.pick.open(&args.snapshot) {
         Ok(snapshot) => snapshot,
         Err(error) => return Ok(say_refused(&args.snapshot, &error)),
     };
+    if args.format == Format::Parquet && io::stdout().is_terminal() {
+        say(format_args!("Parquet is no text for a terminal: send it to a file, > all.parquet"));
+        return Ok(Outcome::NotTried);
+    }
     if let Err(error) = filter.check(&snapshot) {
         return Ok(say_refused(&args.snapshot, &error));
     }
@@ -68,20 +75,21 @@ fn write_all(
     snapshot: &OpenSnapshot,
     filter: &Filter,
     args: &Args,
-    out: &mut impl Write,
+    out: &mut (impl Write + Send),
 ) -> io::Result<Result<Vec<Harm>, Error>> {
     let of_runs: u64 = snapshot.runs().iter().map(|run| run.entries).sum();
     let databases = snapshot.parts.iter().flatten().flatten().filter(|part| part.native.is_some());
     let of_databases: u64 =
         databases.flat_map(|part| &part.states).map(|state| state.entries).sum();
     let bar = progress(of_runs.saturating_add(of_databases), "entries");
-    let mut writer = Lines::new(args.format, out)?;
+    let shapes = shapes(filter.states_of(snapshot));
+    let mut writer = Lines::new(args.format, &shapes, out)?;
     let mut sorter = args.sorted.then(Sorter::new);
     let mut failed = None;
     let mut each = |line: &str| {
         let written = match &mut sorter {
             Some(sorter) => sorter.add(line),
-            None => writer.write(line.as_bytes()),
+            None => writer.write(line),
         };
         written.map_err(|error| {
             failed = Some(error);
@@ -94,62 +102,50 @@ fn write_all(
         return Err(error);
     }
     if let Some(sorter) = sorter.filter(|_| harms.is_ok()) {
-        sorter.finish(&mut |line| writer.write(line))?;
+        sorter.finish(&mut |line| {
+            writer.write(std::str::from_utf8(line).map_err(io::Error::other)?)
+        })?;
     }
     writer.finish()?;
     Ok(harms)
 }
 
 /// Writes canonical lines in a format.
-enum Lines<'a, W: Write> {
+enum Lines<'a, W: Write + Send> {
     Jsonl(&'a mut W),
     Csv(Box<csv::Writer<&'a mut W>>),
+    Parquet(Box<Writer<&'a mut W>>),
 }
 
-/// A canonical line, as the cells of a row.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Row<'a> {
-    operator: String,
-    state: String,
-    kind: &'a str,
-    #[serde(borrow)]
-    key: Option<&'a RawValue>,
-    #[serde(borrow)]
-    namespace: Option<&'a RawValue>,
-    #[serde(borrow)]
-    user_key: Option<&'a RawValue>,
-    #[serde(borrow)]
-    value: Option<&'a RawValue>,
-    #[serde(borrow)]
-    ttl: Option<&'a RawValue>,
-}
-
-impl<'a, W: Write> Lines<'a, W> {
-    fn new(format: Format, out: &'a mut W) -> io::Result<Self> {
-        if format == Format::Jsonl {
-            return Ok(Self::Jsonl(out));
-        }
-        let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(COLUMNS).map_err(of_csv)?;
-        Ok(Self::Csv(Box::new(writer)))
+impl<'a, W: Write + Send> Lines<'a, W> {
+    /// Columns of Parquet are of `shapes`.
+    fn new(format: Format, shapes: &[Shape], out: &'a mut W) -> io::Result<Self> {
+        Ok(match format {
+            Format::Jsonl => Self::Jsonl(out),
+            Format::Csv => {
+                let mut writer = csv::Writer::from_writer(out);
+                writer.write_record(COLUMNS).map_err(of_csv)?;
+                Self::Csv(Box::new(writer))
+            }
+            Format::Parquet => Self::Parquet(Box::new(Writer::new(out, shapes)?)),
+        })
     }
 
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        let parsed = || Line::parse(text).map_err(io::Error::other);
         match self {
             Self::Jsonl(out) => {
-                out.write_all(line)?;
+                out.write_all(text.as_bytes())?;
                 out.write_all(b"\n")
             }
             Self::Csv(writer) => {
-                let row: Row<'_> = serde_json::from_slice(line)?;
-                let text = |value: Option<&'_ RawValue>| {
-                    value.map(RawValue::get).unwrap_or_default().to_owned()
-                };
-                let cells = [row.key, row.namespace, row.user_key, row.value, row.ttl].map(text);
-                let head = [row.operator, row.state, row.kind.to_owned()];
-                writer.write_record(head.into_iter().chain(cells)).map_err(of_csv)
+                let line = parsed()?;
+                let json = [line.key, line.namespace, line.user_key, line.value, line.ttl];
+                let json = json.map(|json| json.filter(|json| *json != "null").unwrap_or_default());
+                let head = [&*line.operator, &*line.state, &*line.kind];
+                writer.write_record(head.into_iter().chain(json)).map_err(of_csv)
             }
+            Self::Parquet(writer) => writer.write(&parsed()?),
         }
     }
 
@@ -157,6 +153,7 @@ impl<'a, W: Write> Lines<'a, W> {
         match self {
             Self::Jsonl(_) => Ok(()),
             Self::Csv(mut writer) => writer.flush(),
+            Self::Parquet(writer) => writer.finish(),
         }
     }
 }

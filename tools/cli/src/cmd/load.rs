@@ -2,7 +2,8 @@
 
 use super::copy::Files;
 use super::{progress, write_json_line};
-use crate::load::{Format, Input, Loader, Problem, sources};
+use crate::columnar::Bad;
+use crate::load::{Ended, Format, Loader, Origin, Problem, Template, sources};
 use crate::outcome::{Outcome, Status, say};
 use crate::snapshot::{Harm, Pick, open_store, part_harms};
 use clap::value_parser;
@@ -10,29 +11,32 @@ use esker::processor::{WrittenSavepoint, write_savepoint};
 use esker::snapshot::SnapshotSettings;
 use esker::{Error, ErrorKind, block_on};
 use serde::Serialize;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Write};
 
 /// Write a savepoint of the lines that dump writes, in any order
 ///
 /// Operators, states, types, TTL and parallelism are those of the snapshot that `--like` names, its job's name
-/// and checkpoint number too; of its entries none is taken. DST becomes a savepoint, to be restored by
-/// any backend: so `dump` of a snapshot, changed by any program, and `load` make a changed snapshot.
+/// and checkpoint number too; of its entries none is taken. With `--schema` they are those of a file as `esker
+/// schema` prints it: checkpoint 1, one subtask. DST becomes a savepoint, to be restored by any backend: so
+/// `dump` of a snapshot, changed by any program, and `load` make a changed snapshot.
 ///
-/// Lines are JSON, or CSV with the columns of `dump --format csv`. Elements of operator state are dealt out to
-/// the subtasks one by one, in order of their lines; broadcast state goes to every subtask, however often a
-/// line of it is there. The time of capture, by which TTL is counted, is that of the snapshot: where a part
-/// of an operator with TTL cannot be read, nothing is written; other parts that cannot be read are told. What is
-/// sorted lies in a temporary folder (TMPDIR), with about the size of the savepoint; memory is bounded.
+/// Lines are JSON, CSV or Parquet with the columns that `dump` writes. Those of Parquet may come in any order,
+/// compressed by ZSTD, Snappy or not at all, as text (which is JSON), numbers or booleans; no digest guards
+/// what is in them. Elements of operator state are dealt out to the subtasks one by one, in order of their
+/// lines; broadcast state goes to every subtask, however often a line of it is there. The time of capture, by
+/// which TTL is counted, is that of the snapshot: where a part of an operator with TTL cannot be read, nothing
+/// is written; other parts that cannot be read are told. With `--schema` it is the latest time in the lines of
+/// a state. What is sorted lies in a temporary folder (TMPDIR), with about the size of the savepoint, and so
+/// does Parquet from a pipe; memory is bounded.
 ///
-/// A line that does not fit is told with its number, the place in it, what was expected and what was
-/// found, ten of them at most; so are lines of one key. Nothing is written then (exit code 1). A folder
-/// that holds another snapshot, or anything else, is refused; after an interruption the same command
-/// writes what is missing.
+/// A line that does not fit is told with its number, the place in it, what was expected and what was found, ten
+/// of them at most; so are lines of one key. Rows of Parquet are counted from 1 on. Nothing is written then
+/// (exit code 1). A folder that holds another snapshot, or anything else, is refused; after an interruption the
+/// same command writes what is missing.
 ///
-/// With `--json` one object: `like`, `target`, `status` (`ok`, `refused`, `damaged`, `absent`, `unreadable`),
-/// `problems` (`lines`, `column`, `message`) and `damage` as `verify` has it, with status `ok` too where it
-/// is of parts of `--like` that were not needed. `job`, `checkpoint`,
+/// With `--json` one object: `like` or `schema` (the other is null), `target`, `status` (`ok`, `refused`,
+/// `damaged`, `absent`, `unreadable`), `problems` (`lines`, `column`, `message`) and `damage` as `verify` has
+/// it, with status `ok` too where it is of parts of `--like` that were not needed. `job`, `checkpoint`,
 /// `lines`, `entries`, `written` and `present`, the last two `{"files":…,"bytes":…}`, are null but where the
 /// status is `ok`.
 #[derive(clap::Args)]
@@ -40,12 +44,20 @@ use std::io::{self, BufReader, Read, Write};
 Examples:
   esker dump /data/job | jq -c 'select(.state != \"late\")' | esker load --like /data/job changed
   esker load --like old --parallelism 8 new lines.jsonl
-  esker dump --format csv old > rows.csv && esker load --like old --format csv new rows.csv
+  esker dump --format csv old > rows.csv && esker load --like old new rows.csv
+  esker dump --format parquet old > old.parquet && esker load --like old new old.parquet
+  esker schema old > schema.json && esker load --schema schema.json --job flights new lines.jsonl
   esker load --json --like old new < lines | jq '.problems[]'")]
 pub(crate) struct Args {
     /// The snapshot that says what states there are: a folder, its _metadata, or a job's root; a path or URL
-    #[arg(long, value_name = "SNAPSHOT")]
-    like: String,
+    #[arg(long, value_name = "SNAPSHOT", required_unless_present = "schema")]
+    like: Option<String>,
+    /// The schema file that says what states there are, as `esker schema` prints it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["like", "checkpoint", "fallback"])]
+    schema: Option<String>,
+    /// With --schema, the name of the job
+    #[arg(long, value_name = "NAME", default_value = "loaded", conflicts_with = "like")]
+    job: String,
     /// The savepoint's folder: empty, not there yet, or with what is there of the same savepoint; a path or URL
     #[arg(value_name = "DST")]
     target: String,
@@ -54,9 +66,9 @@ pub(crate) struct Args {
     file: String,
     #[command(flatten)]
     pick: Pick,
-    /// How the lines are written
-    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
-    format: Format,
+    /// How the lines are written; if not given, as the file's name ends (.csv, .parquet) or as they begin
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// How many subtasks every operator has; as the snapshot if not given
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=65536))]
     parallelism: Option<u32>,
@@ -67,7 +79,8 @@ pub(crate) struct Args {
 
 #[derive(Serialize)]
 struct Report<'a> {
-    like: &'a str,
+    like: Option<&'a str>,
+    schema: Option<&'a str>,
     target: &'a str,
     status: Status,
     job: Option<&'a str>,
@@ -98,9 +111,10 @@ struct Loaded {
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
-    let Args { like, target, .. } = args;
+    let Args { like, schema, target, .. } = args;
     let none = Report {
-        like,
+        like: like.as_deref(),
+        schema: schema.as_deref(),
         target,
         status: Status::Ok,
         job: None,
@@ -128,9 +142,19 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
                 };
                 write_json_line(out, &report)?;
             } else {
+                let as_what = match (like, schema) {
+                    (Some(like), _) => format!("as {like} has it"),
+                    (None, schema) => {
+                        format!(
+                            "of {}, states as in {}",
+                            manifest.job,
+                            schema.as_deref().unwrap_or("-")
+                        )
+                    }
+                };
                 writeln!(
                     out,
-                    "ok {target}: checkpoint {} as {like} has it: {lines} lines, {entries} entries: \
+                    "ok {target}: checkpoint {} {as_what}: {lines} lines, {entries} entries: \
                      written {} files, {} bytes; there already {} files, {} bytes",
                     manifest.checkpoint,
                     written.files,
@@ -140,55 +164,49 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
                 )?;
             }
             out.flush()?;
+            let like = like.as_deref().unwrap_or_default();
             harms.iter().for_each(|harm| say(format_args!("{}", harm.within(like))));
             return Ok(Outcome::Yes);
         }
         Err(Stop::Lines(problems)) => (Status::Refused, problems, String::new(), Vec::new()),
         Err(Stop::Named(name, harm)) => (harm.status, Vec::new(), name, vec![harm]),
         Err(Stop::Parts(harms)) => {
-            (Harm::worst(&harms).unwrap_or(Status::Damaged), Vec::new(), like.clone(), harms)
+            let status = Harm::worst(&harms).unwrap_or(Status::Damaged);
+            (status, Vec::new(), like.clone().unwrap_or_default(), harms)
         }
     };
     if args.json {
         write_json_line(out, &Report { status, problems: &problems, damage: &damage, ..none })?;
         out.flush()?;
     }
-    let file = if args.file == "-" { "standard input" } else { &args.file };
+    let file = name_of(args);
     problems.iter().for_each(|problem| say(format_args!("{status} {file}: {problem}")));
     damage.iter().for_each(|harm| say(format_args!("{}", harm.within(&name))));
     Ok(status.outcome())
 }
 
 fn loaded(args: &Args) -> Result<Loaded, Stop> {
-    let of_like = |error: Error| Stop::Named(args.like.clone(), Harm::of(&error));
     let of_temp =
         |error: Error| Stop::Named(std::env::temp_dir().display().to_string(), Harm::of(&error));
     let of_target = |error: Error| Stop::Named(args.target.clone(), Harm::of_target(&error));
-    let like = args.pick.open(&args.like).map_err(of_like)?;
-    let operators = &like.manifest.operators;
-    let harms = part_harms(&like);
-    // When states with TTL were captured stands in the parts, and nowhere else.
-    let mut of_parts = operators.iter().zip(&like.parts);
-    if of_parts.any(|(operator, parts)| {
-        parts.iter().any(Option::is_none) && operator.states.iter().any(|s| s.ttl.is_some())
-    }) {
-        return Err(Stop::Parts(harms));
-    }
-    let subtasks = |parts: usize| args.parallelism.unwrap_or(parts as u32);
-    let parallelism: Vec<u32> = operators.iter().map(|o| subtasks(o.parts.len())).collect();
-    let mut loader = Loader::new(operators, &parallelism).map_err(of_temp)?;
-    read(args, &mut loader)?;
+    let (template, harms) = template(args)?;
+    let operators = &template.manifest.operators;
+    let parallelism = template.parallelism(args.parallelism);
+    let ended = |ended| stop(args, ended);
+    let origin = Origin::open(&args.file, args.format).map_err(ended)?;
+    let mut loader = Loader::new(operators, &parallelism, origin.unit()).map_err(of_temp)?;
+    origin.each(&mut |number, line| loader.line(number, line)).map_err(ended)?;
     if !loader.problems.is_empty() {
         return Err(Stop::Lines(loader.problems));
     }
-    let lines = loader.lines;
+    let (lines, latest) = (loader.lines, loader.latest());
     let (sorted, problems) = loader.finish().map_err(of_temp)?;
     if !problems.is_empty() {
         return Err(Stop::Lines(problems));
     }
-    let sources = sources(&sorted, &like, &parallelism).map_err(of_temp)?;
+    let sources = sources(&sorted, &template, &parallelism, &latest).map_err(of_temp)?;
     let target = open_store(&args.target).map_err(of_target)?;
-    let (manifest, settings) = (like.manifest.clone(), SnapshotSettings::default());
+    let (manifest, settings) = (template.manifest.clone(), SnapshotSettings::default());
     let bar = progress(lines, "entries");
     let tell = |entries| bar.inc(entries);
     let written = block_on(write_savepoint(&target, manifest, sources, &settings, &tell));
@@ -196,40 +214,44 @@ fn loaded(args: &Args) -> Result<Loaded, Stop> {
     Ok(Loaded { lines, written: written.map_err(of_target)?, harms })
 }
 
-/// Why reading ended before its end.
-enum Ended {
-    Input(io::Error),
-    Spool(Error),
+/// What to load into, and the parts of the snapshot that cannot be read.
+fn template(args: &Args) -> Result<(Template, Vec<Harm>), Stop> {
+    let named = |name: &str, error: Error| Stop::Named(name.to_owned(), Harm::of(&error));
+    if let Some(schema) = &args.schema {
+        let template = Template::of_schema(schema, &args.job);
+        return Ok((template.map_err(|error| named(schema, error))?, Vec::new()));
+    }
+    let like = args.like.as_deref().unwrap_or_default();
+    let snapshot = args.pick.open(like).map_err(|error| named(like, error))?;
+    let harms = part_harms(&snapshot);
+    // When states with TTL were captured stands in the parts, and nowhere else.
+    let mut of_parts = snapshot.manifest.operators.iter().zip(&snapshot.parts);
+    if of_parts.any(|(operator, parts)| {
+        parts.iter().any(Option::is_none) && operator.states.iter().any(|s| s.ttl.is_some())
+    }) {
+        return Err(Stop::Parts(harms));
+    }
+    Ok((Template::of_snapshot(snapshot), harms))
 }
 
-impl From<io::Error> for Ended {
-    fn from(error: io::Error) -> Self {
-        Self::Input(error)
+/// Why nothing was written, of why reading ended.
+fn stop(args: &Args, ended: Ended) -> Stop {
+    let named = |name: String, error: &Error| Stop::Named(name, Harm::of(error));
+    match ended {
+        Ended::Input(error) | Ended::Parquet(Bad::Io(error)) => {
+            named(name_of(args), &Error::new(ErrorKind::Retry, error.to_string()))
+        }
+        Ended::Parquet(Bad::Damaged(message)) => {
+            named(name_of(args), &Error::new(ErrorKind::Corrupt, message))
+        }
+        Ended::Parquet(Bad::Columns(message)) => {
+            Stop::Lines(vec![Problem { lines: Vec::new(), column: None, message, unit: "row" }])
+        }
+        Ended::Spool(error) => named(std::env::temp_dir().display().to_string(), &error),
     }
 }
 
-/// Gives all lines to `loader`.
-fn read(args: &Args, loader: &mut Loader<'_>) -> Result<(), Stop> {
-    let unreadable = |error: io::Error| {
-        let error = Error::new(ErrorKind::Retry, error.to_string());
-        Stop::Named(args.file.clone(), Harm::of(&error))
-    };
-    let (from, len_bytes): (Box<dyn Read>, u64) = match &*args.file {
-        "-" => (Box::new(io::stdin().lock()), 0),
-        path => {
-            let file = File::open(path).map_err(unreadable)?;
-            let len_bytes = file.metadata().map_or(0, |metadata| metadata.len());
-            (Box::new(file), len_bytes)
-        }
-    };
-    let bar = progress(len_bytes, "bytes read");
-    let input = Input::new(args.format, BufReader::with_capacity(1 << 16, bar.wrap_read(from)));
-    let done = input.each(&mut |number, line| loader.line(number, line).map_err(Ended::Spool));
-    bar.finish_and_clear();
-    done.map_err(|ended| match ended {
-        Ended::Input(error) => unreadable(error),
-        Ended::Spool(error) => {
-            Stop::Named(std::env::temp_dir().display().to_string(), Harm::of(&error))
-        }
-    })
+/// What the lines' file is called.
+fn name_of(args: &Args) -> String {
+    if args.file == "-" { "standard input".to_owned() } else { args.file.clone() }
 }

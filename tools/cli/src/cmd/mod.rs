@@ -15,6 +15,7 @@ mod load;
 mod ls;
 mod man;
 mod rewrite;
+mod schema;
 mod verify;
 
 use crate::outcome::{Outcome, say};
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Diff(diff::Args),
     Rewrite(rewrite::Args),
     Browse(browse::Args),
+    Schema(schema::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
     Completions(completions::Args),
@@ -62,12 +64,13 @@ pub(crate) enum Command {
 }
 
 /// Runs `command`; an error is one of writing to `out`.
-pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome> {
+pub(crate) fn run(command: Command, out: &mut (impl Write + Send)) -> io::Result<Outcome> {
     match command {
         Command::Bench(args) => bench::run(&args, out),
         Command::Copy(args) => copy::run(&args, out),
         Command::Diff(args) => diff::run(&args, out),
         Command::Rewrite(args) => rewrite::run(&args, out),
+        Command::Schema(args) => schema::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),
         Command::Du(args) => du::run(&args, out),

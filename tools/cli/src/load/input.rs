@@ -1,4 +1,4 @@
-//! The text that is loaded: lines of JSON, or rows of CSV as `dump` writes them.
+//! Text that is loaded: lines of JSON, or rows of CSV as `dump` writes them.
 
 use clap::ValueEnum;
 use esker::format::canonical::Line;
@@ -18,11 +18,11 @@ const LINE_LEN_BYTES_MAX: u64 = 1 << 30;
 pub(crate) enum Format {
     Jsonl,
     Csv,
+    Parquet,
 }
 
 /// Lines from somewhere.
 pub(crate) struct Input<R> {
-    format: Format,
     from: R,
     len_bytes_max: u64,
 }
@@ -49,30 +49,20 @@ impl<R: Read> Read for Limited<R> {
 pub(crate) type Read1<'a> = Result<(&'a str, Line<'a>), (Option<usize>, String)>;
 
 impl<R: BufRead> Input<R> {
-    pub(crate) fn new(format: Format, from: R) -> Self {
-        Self::within(LINE_LEN_BYTES_MAX, format, from)
+    pub(crate) fn new(from: R) -> Self {
+        Self::within(LINE_LEN_BYTES_MAX, from)
     }
 
-    fn within(len_bytes_max: u64, format: Format, from: R) -> Self {
-        Self { format, from, len_bytes_max }
+    fn within(len_bytes_max: u64, from: R) -> Self {
+        Self { from, len_bytes_max }
     }
 
-    /// Calls `each` with the number of every line, from 1 on, and the line, until it says no; blank
+    /// Calls `each` with the number of every line of JSON, from 1 on, and the line, until it says no; blank
     /// lines are passed over. Behind one that is too long none is read. Memory: one line.
     ///
     /// # Errors
     /// Those of reading and of `each`.
-    pub(crate) fn each<E: From<io::Error>>(
-        self,
-        each: &mut dyn FnMut(u64, Read1<'_>) -> Result<bool, E>,
-    ) -> Result<(), E> {
-        match self.format {
-            Format::Jsonl => self.jsonl(each),
-            Format::Csv => self.csv(each),
-        }
-    }
-
-    fn jsonl<E: From<io::Error>>(
+    pub(crate) fn jsonl<E: From<io::Error>>(
         mut self,
         each: &mut dyn FnMut(u64, Read1<'_>) -> Result<bool, E>,
     ) -> Result<(), E> {
@@ -105,7 +95,11 @@ impl<R: BufRead> Input<R> {
         Ok(())
     }
 
-    fn csv<E: From<io::Error>>(
+    /// The same of rows of CSV; they go by the number of their first line.
+    ///
+    /// # Errors
+    /// Those of reading and of `each`.
+    pub(crate) fn csv<E: From<io::Error>>(
         self,
         each: &mut dyn FnMut(u64, Read1<'_>) -> Result<bool, E>,
     ) -> Result<(), E> {
@@ -200,7 +194,7 @@ mod tests {
         ] {
             let mut from = text.as_bytes();
             let (mut rows, mut wrong) = (0, None);
-            let input = Input::within(20_000, Format::Csv, &mut from);
+            let input = Input::within(20_000, &mut from);
             let each = &mut |number, read: Read1<'_>| {
                 match read {
                     Ok(_) => rows += 1,
@@ -208,7 +202,7 @@ mod tests {
                 }
                 Ok::<_, io::Error>(true)
             };
-            input.each(each).unwrap();
+            input.csv(each).unwrap();
             assert_eq!((rows, &wrong), (300, &expected));
             assert!(text.len() - from.len() <= good.len() + 40_000, "no more was read");
         }

@@ -7,7 +7,7 @@ use esker::format::canonical::{Line, LineReader};
 use esker::format::manifest::{Operator, StateInfo, StateKind};
 use esker::{Error, ErrorKind, Result};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 /// After so many no more are looked for.
@@ -16,24 +16,32 @@ const PROBLEMS_MAX: usize = 10;
 /// Something wrong with lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Problem {
-    /// Their numbers, from 1 on; of many lines of one key the first ten.
+    /// Their numbers, from 1 on; of many lines of one key the first ten; none if it is not of a line.
     pub(crate) lines: Vec<u64>,
     /// Where in the line, in bytes, from 1 on.
     pub(crate) column: Option<u64>,
     pub(crate) message: String,
+    /// What a line is called.
+    #[serde(skip)]
+    pub(crate) unit: &'static str,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, line) in self.lines.iter().enumerate() {
-            write!(f, "{} {line}", if number == 0 { "line" } else { " and" })?;
+            write!(f, "{} {line}", if number == 0 { self.unit } else { " and" })?;
         }
         if let Some(column) = self.column {
             write!(f, ", column {column}")?;
         }
-        write!(f, ": {}", self.message)
+        let colon = if self.lines.is_empty() { "" } else { ": " };
+        write!(f, "{colon}{}", self.message)
     }
 }
+
+/// When entries of states with TTL were last updated, the latest of them; by the operator's position in the
+/// manifest and the state's id.
+pub(crate) type Latest = BTreeMap<(usize, u32), i64>;
 
 /// Takes lines of the states of some operators.
 pub(crate) struct Loader<'a> {
@@ -42,6 +50,8 @@ pub(crate) struct Loader<'a> {
     parallelism: &'a [u32],
     /// By uid and name of the state.
     states: HashMap<&'a str, HashMap<&'a str, Place<'a>>>,
+    /// What a line is called.
+    unit: &'static str,
     spool: Spool,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -55,24 +65,39 @@ struct Place<'a> {
     kind: StateKind,
     /// How many elements of it there were.
     elements: u64,
+    id: u32,
+    latest_ms: Option<i64>,
 }
 
 impl<'a> Loader<'a> {
+    /// A loader of lines, which are called `unit`.
+    ///
     /// # Errors
     /// `Retry` if there can be no temporary folder.
-    pub(crate) fn new(operators: &'a [Operator], parallelism: &'a [u32]) -> Result<Self> {
+    pub(crate) fn new(
+        operators: &'a [Operator],
+        parallelism: &'a [u32],
+        unit: &'static str,
+    ) -> Result<Self> {
         let mut states: HashMap<_, HashMap<_, _>> = HashMap::new();
         for (number, operator) in operators.iter().enumerate() {
             let of_operator = states.entry(&*operator.uid).or_default();
             for state in &operator.states {
                 let reader = LineReader::new(operator.key.as_ref(), state);
-                let place = Place { operator: number, reader, kind: state.kind, elements: 0 };
+                let place = Place {
+                    operator: number,
+                    reader,
+                    kind: state.kind,
+                    elements: 0,
+                    id: state.id,
+                    latest_ms: None,
+                };
                 of_operator.insert(&*state.name, place);
             }
         }
         let (key, value, problems) = (Vec::new(), Vec::new(), Vec::new());
         let spool = Spool::new()?;
-        Ok(Self { operators, parallelism, states, spool, key, value, lines: 0, problems })
+        Ok(Self { operators, parallelism, states, unit, spool, key, value, lines: 0, problems })
     }
 
     /// Takes a line; false once there is so much wrong that it is of no use to go on.
@@ -108,7 +133,8 @@ impl<'a> Loader<'a> {
 
     fn wrong(&mut self, number: u64, at: Option<usize>, message: String) {
         let column = at.map(|at| at as u64 + 1);
-        self.problems.push(Problem { lines: vec![number], column, message });
+        let unit = self.unit;
+        self.problems.push(Problem { lines: vec![number], column, message, unit });
     }
 
     /// Makes the line's entry.
@@ -125,6 +151,7 @@ impl<'a> Loader<'a> {
         let (position, subtask) =
             (place.elements / u64::from(subtasks), (place.elements % u64::from(subtasks)) as u32);
         place.reader.entry(line, position, &mut self.key, &mut self.value)?;
+        place.latest_ms = place.latest_ms.max(line.ttl.and_then(latest_of));
         Ok(match place.kind {
             StateKind::OperatorBroadcast => Lane::Broadcast(operator),
             StateKind::OperatorList | StateKind::OperatorUnion => {
@@ -133,6 +160,12 @@ impl<'a> Loader<'a> {
             }
             _ => Lane::Keyed(operator),
         })
+    }
+
+    /// When the lines of each state were last updated.
+    pub(crate) fn latest(&self) -> Latest {
+        let places = self.states.values().flat_map(HashMap::values);
+        places.filter_map(|place| Some(((place.operator, place.id), place.latest_ms?))).collect()
     }
 
     /// All entries, sorted, unless lines said different things of one key: these are among `problems`.
@@ -149,11 +182,12 @@ impl<'a> Loader<'a> {
             let is = |state: &&StateInfo| Some(state.id) == id;
             let state = operator.and_then(|operator| operator.states.iter().find(is));
             let message = format!(
-                "{}/{}: these lines are of one key: leave all but one out",
+                "{}/{}: these {}s are of one key: leave all but one out",
                 operator.map_or("", |operator| &operator.uid),
-                state.map_or("", |state| &state.name)
+                state.map_or("", |state| &state.name),
+                self.unit
             );
-            problems.push(Problem { lines, column: None, message });
+            problems.push(Problem { lines, column: None, message, unit: self.unit });
             match problems.len() {
                 PROBLEMS_MAX => Err(Error::new(ErrorKind::Invalid, "so many are enough")),
                 _ => Ok(()),
@@ -166,12 +200,18 @@ impl<'a> Loader<'a> {
     }
 }
 
+/// The latest time of a line's TTL: one, or an array of them.
+fn latest_of(ttl: &str) -> Option<i64> {
+    let times = ttl.trim_matches(|c: char| c == '[' || c == ']' || c.is_ascii_whitespace());
+    times.split(',').filter_map(|time| time.trim().parse().ok()).max()
+}
+
 /// What to say of a line of no known state.
 fn unknown(operators: &[Operator], line: &Line<'_>) -> String {
     match operators.iter().find(|operator| operator.uid == line.operator) {
         None => {
             let known: Vec<_> = operators.iter().map(|operator| &operator.uid).collect();
-            format!("the snapshot has no such operator; it has {known:?}")
+            format!("there is no such operator; they are {known:?}")
         }
         Some(operator) => {
             let known: Vec<_> = operator.states.iter().map(|state| &state.name).collect();

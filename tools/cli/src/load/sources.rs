@@ -1,15 +1,14 @@
 //! What was sorted, as the sources of a savepoint.
 
+use super::lines::Latest;
 use super::spool::{Lane, Sorted, value_of};
+use super::template::Template;
 use esker::Result;
 use esker::backend::EntrySink;
 use esker::format::KeyGroupRange;
-use esker::format::manifest::Operator;
-use esker::format::part::{Part, PartState};
 use esker::format::run::{Entry, Op};
 use esker::processor::{EntrySource, OperatorSources, SubtaskSource};
-use esker::snapshot::{ChainReader, OpenSnapshot};
-use std::collections::BTreeMap;
+use esker::snapshot::ChainReader;
 use std::sync::Arc;
 
 /// Stored bytes are thought to be so many times fewer than those of keys and values.
@@ -33,19 +32,20 @@ impl EntrySource for Spooled {
     }
 }
 
-/// The operators of `like` with what is in `sorted`, each with as many subtasks as `parallelism` says.
-/// `sorted` must be there until they are written.
+/// The operators of `template` with what is in `sorted`, each with as many subtasks as `parallelism` says; `latest`
+/// is when the lines of each state were last updated. `sorted` must be there until they are written.
 ///
 /// # Errors
 /// Those of the temporary folder.
 pub(crate) fn sources(
     sorted: &Sorted,
-    like: &OpenSnapshot,
+    template: &Template,
     parallelism: &[u32],
+    latest: &Latest,
 ) -> Result<Vec<OperatorSources>> {
-    let operators = like.manifest.operators.iter().zip(&like.parts).zip(parallelism).enumerate();
+    let operators = template.manifest.operators.iter().zip(parallelism).enumerate();
     operators
-        .map(|(number, ((operator, parts), parallelism))| {
+        .map(|(number, (operator, parallelism))| {
             let (chain, raw_len_bytes) = sorted.open(&[Lane::Keyed(number)])?;
             let chain = Arc::new(chain);
             let subtasks = (0..*parallelism).map(|subtask| {
@@ -59,33 +59,11 @@ pub(crate) fn sources(
                 Ok(SubtaskSource {
                     keyed: Some(Arc::new(keyed)),
                     operator: Some(Arc::new(elements)),
-                    ttl_times_ms: ttl_times_ms(operator, parts, range)?,
+                    ttl_times_ms: template.ttl_times_ms((number, operator), range, latest)?,
                 })
             });
             let subtasks = subtasks.collect::<Result<Vec<_>>>()?;
             Ok(OperatorSources { operator: operator.clone(), subtasks })
         })
         .collect()
-}
-
-/// When states with TTL were captured: the earliest time of the parts whose key groups are in `range`, so
-/// that nothing expires that they show.
-fn ttl_times_ms(
-    operator: &Operator,
-    parts: &[Option<Part>],
-    range: KeyGroupRange,
-) -> Result<BTreeMap<u32, i64>> {
-    let mut times: BTreeMap<u32, i64> = BTreeMap::new();
-    for (subtask, part) in parts.iter().enumerate() {
-        if operator.range(subtask)?.intersect(range).is_none() {
-            continue;
-        }
-        let states = part.iter().flat_map(|part| &part.states);
-        for (id, time_ms) in
-            states.filter_map(|PartState { id, ttl_time_ms, .. }| Some((id, (*ttl_time_ms)?)))
-        {
-            times.entry(*id).and_modify(|known| *known = time_ms.min(*known)).or_insert(time_ms);
-        }
-    }
-    Ok(times)
 }

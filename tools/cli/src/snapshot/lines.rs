@@ -5,7 +5,7 @@ use super::harm::Harm;
 use super::native::Entries;
 use esker::format::KeyGroupRange;
 use esker::format::canonical::{Canonical, Expired};
-use esker::format::manifest::{Operator, StateInfo};
+use esker::format::manifest::{Operator, StateInfo, TypeInfo};
 use esker::format::part::{Part, RunRef};
 use esker::format::run::Entry;
 use esker::processor::DiffFilter;
@@ -54,6 +54,16 @@ impl Filter {
         let state = self.state.as_deref().unwrap_or_default();
         let message = format!("the snapshot has no state {state:?}; it has {names:?}");
         Err(Error::new(ErrorKind::Invalid, message))
+    }
+
+    /// The states that lines can be of, each with the key type of its operator.
+    pub(crate) fn states_of<'a>(
+        &'a self,
+        snapshot: &'a OpenSnapshot,
+    ) -> impl Iterator<Item = (Option<&'a TypeInfo>, &'a StateInfo)> {
+        let operators = snapshot.manifest.operators.iter();
+        let wanted = operators.filter(|operator| self.wants(operator));
+        wanted.flat_map(|o| self.states(o).map(|state| (o.key.as_ref(), state)))
     }
 
     fn wants(&self, operator: &Operator) -> bool {
