@@ -13,6 +13,7 @@ mod layout;
 mod load;
 mod ls;
 mod rewrite;
+mod salvage;
 mod verify;
 
 use crate::outcome::{Outcome, say};
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Copy(copy::Args),
     Diff(diff::Args),
     Rewrite(rewrite::Args),
+    Salvage(salvage::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
     Completions(completions::Args),
@@ -64,6 +66,7 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
         Command::Copy(args) => copy::run(&args, out),
         Command::Diff(args) => diff::run(&args, out),
         Command::Rewrite(args) => rewrite::run(&args, out),
+        Command::Salvage(args) => salvage::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),
         Command::Du(args) => du::run(&args, out),
