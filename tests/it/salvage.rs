@@ -30,12 +30,17 @@ fn settings() -> SnapshotSettings {
     }
 }
 
-/// A snapshot, an older one of the same job, and what both hold.
+/// A snapshot, older ones of the same job, and what all hold.
 struct World {
     oracle: Oracle,
     files: Files,
     manifest_name: RelativeName,
+    /// The one before, which shares files with it, and damage.
+    before_name: RelativeName,
+    before_truth: Truth,
+    /// One that is sound.
     older: Store,
+    older_name: RelativeName,
     older_manifest: Manifest,
     older_truth: Truth,
     /// The same without subtasks.
@@ -80,40 +85,67 @@ impl World {
         let random = Random::new(soak::seed().wrapping_add(1000 * number));
         let parallelism = 1 + (number % 3) as u32;
         let mut job = Job::<HeapBackends>::new(parallelism, settings());
-        let mut older = None;
+        let (mut older, mut before) = (None, None);
         for epoch in 0..7 {
             for _ in 0..if epoch == 0 { 3000 } else { 250 } {
                 job.call(call(&random));
             }
-            if epoch == 4 {
+            if epoch == 4 && number % 2 == 0 {
                 let store = Store::open("memory://").unwrap();
                 let written = block_on(job.write(&store, SnapshotKind::Savepoint, true));
-                older = written.unwrap().0.map(|manifest| (store, manifest));
+                let name = MANIFEST_NAME.to_owned();
+                older = written.unwrap().0.map(|manifest| (store, name, manifest));
+            }
+            if epoch == 6 {
+                before = Some(job.last().clone());
+            }
+            job.checkpoint(true);
+            if epoch == 4 {
+                older.get_or_insert_with(|| {
+                    // A chain, whose files are damaged in no case.
+                    let manifest = job.last().clone();
+                    let name = format!("chk-{}-1/{MANIFEST_NAME}", manifest.checkpoint);
+                    (store_of(&files_of(&job.store)), name, manifest)
+                });
                 if number == WORLDS - 1 {
                     // Key groups and ranks of runs are others then.
-                    job.checkpoint(true);
                     job = job.restored(parallelism + 1);
                 }
             }
-            job.checkpoint(true);
         }
         let manifest = job.last().clone();
         let files = files_of(&job.store);
         let oracle = Oracle::new(&job.store, &manifest, &files);
-        let (older, older_manifest) = older.unwrap();
+        let (older, older_name, older_manifest) = older.unwrap();
+        let older_name = RelativeName::new(older_name).unwrap();
         let older_truth = truth_of(&older, &older_manifest);
-        let name = format!("chk-{}-1/{MANIFEST_NAME}", manifest.checkpoint);
-        let manifest_name = RelativeName::new(name).unwrap();
+        let name_of = |manifest: &Manifest| {
+            RelativeName::new(format!("chk-{}-1/{MANIFEST_NAME}", manifest.checkpoint)).unwrap()
+        };
+        let manifest_name = name_of(&manifest);
+        let before = before.unwrap();
+        let (before_name, before_truth) = (name_of(&before), truth_of(&job.store, &before));
         let anywhere = older_truth.iter().map(|((_, keyed, key), value)| {
             let place = (*keyed, key.clone());
             (place, value.clone())
         });
         let older_anywhere = anywhere.collect();
-        Self { oracle, files, manifest_name, older, older_manifest, older_truth, older_anywhere }
+        Self {
+            oracle,
+            files,
+            manifest_name,
+            before_name,
+            before_truth,
+            older,
+            older_name,
+            older_manifest,
+            older_truth,
+            older_anywhere,
+        }
     }
 
     fn older(&self) -> OpenSnapshot {
-        block_on(open_snapshot(&self.older, &MANIFEST_NAME.parse().unwrap())).unwrap()
+        block_on(open_snapshot(&self.older, &self.older_name)).unwrap()
     }
 
     /// What the older snapshot has in the place of one.
@@ -208,9 +240,13 @@ fn check(world: &World, files: &Files, older: bool, seen: &mut Seen) -> Result<(
             return Ok(());
         }
     };
+    let before = opened(&store, &world.before_name);
+    let is_asked = older && before.is_ok();
     if older {
+        snapshots.extend(before);
         snapshots.push(world.older());
     }
+    let before = |place: &Place| world.before_truth.get(place).filter(|_| is_asked);
     let target = Store::open("memory://").unwrap();
     let settings = SnapshotSettings { file_len_bytes: 16 << 10, ..settings() };
     let done: Salvaged = block_on(salvage(snapshots, &target, &settings, &|_| {}))
@@ -230,8 +266,8 @@ fn check(world: &World, files: &Files, older: bool, seen: &mut Seen) -> Result<(
             continue;
         }
         let is_told = world.is_told(place, &done.lost);
-        if !(older && is_told && world.older_value(place) == Some(value)) {
-            let old = world.older_value(place);
+        let old = [before(place), world.older_value(place)];
+        if !(older && is_told && old.contains(&Some(value))) {
             let right = truth.get(place);
             return Err(format!(
                 "told={is_told}: {value:x?} is there, older is {old:x?}, right is {right:x?}: {}",
@@ -250,7 +286,8 @@ fn check(world: &World, files: &Files, older: bool, seen: &mut Seen) -> Result<(
         if !world.is_told(place, &done.lost) {
             return Err(format!("nobody tells that it is lost: {}", show(place)));
         }
-        if older && found.is_none() && world.older_value(place).is_some() {
+        let had_before = !is_asked || world.before_truth.contains_key(place);
+        if older && found.is_none() && had_before && world.older_value(place).is_some() {
             return Err(format!("the older snapshot has it: {}", show(place)));
         }
     }
