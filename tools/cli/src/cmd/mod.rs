@@ -12,6 +12,7 @@ mod inspect_snapshot;
 mod layout;
 mod load;
 mod ls;
+mod report;
 mod rewrite;
 mod salvage;
 mod verify;
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Load(load::Args),
     Copy(copy::Args),
     Diff(diff::Args),
+    Report(report::Args),
     Rewrite(rewrite::Args),
     Salvage(salvage::Args),
     DumpRun(dump_run::Args),
@@ -65,6 +67,7 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
         Command::Bench(args) => bench::run(&args, out),
         Command::Copy(args) => copy::run(&args, out),
         Command::Diff(args) => diff::run(&args, out),
+        Command::Report(args) => report::run(&args, out),
         Command::Rewrite(args) => rewrite::run(&args, out),
         Command::Salvage(args) => salvage::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
