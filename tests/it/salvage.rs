@@ -90,7 +90,7 @@ impl World {
             for _ in 0..if epoch == 0 { 3000 } else { 250 } {
                 job.call(call(&random));
             }
-            if epoch == 4 && number % 2 == 0 {
+            if epoch == 4 && number.is_multiple_of(2) {
                 let store = Store::open("memory://").unwrap();
                 let written = block_on(job.write(&store, SnapshotKind::Savepoint, true));
                 let name = MANIFEST_NAME.to_owned();

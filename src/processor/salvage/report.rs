@@ -56,7 +56,8 @@ pub struct LostRange {
     pub from: Option<LostKey>,
     /// The greatest, in the last of the key groups; none for all up to there.
     pub to: Option<LostKey>,
-    /// The snapshot that was asked for them; none if there is no such: they are gone.
+    /// The snapshot that was asked for them: the same one where another subtask holds the same. None if
+    /// there is no such: they are gone.
     pub older: Option<usize>,
 }
 

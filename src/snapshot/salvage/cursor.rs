@@ -1,8 +1,7 @@
 //! A place among the sound entries of one state in one run.
 
 use super::interval::STATE_LEN_BYTES;
-use super::loss::{Level, of_run};
-use super::survey::is_in;
+use super::loss::{Level, is_in, of_run};
 use crate::snapshot::groups::Groups;
 use crate::snapshot::source::{Source, Span};
 use crate::{Error, Result, block_on};

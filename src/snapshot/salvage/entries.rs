@@ -3,7 +3,7 @@
 
 use super::interval::{Interval, intersect};
 use super::layer::{Asked, LayerReader, Told};
-use super::survey::Surveyed;
+use super::surveyed::Surveyed;
 use crate::backend::EntrySink;
 use crate::snapshot::merge::OPEN_AT_ONCE;
 use crate::snapshot::source::Source;

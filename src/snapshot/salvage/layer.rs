@@ -3,7 +3,8 @@
 use super::cursor::RunCursor;
 use super::interval::{Interval, intersect, union};
 use super::loss::{Level, Loss, LossCursor};
-use super::survey::{SoundRun, blocks_of};
+use super::survey::blocks_of;
+use super::surveyed::SoundRun;
 use crate::Result;
 use crate::snapshot::source::{SPAN_LEN_BYTES, Source};
 use esker_format::KeyGroupRange;

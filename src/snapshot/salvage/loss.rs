@@ -56,9 +56,8 @@ impl<'a> LossCursor<'a> {
             return None;
         }
         self.active.retain(|loss| loss.keys.to.as_ref().is_none_or(|to| key < to.as_slice()));
-        let group = KeyGroup(u16::from_be_bytes(*key.first_chunk()?));
         let full = &mut self.full;
-        let takes = |loss: &&&Loss| loss.groups.contains(group) && loss.takes(key, full);
+        let takes = |loss: &&&Loss| is_in(&loss.groups, key) && loss.takes(key, full);
         self.active.iter().filter(takes).map(|loss| loss.level).max()
     }
 }
@@ -74,4 +73,9 @@ impl Loss {
         let prefix = prefix_len(full).and_then(|len| full.get(..len));
         prefix.is_none_or(|prefix| filter.may_contain(prefix))
     }
+}
+
+/// Whether a key, without its state, is in a set of key groups.
+pub(super) fn is_in(groups: &Groups, key: &[u8]) -> bool {
+    key.first_chunk().is_some_and(|group| groups.contains(KeyGroup(u16::from_be_bytes(*group))))
 }

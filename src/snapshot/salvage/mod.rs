@@ -14,7 +14,9 @@ mod interval;
 mod layer;
 mod loss;
 mod survey;
+mod surveyed;
 
 pub(crate) use entries::{SoundEntries, StateCounts, StateLayer, StateLayers};
 pub(crate) use interval::{Interval, intersect, union};
-pub(crate) use survey::{Found, Surveyed, Surveyor, Wanted};
+pub(crate) use survey::{Surveyor, Wanted};
+pub(crate) use surveyed::{Found, Surveyed};

@@ -277,6 +277,7 @@ impl Lost {
             line += &format!(" to {}", to.text());
         }
         match &self.older {
+            Some(older) if *older == self.source => line + ": another subtask holds the same",
             Some(older) => line + &format!(": older now, from {older}"),
             None => line + ": gone",
         }
