@@ -328,7 +328,7 @@ fn damages(older: bool) -> Seen {
         }
     }
     println!("{seen:?}");
-    assert!(seen.lost > CASES / 4 && seen.keys_lost > CASES * 10, "{seen:?}");
+    assert!(seen.lost > CASES / 4 && seen.keys_told > CASES * 10, "{seen:?}");
     assert!(seen.manifests > 0 && seen.operator_state > 0 && seen.alike > 0, "{seen:?}");
     seen
 }
@@ -336,7 +336,8 @@ fn damages(older: bool) -> Seen {
 #[test]
 fn what_is_sound_is_salvaged_and_what_is_lost_is_told() {
     let seen = damages(false);
-    assert!(seen.taken == 0 && seen.withheld > CASES, "{seen:?}");
+    assert!(seen.keys_lost > CASES * 10 && seen.withheld > CASES, "{seen:?}");
+    assert_eq!(seen.taken, 0);
 }
 
 #[test]
