@@ -58,6 +58,12 @@ impl Error {
         self
     }
 
+    /// The same error without its cause.
+    pub(crate) fn again(&self) -> Self {
+        let Self { kind, message, path, .. } = self;
+        Self { kind: *kind, message: message.clone(), path: path.clone(), source: None }
+    }
+
     /// The same error, with what it happened to in front.
     #[must_use]
     pub(crate) fn of(mut self, what: impl std::fmt::Display) -> Self {

@@ -2,13 +2,14 @@
 //!
 //! [`copy()`] makes of any snapshot one that stands alone, in a folder of its own; [`rewrite()`] makes
 //! one that is changed, as a [`RewritePlan`] says; [`write_savepoint`] makes one of sorted entries, whoever
-//! gives them; [`diff()`] tells what differs between two.
+//! gives them; [`diff()`] tells what differs between two; [`salvage()`] makes one of what is sound of a damaged one.
 
 mod bring;
 mod copy;
 mod diff;
 mod plan;
 mod rewrite;
+mod salvage;
 mod sort;
 mod target;
 mod transfer;
@@ -21,5 +22,6 @@ pub use diff::{Diff, DiffDamage, DiffFilter, Difference, Side, StateDiff, TypeRo
 pub use rewrite::{
     OperatorPlan, Rehearsed, RewritePlan, Rewritten, StateLeft, StatePlan, rehearse, rewrite,
 };
+pub use salvage::{LostKey, LostRange, NotAsked, SalvageDamage, Salvaged, StateSalvaged, salvage};
 pub use sort::Sorter;
 pub use write::{OperatorSources, WrittenSavepoint, write_savepoint};

@@ -20,6 +20,7 @@ mod pool;
 mod present;
 mod queue;
 mod restore;
+pub(crate) mod salvage;
 mod settings;
 mod source;
 mod sourced;

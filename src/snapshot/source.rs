@@ -120,7 +120,7 @@ impl Source {
     }
 
     /// Spans of blocks, given their numbers, ascending.
-    fn spans_between(
+    pub(super) fn spans_between(
         &self,
         numbers: impl IntoIterator<Item = usize>,
         len_bytes_max: u64,

@@ -17,4 +17,5 @@ mod identity;
 #[cfg(feature = "expressions")]
 mod rewrite;
 mod runtimes;
+mod salvage;
 mod world;

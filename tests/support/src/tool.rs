@@ -15,6 +15,23 @@ pub fn is_there(program: &str, what: &str) -> Result<bool, String> {
     Ok(there)
 }
 
+/// Programs that are a headless Chromium, the first that is there being taken.
+pub const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+/// The first of `programs` that is there. If none is, says in one line that `what` is skipped.
+///
+/// # Errors
+/// As for [`is_there`].
+pub fn first_of<'a>(programs: &[&'a str], what: &str) -> Result<Option<&'a str>, String> {
+    for program in programs {
+        if answers(program)? {
+            return Ok(Some(program));
+        }
+    }
+    skip(what, &format!("there is none of {programs:?}"));
+    Ok(None)
+}
+
 fn answers(program: &str) -> Result<bool, String> {
     match Command::new(program).arg("--version").output() {
         Ok(output) if output.status.success() => Ok(true),
@@ -36,6 +53,14 @@ pub fn skip(what: &str, why: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_program_that_is_there_is_taken() {
+        let found = first_of(&["esker-has-no-such-program", "cargo", "false"], "nothing");
+        assert_eq!(found, Ok(Some("cargo")));
+        assert_eq!(first_of(&["esker-has-no-such-program"], "this test's end"), Ok(None));
+        assert!(first_of(&["false", "cargo"], "nothing").is_err());
+    }
 
     #[test]
     fn a_program_is_there_or_not_or_broken() {

@@ -11,6 +11,7 @@ mod demo;
 mod file;
 mod load;
 mod outcome;
+mod page;
 mod snapshot;
 
 use clap::Parser;

@@ -6,6 +6,8 @@
 //! by `ESKER_SOAK`, in full; `fuzz` the decoders under libFuzzer; `bench` puts esker beside its peers
 //! (`bench --help`).
 
+mod apt;
+mod browser;
 mod fuzz;
 mod rocksdb;
 mod soak;
@@ -56,6 +58,7 @@ fn ci() -> Result<(), String> {
     asan()?;
     fuzz::all(fuzz::CI_SECONDS)?;
     cargo("test --package esker --features metrics,rocksdb --lib metrics")?;
+    browser::install();
     run(&mut command(TEST))
 }
 

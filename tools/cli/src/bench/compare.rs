@@ -1,9 +1,9 @@
 //! An earlier run beside this one.
 
-use super::report::units::{bytes, rate, seconds};
 use super::report::{Checkpoints, with_all};
 use super::result::{Checkpoint, Latency, Report, Run};
 use crate::cmd::table;
+use crate::page::units::{bytes, rate, seconds};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 

@@ -61,8 +61,8 @@ struct Report<'a> {
 /// Some files, as reports have them.
 #[derive(Serialize)]
 pub(super) struct Files {
-    files: u64,
-    bytes: u64,
+    pub(super) files: u64,
+    pub(super) bytes: u64,
 }
 
 impl From<Count> for Files {

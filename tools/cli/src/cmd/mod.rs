@@ -16,6 +16,8 @@ mod ls;
 mod man;
 mod rewrite;
 mod schema;
+mod report;
+mod salvage;
 mod verify;
 
 use crate::outcome::{Outcome, say};
@@ -54,9 +56,11 @@ pub(crate) enum Command {
     Load(load::Args),
     Copy(copy::Args),
     Diff(diff::Args),
+    Report(report::Args),
     Rewrite(rewrite::Args),
     Browse(browse::Args),
     Schema(schema::Args),
+    Salvage(salvage::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
     Completions(completions::Args),
@@ -69,8 +73,10 @@ pub(crate) fn run(command: Command, out: &mut (impl Write + Send)) -> io::Result
         Command::Bench(args) => bench::run(&args, out),
         Command::Copy(args) => copy::run(&args, out),
         Command::Diff(args) => diff::run(&args, out),
+        Command::Report(args) => report::run(&args, out),
         Command::Rewrite(args) => rewrite::run(&args, out),
         Command::Schema(args) => schema::run(&args, out),
+        Command::Salvage(args) => salvage::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),
         Command::Du(args) => du::run(&args, out),

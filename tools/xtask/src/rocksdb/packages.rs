@@ -1,8 +1,8 @@
 //! What RocksDB needs to compile, and how Debian and its kin call it.
 
-use crate::{command, run};
+use crate::apt::{self, answers};
+use crate::command;
 use std::path::Path;
-use std::process::Command;
 
 /// What to say if it does not compile.
 pub(crate) const NEEDED: &str = "RocksDB needs a C++20 compiler, and libclang with its headers \
@@ -34,16 +34,18 @@ pub(crate) fn install() -> Result<(), String> {
     if !clang {
         packages.extend(libclang()?);
     }
-    let install = format!("install --yes --no-install-recommends {}", packages.join(" "));
-    // What apt knows may be too old to be found.
-    apt(&install).or_else(|_| apt("update").and_then(|()| apt(&install)))
+    apt::install(&packages.join(" ")).map_err(needed)
+}
+
+fn needed(error: String) -> String {
+    format!("{error}; {NEEDED}")
 }
 
 /// The library and its headers of this release: 7 MB, of the 100 that `libclang-dev` stands for.
 fn libclang() -> Result<Vec<String>, String> {
     let mut release = release_of(&said_by_apt());
     if release.is_none() {
-        apt("update")?;
+        apt::update().map_err(needed)?;
         release = release_of(&said_by_apt());
     }
     Ok(match release {
@@ -82,20 +84,6 @@ fn has_libclang(usr_lib: &Path) -> bool {
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
-
-fn apt(arguments: &str) -> Result<(), String> {
-    let sudo = if is_root() { "" } else { "sudo " };
-    run(&mut command(&format!("{sudo}env DEBIAN_FRONTEND=noninteractive apt-get {arguments}")))
-        .map_err(|error| format!("{error}; {NEEDED}"))
-}
-
-fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|said| said.stdout == b"0\n")
-}
-
-fn answers(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|said| said.status.success())
 }
 
 #[cfg(test)]

@@ -1,17 +1,15 @@
 //! What was measured, for people: tables, and a page with plots.
 
-mod html;
 mod page;
 mod plot;
-pub(super) mod units;
 
 pub(super) use page::html;
 
 use super::result::{Call, Checkpoint, Latency, Phases, Report, Run};
 use super::settings::{Interval, Length, Settings, WorkloadName};
 use crate::cmd::table;
+use crate::page::units::{bytes, count, nanos, rate, seconds};
 use std::io::{self, Write};
-use units::{bytes, count, nanos, rate, seconds};
 
 /// What of the checkpoints of a run is shown.
 pub(super) struct Checkpoints<'a> {

@@ -2,13 +2,11 @@
 
 use super::super::compare::{Difference, differences, unlike};
 use super::super::result::{Checkpoint, Latency, Report, Run};
-use super::html::{escaped, table};
 use super::plot::{Bar, Line, Plot, Span, bars, decades, step};
-use super::units::{bytes, rate, seconds};
 use super::{by_workload, crowded, latencies, machine, sentence, summary};
+use crate::page::units::{bytes, rate, seconds};
+use crate::page::{STYLE, escaped, table};
 use std::fmt::Write;
-
-const STYLE: &str = include_str!("page.css");
 
 /// Quantiles that are drawn, the same way apart, and what they are called.
 const QUANTILES: [(f64, &str); 7] = [

@@ -1,6 +1,6 @@
 //! Plots as SVG, to stand in a page.
 
-use super::html::escaped;
+use crate::page::escaped;
 use std::fmt::Write;
 
 const WIDTH: f64 = 560.0;

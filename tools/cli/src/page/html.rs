@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// `text`, to stand between tags or in an attribute.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -18,7 +18,7 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 /// A table, of which the columns from `first_count` on are counts.
-pub(super) fn table<T: AsRef<str>>(head: &[&str], rows: &[Vec<T>], first_count: usize) -> String {
+pub(crate) fn table<T: AsRef<str>>(head: &[&str], rows: &[Vec<T>], first_count: usize) -> String {
     let mut html = "<div class=\"wide\"><table><tr>".to_owned();
     for cell in head {
         // Writing to a string does not fail.

@@ -1,12 +1,12 @@
 //! Figures as people read them: three digits and a unit.
 
 /// Nanoseconds.
-pub(in crate::bench) fn nanos(nanos: u64) -> String {
+pub(crate) fn nanos(nanos: u64) -> String {
     seconds(nanos as f64 / 1e9)
 }
 
 /// Seconds.
-pub(in crate::bench) fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     let (scale, unit) = match seconds {
         _ if seconds >= 0.9995 => (1.0, "s"),
         _ if seconds >= 0.9995e-3 => (1e3, "ms"),
@@ -17,7 +17,7 @@ pub(in crate::bench) fn seconds(seconds: f64) -> String {
 }
 
 /// Bytes.
-pub(in crate::bench) fn bytes(bytes: f64) -> String {
+pub(crate) fn bytes(bytes: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut scaled, mut unit) = (bytes, 0);
     while scaled >= 999.5 && unit + 1 < units.len() {
@@ -27,7 +27,7 @@ pub(in crate::bench) fn bytes(bytes: f64) -> String {
 }
 
 /// Operations in a second.
-pub(in crate::bench) fn rate(rate: f64) -> String {
+pub(crate) fn rate(rate: f64) -> String {
     match rate {
         _ if rate >= 999_500.0 => format!("{} m", digits(rate / 1e6)),
         _ if rate >= 999.5 => format!("{} k", digits(rate / 1e3)),
@@ -36,7 +36,7 @@ pub(in crate::bench) fn rate(rate: f64) -> String {
 }
 
 /// A number, its thousands apart.
-pub(in crate::bench) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut apart = String::new();
     for (at, digit) in digits.chars().enumerate() {
