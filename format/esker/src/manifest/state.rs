@@ -71,7 +71,8 @@ pub struct TypeInfo {
 }
 
 /// When the time of an entry is renewed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TtlUpdate {
     /// On every write.
     Write,
