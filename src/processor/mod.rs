@@ -20,7 +20,8 @@ pub use bring::Transport;
 pub use copy::{Copied, copy};
 pub use diff::{Diff, DiffDamage, DiffFilter, Difference, Side, StateDiff, TypeRole, What, diff};
 pub use rewrite::{
-    OperatorPlan, Rehearsed, RewritePlan, Rewritten, StateLeft, StatePlan, rehearse, rewrite,
+    AddFieldStep, EntryStep, OperatorPlan, Rehearsed, RewritePlan, Rewritten, SetStep, StateLeft,
+    StatePlan, TtlStep, rehearse, rewrite,
 };
 pub use salvage::{LostKey, LostRange, NotAsked, SalvageDamage, Salvaged, StateSalvaged, salvage};
 pub use sort::Sorter;

@@ -10,12 +10,15 @@ mod names;
 #[cfg(not(feature = "expressions"))]
 mod no_expression;
 mod plan;
+mod step;
+mod steps;
 #[cfg(feature = "expressions")]
 mod syntax;
 
 pub use plan::{OperatorPlan, RewritePlan, StatePlan};
+pub use step::{AddFieldStep, EntryStep, SetStep, TtlStep};
 
-use changes::{StateChange, changes};
+use changes::{StateChange, changes, retype};
 use data::Made;
 
 use super::Transport;
@@ -51,11 +54,14 @@ pub struct StateLeft {
     pub state: String,
     /// How many values, list elements, map entries, timers or elements are left.
     pub entries: u64,
+    /// The bytes of their keys and values, before compression.
+    pub len_bytes: u64,
 }
 
 impl StateLeft {
-    fn of(change: &StateChange, entries: u64) -> Self {
-        Self { operator: change.operator.clone(), state: change.state.clone(), entries }
+    fn of(change: &StateChange, (entries, len_bytes): (u64, u64)) -> Self {
+        let (operator, state) = (change.operator.clone(), change.state.clone());
+        Self { operator, state, entries, len_bytes }
     }
 }
 
@@ -83,9 +89,11 @@ pub struct Rehearsed {
 /// source may be deleted afterwards. Its bytes are not read: what is damaged in the source is
 /// damaged in both, and `esker verify` finds it there; [`Transport::Copy`] checks every file.
 ///
-/// Filters look at entries: all runs of an operator with one are read, and written anew for the same
-/// subtasks, on [`threads`](SnapshotSettings::threads) threads; those of other operators come as above. What
-/// had expired at the capture is not left in a state with a filter. Memory: as
+/// Filters and [steps](EntryStep) look at entries: all runs of an operator with one are read, and written
+/// anew for the same subtasks, on [`threads`](SnapshotSettings::threads) threads; those of other operators come
+/// as above. What had expired at the capture is not left in a state with one. First come all filters, which
+/// see an entry as the source has it; then the steps of its state in their order, each of which sees what
+/// those before it made, in types too. A list that has no elements any more goes. Memory: as
 /// [`write_savepoint`](super::write_savepoint) says, and 1 MiB for each run of a subtask and thread.
 ///
 /// All that [`copy()`](super::copy()) says of files that are there already, of interruptions, of
@@ -93,8 +101,9 @@ pub struct Rehearsed {
 ///
 /// # Errors
 /// Those of [`RewritePlan::check`] and of [`copy()`](super::copy()). Nothing is written before the plan
-/// is found to fit. `Unsupported` for a filter of a native checkpoint's state; `Invalid` for a filter that
-/// cannot be evaluated for an entry, naming it: there is no snapshot in `target` then. A call that fails
+/// is found to fit. `Unsupported` for a filter or step of a native checkpoint's state; `Invalid` for one that
+/// cannot be evaluated for an entry, or gives what does not fit its type, naming operator, state, key, step,
+/// what was expected and what came: there is no snapshot in `target` then. A call that fails
 /// at an entry, or finds files in `target` that are of something else, deletes the runs that it put
 /// there, as far as it can, so that another plan can follow; after one that failed later, or died, the same
 /// plan goes on with what is there, and another one takes another folder.
@@ -113,6 +122,7 @@ pub async fn rewrite(
     let changes = changes(plan, &snapshot.manifest)?;
     let mut snapshot = names::renamed(snapshot, plan);
     data::check_runs(&snapshot, &changes)?;
+    retype(&mut snapshot.manifest, &changes);
     let made = match changes.is_empty() {
         true => Made::default(),
         false => data::write(&mut snapshot, &changes, target, settings, progress).await?,
@@ -140,8 +150,9 @@ pub async fn rehearse(snapshot: OpenSnapshot, plan: &RewritePlan) -> Result<Rehe
     let snapshot = whole(snapshot)?;
     plan.check(&snapshot.manifest)?;
     let changes = changes(plan, &snapshot.manifest)?;
-    let snapshot = names::renamed(snapshot, plan);
+    let mut snapshot = names::renamed(snapshot, plan);
     data::check_runs(&snapshot, &changes)?;
+    retype(&mut snapshot.manifest, &changes);
     let files = Plan::of(&snapshot)?;
     let left = data::count(&snapshot, &changes).await?;
     let count = changes.is_empty().then(|| files.count());

@@ -3,9 +3,12 @@
 
 use crate::identity::job::{self, Job};
 use esker::backend::heap::HeapBackends;
-use esker::format::manifest::Manifest;
-use esker::processor::{RewritePlan, Transport, rehearse, rewrite};
-use esker::snapshot::{MANIFEST_NAME, SnapshotSettings, open_snapshot};
+use esker::format::manifest::{Manifest, StateInfo, StateKind};
+use esker::format::{CodecId, Key, KeyGroup, Schema};
+use esker::processor::{
+    AddFieldStep, EntryStep, RewritePlan, SetStep, StateLeft, Transport, TtlStep, rehearse, rewrite,
+};
+use esker::snapshot::{MANIFEST_NAME, OpenSnapshot, SnapshotSettings, open_snapshot};
 use esker::{Store, block_on};
 use esker_conformance::every::{UID, settings as small};
 use esker_conformance::lines;
@@ -53,8 +56,238 @@ const PREDICATES: [Predicate; 8] = [
 /// Of those, which do not ask for a key: operator state has none.
 const KEYLESS: [usize; 2] = [3, 5];
 
+/// Of those, which no change of a type concerns.
+const OF_ALL_TYPES: [usize; 7] = [0, 1, 2, 3, 4, 6, 7];
+
 fn number(value: &Value) -> i64 {
     value.as_i64().unwrap()
+}
+
+/// The time that counts as now.
+const NOW_MS: i64 = 1000;
+
+/// What a step makes of a line whose state was captured at some time; `false` if it goes.
+type Change = Box<dyn Fn(&mut Value, Option<i64>) -> bool>;
+
+/// What is done to entries, if it goes with their type.
+#[derive(Debug, Clone)]
+enum Of {
+    Filter(usize),
+    Set,
+    SetPart,
+    DeleteField,
+    AddField,
+    /// With other times, or those that there are.
+    Ttl(bool),
+    RemoveTtl,
+    Codec(bool),
+}
+
+fn of_entries() -> impl Strategy<Value = Vec<Of>> {
+    let of = prop_oneof![
+        2 => (0..PREDICATES.len()).prop_map(Of::Filter),
+        3 => Just(Of::Set),
+        3 => Just(Of::SetPart),
+        2 => Just(Of::DeleteField),
+        2 => Just(Of::AddField),
+        3 => any::<bool>().prop_map(Of::Ttl),
+        1 => Just(Of::RemoveTtl),
+        1 => any::<bool>().prop_map(Of::Codec),
+    ];
+    prop_oneof![2 => Just(Vec::new()), 1 => proptest::collection::vec(of, 1..5)]
+}
+
+/// What a state is after some steps, as far as it concerns the next ones.
+struct Now {
+    kind: StateKind,
+    is_text: bool,
+    /// The fields of its values.
+    fields: Vec<&'static str>,
+    has_ttl: bool,
+}
+
+/// The steps that go with a state, and what a model does in their place.
+fn applied(info: &StateInfo, all: &[Of]) -> Vec<(EntryStep, Change)> {
+    let is_mean = matches!(info.kind, StateKind::Aggregating);
+    let mut now = Now {
+        kind: info.kind,
+        is_text: info.value.as_ref().is_some_and(|value| value.schema == Schema::String),
+        fields: if is_mean { vec!["count", "sum"] } else { Vec::new() },
+        has_ttl: info.ttl.is_some(),
+    };
+    let has_values = info.value.is_some();
+    all.iter().filter(|_| has_values).filter_map(|of| step(&mut now, of)).collect()
+}
+
+fn odd(value: &Value) -> bool {
+    value.as_i64().is_some_and(|value| value % 2 == 1)
+}
+
+fn step(now: &mut Now, of: &Of) -> Option<(EntryStep, Change)> {
+    let set = |field: &str, to: &str| {
+        EntryStep::Set(SetStep { field: field.to_owned(), to: to.to_owned() })
+    };
+    let is_list = now.kind == StateKind::List;
+    let scrambled = |value: &Value| (number(value) * 7 + 3) % 1000;
+    Some(match of {
+        Of::Filter(by) => {
+            let by = if now.kind.is_keyed() { OF_ALL_TYPES[by % 7] } else { KEYLESS[0] };
+            let (text, holds) = PREDICATES[by];
+            (EntryStep::Filter(text.to_owned()), Box::new(move |line, _| holds(line)))
+        }
+        Of::Set if is_list && now.has_ttl => {
+            let step = set("", "value.map(x, (x * 7u + 3u) % 1000u)");
+            (
+                step,
+                Box::new(move |line, _| {
+                    for value in line["value"].as_array_mut().unwrap() {
+                        *value = scrambled(value).into();
+                    }
+                    true
+                }),
+            )
+        }
+        // A list of none is not there.
+        Of::Set if is_list => {
+            let step = set("", "value.filter(x, x % 2u == 1u)");
+            (
+                step,
+                Box::new(|line, _| {
+                    line["value"].as_array_mut().unwrap().retain(odd);
+                    line["value"] != Value::Array(Vec::new())
+                }),
+            )
+        }
+        Of::Set if now.is_text => (
+            set("", "value + '!'"),
+            Box::new(|line, _| {
+                line["value"] = format!("{}!", line["value"].as_str().unwrap()).into();
+                true
+            }),
+        ),
+        Of::Set if now.fields == ["count", "sum"] => {
+            let step = set("", "{'sum': value.sum + uint(key % 2u), 'count': 2}");
+            (
+                step,
+                Box::new(|line, _| {
+                    let sum = number(&line["value"]["sum"]) + number(&line["key"]) % 2;
+                    line["value"] = serde_json::json!({ "count": 2, "sum": sum });
+                    true
+                }),
+            )
+        }
+        Of::Set if now.fields.is_empty() => {
+            let step = set("", "(value * 7u + 3u) % 1000u");
+            (
+                step,
+                Box::new(move |line, _| {
+                    line["value"] = scrambled(&line["value"]).into();
+                    true
+                }),
+            )
+        }
+        // The list is what it was while its elements are set.
+        Of::SetPart if is_list => (
+            set("[]", "it == value[0] ? 0 : it + 1u"),
+            Box::new(|line, _| {
+                let first = line["value"][0].clone();
+                for value in line["value"].as_array_mut().unwrap() {
+                    *value = if *value == first { 0 } else { number(value) + 1 }.into();
+                }
+                true
+            }),
+        ),
+        Of::SetPart if !now.fields.is_empty() => (
+            set("sum", "it * 2u"),
+            Box::new(|line, _| {
+                line["value"]["sum"] = (number(&line["value"]["sum"]) * 2).into();
+                true
+            }),
+        ),
+        Of::DeleteField if now.fields.contains(&"count") => {
+            now.fields.retain(|name| *name != "count");
+            (
+                EntryStep::DeleteField("count".to_owned()),
+                Box::new(|line, _| {
+                    line["value"].as_object_mut().unwrap().remove("count").is_some()
+                }),
+            )
+        }
+        Of::AddField if !now.fields.is_empty() && !now.fields.contains(&"more") => {
+            now.fields.push("more");
+            let of = Schema::Option(Box::new(Schema::U64));
+            let to = "has(it.count) && it.count > 1 ? it.sum : null".to_owned();
+            let step = AddFieldStep { field: "more".to_owned(), of, to };
+            (
+                EntryStep::AddField(step),
+                Box::new(|line, _| {
+                    let has_more =
+                        line["value"].get("count").is_some_and(|count| number(count) > 1);
+                    let more = if has_more { line["value"]["sum"].clone() } else { Value::Null };
+                    line["value"].as_object_mut().unwrap().insert("more".to_owned(), more);
+                    true
+                }),
+            )
+        }
+        Of::Ttl(with_times) if now.kind.is_keyed() => {
+            let with_times = *with_times || !now.has_ttl;
+            now.has_ttl = true;
+            // Of lists one time for each element, of other values those that are even expire.
+            let last_update = match (is_list, now.is_text || !now.fields.is_empty()) {
+                (true, _) => "value.map(x, x % 2u == 1u ? now : now - 30)",
+                (_, true) => "key % 2u == 1u ? now : now - 30",
+                _ => "value % 2u == 1u ? now : now - 30",
+            };
+            let by_key = now.is_text || !now.fields.is_empty();
+            let last_update = with_times.then(|| last_update.to_owned());
+            let step = TtlStep { duration_ms: 25, update: None, last_update };
+            let time = |is_odd: bool| if is_odd { NOW_MS } else { NOW_MS - 30 };
+            (
+                EntryStep::Ttl(step),
+                Box::new(move |line, captured_ms| {
+                    if with_times {
+                        line["ttl"] = match line["value"].as_array() {
+                            Some(values) => values.iter().map(|value| time(odd(value))).collect(),
+                            None => time(odd(&line[if by_key { "key" } else { "value" }])).into(),
+                        };
+                    }
+                    let until = captured_ms.unwrap_or(NOW_MS) - 25;
+                    if !is_list {
+                        return number(&line["ttl"]) > until;
+                    }
+                    let times = line["ttl"].as_array().unwrap();
+                    let live: Vec<bool> = times.iter().map(|time| number(time) > until).collect();
+                    for member in ["value", "ttl"] {
+                        let mut live = live.iter();
+                        line[member].as_array_mut().unwrap().retain(|_| *live.next().unwrap());
+                    }
+                    live.contains(&true)
+                }),
+            )
+        }
+        Of::RemoveTtl if now.has_ttl => {
+            now.has_ttl = false;
+            (
+                EntryStep::RemoveTtl {},
+                Box::new(|line, _| line.as_object_mut().unwrap().remove("ttl").is_some()),
+            )
+        }
+        // Lines do not show it.
+        Of::Codec(is_ordered) if now.fields.is_empty() => {
+            let codec = if *is_ordered { CodecId::ORDERED } else { CodecId::BINCODE2 };
+            (EntryStep::Codec(codec), Box::new(|_, _| true))
+        }
+        _ => return None,
+    })
+}
+
+/// When the state of a line was captured, by the part that has its key.
+fn captured_ms(snapshot: &OpenSnapshot, id: u32, line: &Value) -> Option<i64> {
+    let parts = &snapshot.parts[0];
+    let key = line.get("key")?.as_u64()?;
+    let subtask = key.with_encoded(KeyGroup::of).subtask(parts.len() as u32);
+    let part = parts[subtask as usize].as_ref()?;
+    part.states.iter().find(|state| state.id == id)?.ttl_time_ms
 }
 
 /// What is done to a state.
@@ -80,12 +313,18 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// The plan of `steps` for the states of `manifest`, and of all of them `filter`; with the new names.
-fn plan(manifest: &Manifest, steps: &[Step], filter: Option<usize>) -> (RewritePlan, Vec<String>) {
+fn plan(
+    manifest: &Manifest,
+    steps: &[Step],
+    of_entries: &[Vec<Of>],
+    filter: Option<usize>,
+) -> (RewritePlan, Vec<String>) {
     let states = &manifest.operators[0].states;
     let renames = |step: &Step| matches!(step, Step::Rename | Step::RenameAndFilter(_));
     let renamed: Vec<usize> = (0..states.len()).filter(|at| renames(&steps[*at])).collect();
     let mut plan =
         RewritePlan { filter: filter.map(|at| PREDICATES[at].0.into()), ..Default::default() };
+    plan.now_ms = Some(NOW_MS);
     plan.operator(UID).rename = Some("renamed".into());
     let mut names = Vec::new();
     for (at, info) in states.iter().enumerate() {
@@ -101,6 +340,10 @@ fn plan(manifest: &Manifest, steps: &[Step], filter: Option<usize>) -> (RewriteP
             }
             Step::Nothing | Step::Rename => {}
         }
+        if !of_state.drop {
+            let steps = applied(info, &of_entries[at]).into_iter().map(|(step, _)| step);
+            of_state.steps = steps.collect();
+        }
     }
     (plan, names)
 }
@@ -109,13 +352,17 @@ fn predicate(keyed: bool, by: usize) -> usize {
     if keyed { by } else { KEYLESS[by % KEYLESS.len()] }
 }
 
+/// Steps of states and of their entries, the filter of all, and the new names.
+type OfModel<'a> = (&'a [Step], &'a [Vec<Of>], Option<usize>, &'a [String]);
+
 /// What the plan makes of `line`.
 fn modelled(
     line: &str,
-    manifest: &Manifest,
-    (steps, filter, names): (&[Step], Option<usize>, &[String]),
+    snapshot: &OpenSnapshot,
+    (steps, of_entries, filter, names): OfModel<'_>,
 ) -> Option<String> {
-    let value: Value = serde_json::from_str(line).unwrap();
+    let manifest = &snapshot.manifest;
+    let mut value: Value = serde_json::from_str(line).unwrap();
     let mut states = manifest.operators[0].states.iter();
     let at = states.position(|info| value["state"] == info.name.as_str()).unwrap();
     let info = &manifest.operators[0].states[at];
@@ -129,9 +376,34 @@ fn modelled(
     if !all.all(|by| PREDICATES[by].1(&value)) {
         return None;
     }
-    let head = |uid: &str, state: &str| format!(r#"{{"operator":"{uid}","state":"{state}","#);
-    let rest = line.strip_prefix(&head(UID, &info.name)).unwrap();
-    Some(format!("{}{rest}", head("renamed", &names[at])))
+    let captured_ms = captured_ms(snapshot, info.id, &value);
+    if !applied(info, &of_entries[at]).iter().all(|(_, change)| change(&mut value, captured_ms)) {
+        return None;
+    }
+    value["operator"] = "renamed".into();
+    value["state"] = names[at].as_str().into();
+    Some(value.to_string())
+}
+
+/// The same line, its members in another order.
+fn reordered(line: &str) -> String {
+    serde_json::from_str::<Value>(line).unwrap().to_string()
+}
+
+/// What is said of keyed states is what is there, of lists each element; of the latter what has expired is
+/// nobody's.
+fn check_left(left: &[StateLeft], lines: &[String], manifest: &Manifest, names: &[String]) {
+    let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for left in left {
+        let states = &manifest.operators[0].states;
+        let at = states.iter().position(|info| info.name == left.state).unwrap();
+        if !states[at].kind.is_keyed() {
+            continue;
+        }
+        let of_state = lines.iter().filter(|line| line["state"] == names[at].as_str());
+        let count = |line: &Value| line["value"].as_array().map_or(1, Vec::len) as u64;
+        assert_eq!(left.entries, of_state.map(count).sum::<u64>(), "{}", left.state);
+    }
 }
 
 #[test]
@@ -140,9 +412,11 @@ fn what_a_plan_makes_of_a_snapshot_is_what_a_model_makes_of_its_lines() {
     let calls = proptest::collection::vec(job::call(), 0..250);
     let epochs = proptest::collection::vec(calls, 1..5);
     let filter = prop::option::weighted(0.3, 0..PREDICATES.len());
-    let strategy = (1..4_u32, epochs, steps(), filter, any::<bool>());
+    let of_entries = proptest::collection::vec(of_entries(), 40);
+    let steps = (steps(), of_entries);
+    let strategy = (1..4_u32, epochs, steps, filter, any::<bool>());
     TestRunner::new(config)
-        .run(&strategy, |(parallelism, epochs, steps, filter, rescaled)| {
+        .run(&strategy, |(parallelism, epochs, (steps, of_entries), filter, rescaled)| {
             let mut job = Job::<HeapBackends>::new(parallelism, small());
             for calls in epochs {
                 calls.into_iter().for_each(|call| job.call(call));
@@ -153,7 +427,7 @@ fn what_a_plan_makes_of_a_snapshot_is_what_a_model_makes_of_its_lines() {
                 job.checkpoint(true);
             }
             let manifest = job.last().clone();
-            let (plan, names) = plan(&manifest, &steps, filter);
+            let (plan, names) = plan(&manifest, &steps, &of_entries, filter);
             prop_assume!(plan.check(&manifest).is_ok());
             let path = format!("chk-{}-1/{MANIFEST_NAME}", manifest.checkpoint).parse().unwrap();
             let open = || block_on(open_snapshot(&job.store, &path)).unwrap();
@@ -162,10 +436,13 @@ fn what_a_plan_makes_of_a_snapshot_is_what_a_model_makes_of_its_lines() {
             let done = rewrite(open(), &plan, &target, Transport::Link, &settings, &|_| {});
             let done = block_on(done).unwrap();
             let found = lines::of(&target, &done.manifest);
-            let source = lines::of(&job.store, &manifest);
-            let of_model = (&steps[..], filter, &names[..]);
-            let expected = source.iter().filter_map(|line| modelled(line, &manifest, of_model));
-            let difference = lines::difference(&found, &lines::sorted(expected.collect()));
+            let found = lines::sorted(found.iter().map(|line| reordered(line)).collect());
+            let (source, snapshot) = (lines::of(&job.store, &manifest), open());
+            let of_model = (&steps[..], &of_entries[..], filter, &names[..]);
+            let expected = source.iter().filter_map(|line| modelled(line, &snapshot, of_model));
+            let expected: Vec<_> = expected.collect();
+            check_left(&done.left, &expected, &manifest, &names);
+            let difference = lines::difference(&found, &lines::sorted(expected));
             prop_assert!(difference.is_empty(), "{:?}: {:#?}", plan, difference);
             let rehearsed = block_on(rehearse(open(), &plan)).unwrap();
             prop_assert_eq!(rehearsed.left, done.left);

@@ -2,18 +2,19 @@
 
 #[cfg(feature = "expressions")]
 use super::expression::Expression;
-use super::fields::{Reader, Uses};
+use super::fields::{Fields, Reader, Uses, time};
 #[cfg(not(feature = "expressions"))]
 use super::no_expression::Expression;
+use super::steps::Steps;
 use super::{RewritePlan, StatePlan};
 use crate::backend::EntrySink;
 use crate::format::composite::CompositeKey;
-use crate::format::manifest::{Manifest, Operator, StateInfo, StateKind};
+use crate::format::manifest::{Manifest, Operator, StateInfo, StateKind, TypeInfo};
 use crate::format::part::PartState;
 use crate::format::run::Entry;
-use crate::format::{KeyGroup, KeyGroupRange};
+use crate::format::{Key, KeyGroup, KeyGroupRange, Value, encode_value, list};
 use crate::snapshot::{ChainReader, EntrySource};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -25,7 +26,10 @@ pub(super) struct StateChange {
     /// Operator and state, by their names in the source.
     pub(super) operator: String,
     pub(super) state: String,
+    /// The state as the source has it.
+    info: StateInfo,
     filters: Vec<Expression>,
+    steps: Steps,
     uses: Uses,
 }
 
@@ -76,15 +80,35 @@ impl StateChange {
         let all = all.into_iter().filter(|_| info.kind.is_keyed()).flatten();
         let texts = all.chain(of_state.and_then(|plan| plan.filter.as_ref()));
         let compiled = texts.map(|text| {
-            Expression::compile(text).map_err(|error| error.of(format_args!("filter={text:?}")))
+            let of = |error: Error| error.of(format_args!("filter={text:?}"));
+            Expression::compile(text, &[]).map_err(of)
         });
         let filters = compiled.collect::<Result<Vec<_>>>()?;
-        if filters.is_empty() {
+        let steps = of_state.map_or(&[][..], |plan| &plan.steps);
+        let steps = Steps::new(steps, info, plan.now_ms)?;
+        if filters.is_empty() && steps.is_empty() {
             return Ok(None);
         }
-        let uses = filters.iter().fold(Uses::default(), |uses, filter| uses.and(filter.uses()));
-        let (operator, state) = (operator.uid.clone(), info.name.clone());
-        Ok(Some(Self { operator, state, filters, uses }))
+        let uses = filters.iter().fold(steps.uses, |uses, filter| uses.and(filter.uses()));
+        let (operator, state, info) = (operator.uid.clone(), info.name.clone(), info.clone());
+        Ok(Some(Self { operator, state, info, filters, steps, uses }))
+    }
+
+    /// The time of capture of the state in a part that says `known_ms`, if it has TTL afterwards.
+    pub(super) fn ttl_time_ms(&self, known_ms: Option<i64>) -> Option<i64> {
+        known_ms.or(self.steps.now_ms).filter(|_| self.steps.ttl.is_some())
+    }
+}
+
+/// Puts the types and TTL that the states have afterwards into the manifest.
+pub(super) fn retype(manifest: &mut Manifest, changes: &BTreeMap<String, OperatorChanges>) {
+    for operator in &mut manifest.operators {
+        let Some(changes) = changes.get(&operator.uid) else { continue };
+        for info in &mut operator.states {
+            let Some(change) = changes.get(&info.id) else { continue };
+            info.value.clone_from(&change.steps.value);
+            info.ttl = change.steps.ttl;
+        }
     }
 }
 
@@ -98,6 +122,7 @@ pub(super) struct Changed {
 struct Of {
     change: Arc<StateChange>,
     reader: Reader,
+    time_ms: Option<i64>,
     /// Whether its keys are positions, which have no gaps.
     is_list_of_operator: bool,
 }
@@ -115,10 +140,11 @@ impl Changed {
             let change = Arc::clone(changes.get(&info.id)?);
             let known = known.iter().find(|state| state.id == info.id);
             let time_ms = known.and_then(|state| state.ttl_time_ms);
-            let reader = Reader::new(operator.key.as_ref(), info, change.uses, time_ms);
+            let key = operator.key.as_ref();
+            let reader = Reader::new(key, &change.info, change.uses, time_ms);
             let is_list_of_operator =
                 matches!(info.kind, StateKind::OperatorList | StateKind::OperatorUnion);
-            Some((info.id, Of { change, reader, is_list_of_operator }))
+            Some((info.id, Of { change, reader, time_ms, is_list_of_operator }))
         };
         let states = operator.states.iter().filter_map(of).collect();
         Self { chain, states }
@@ -126,14 +152,66 @@ impl Changed {
 }
 
 impl Of {
-    fn keeps(&self, entry: Entry<'_>) -> Result<bool> {
-        let Some(fields) = self.reader.read(entry)? else { return Ok(false) };
+    /// The fields of an entry that stays, after all steps.
+    fn left(&self, entry: Entry<'_>) -> Result<Option<Fields>> {
+        let Some(mut fields) = self.reader.read(entry)? else { return Ok(None) };
         for filter in &self.change.filters {
             if !filter.holds(&fields)? {
-                return Ok(false);
+                return Ok(None);
             }
         }
-        Ok(true)
+        let steps = &self.change.steps;
+        let stays = steps.is_empty() || steps.apply(&mut fields, self.time_ms)?;
+        Ok(stays.then_some(fields))
+    }
+
+    /// Appends the value of what is left of `entry`, as it is stored.
+    fn put_value(&self, entry: Entry<'_>, fields: &Fields, out: &mut Vec<u8>) -> Result<()> {
+        let StateChange { info, steps, .. } = &*self.change;
+        let Some(TypeInfo { codec, schema }) = &steps.value else {
+            out.extend_from_slice(entry.value);
+            return Ok(());
+        };
+        if let (StateKind::List, Some(Value::Seq(values))) = (info.kind, &fields.value) {
+            let times = match &fields.ttl {
+                Some(Value::Seq(times)) => &times[..],
+                _ => &[],
+            };
+            let mut element = Vec::new();
+            for (number, value) in values.iter().enumerate() {
+                element.clear();
+                self.put_time(times.get(number), &mut element)?;
+                element.extend_from_slice(&encode_value(codec, schema, value)?);
+                list::put_element(out, |out| {
+                    out.extend_from_slice(&element);
+                    Ok(())
+                })?;
+            }
+            return Ok(());
+        }
+        self.put_time(fields.ttl.as_ref(), out)?;
+        match &fields.value {
+            Some(value) if steps.changes_values => {
+                out.extend_from_slice(&encode_value(codec, schema, value)?);
+            }
+            _ if info.ttl.is_some() => out.extend_from_slice(time(entry.value)?.1),
+            _ => out.extend_from_slice(entry.value),
+        }
+        Ok(())
+    }
+
+    /// Appends the time of the last update, which stands before a value with TTL.
+    fn put_time(&self, time: Option<&Value>, out: &mut Vec<u8>) -> Result<()> {
+        if self.change.steps.ttl.is_none() {
+            return Ok(());
+        }
+        let time_ms = match time {
+            Some(Value::Signed(time_ms)) => i64::try_from(*time_ms).ok(),
+            _ => None,
+        };
+        let none = || Error::new(ErrorKind::Invalid, "it has no time of its last update");
+        time_ms.ok_or_else(none)?.encode_into(out);
+        Ok(())
     }
 
     fn named(&self, error: Error, entry: Entry<'_>) -> Error {
@@ -145,13 +223,19 @@ impl Of {
 impl EntrySource for Changed {
     fn write(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
         let (mut positions, mut key) = (BTreeMap::<u32, u64>::new(), Vec::new());
+        let mut value = Vec::new();
         self.chain.merge(range, None, &mut |entry| {
             let id = entry.key.first_chunk().map(|id| u32::from_be_bytes(*id));
             let Some((id, of)) = id.and_then(|id| Some((id, self.states.get(&id)?))) else {
                 return sink.add(entry);
             };
-            if !of.keeps(entry).map_err(|error| of.named(error, entry))? {
-                return Ok(());
+            let named = |error| of.named(error, entry);
+            let Some(fields) = of.left(entry).map_err(named)? else { return Ok(()) };
+            let mut entry = entry;
+            if of.change.steps.changes_entries {
+                value.clear();
+                of.put_value(entry, &fields, &mut value).map_err(named)?;
+                entry.value = &value;
             }
             if !of.is_list_of_operator {
                 return sink.add(entry);

@@ -1,6 +1,6 @@
 //! Whether a plan fits a snapshot.
 
-use super::{OperatorPlan, RewritePlan};
+use super::{OperatorPlan, RewritePlan, StatePlan};
 use crate::snapshot::find_operator;
 use crate::{Error, ErrorKind, Result};
 use esker_format::manifest::{Manifest, Operator};
@@ -59,7 +59,7 @@ fn check_operator(operator: &Operator, plan: &OperatorPlan) -> Result<()> {
         }
         let of_state = |error: Error| error.of(format!("state={name}"));
         check_new(plan.rename.as_deref()).map_err(of_state)?;
-        if plan.drop && (plan.rename.is_some() || plan.filter.is_some()) {
+        if plan.drop && *plan != (StatePlan { drop: true, ..StatePlan::default() }) {
             let error = invalid("it is to be dropped, and something else is to be done to it");
             return error.map_err(of_state);
         }

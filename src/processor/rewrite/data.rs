@@ -5,7 +5,7 @@ use super::changes::{Changed, OperatorChanges};
 use crate::backend::EntrySink;
 use crate::format::manifest::{Operator, SnapshotKind, StateKind};
 use crate::format::part::Part;
-use crate::format::run::Entry;
+use crate::format::run::{Entry, StateStats};
 use crate::format::{KeyGroupRange, RelativeName, list};
 use crate::processor::target::{check_names, conflict};
 use crate::snapshot::{
@@ -122,11 +122,14 @@ async fn write_runs(
         }
         // No run of before is left.
         operator.dropped.clear();
-        let sum = |id: u32| {
+        let of = |id: u32| {
             let states = parts.iter().flatten().flat_map(|part| &part.states);
-            states.filter(|state| state.id == id).map(|state| state.entries).sum()
+            let bytes = |stats: &StateStats| stats.key_bytes.saturating_add(stats.value_bytes);
+            states.filter(|state| state.id == id).fold((0, 0_u64), |(entries, sum), state| {
+                (entries + state.entries, sum.saturating_add(bytes(&state.stats)))
+            })
         };
-        made.left.extend(changes.iter().map(|(id, change)| StateLeft::of(change, sum(*id))));
+        made.left.extend(changes.iter().map(|(id, change)| StateLeft::of(change, of(*id))));
     }
     Ok(made)
 }
@@ -140,7 +143,7 @@ pub(super) async fn count(snapshot: &OpenSnapshot, changes: &AllChanges) -> Resu
     for (operator, parts) in snapshot.manifest.operators.iter().zip(&snapshot.parts) {
         let Some(changes) = changes.get(&operator.uid) else { continue };
         let kinds = operator.states.iter().map(|info| (info.id, info.kind)).collect();
-        let mut counting = Counting { kinds, entries: BTreeMap::new() };
+        let mut counting = Counting { kinds, counts: BTreeMap::new() };
         let named = |error: Error| error.of(format_args!("operator={}", operator.uid));
         for (subtask, part) in parts.iter().enumerate() {
             let Some(part) = part else { continue };
@@ -152,7 +155,7 @@ pub(super) async fn count(snapshot: &OpenSnapshot, changes: &AllChanges) -> Resu
                 unkeyed.write(KeyGroupRange::ALL, &mut counting).map_err(named)?;
             }
         }
-        let of = |id: &u32| counting.entries.get(id).copied().unwrap_or_default();
+        let of = |id: &u32| counting.counts.get(id).copied().unwrap_or_default();
         left.extend(changes.iter().map(|(id, change)| StateLeft::of(change, of(id))));
     }
     Ok(left)
@@ -174,11 +177,16 @@ async fn source(
             Arc::new(Changed::new(chain, operator, changes, &part.states));
         Ok(Some(changed))
     };
-    let time = part.states.iter().filter_map(|state| Some((state.id, state.ttl_time_ms?)));
+    let known = part.states.iter().filter_map(|state| Some((state.id, state.ttl_time_ms?)));
+    let mut times: BTreeMap<u32, i64> = known.collect();
+    for (id, change) in changes {
+        let time_ms = change.ttl_time_ms(times.get(id).copied());
+        times.extend(time_ms.map(|time_ms| (*id, time_ms)));
+    }
     Ok(SubtaskSource {
         keyed: open(&part.runs).await?,
         operator: open(part.operator_run.as_slice()).await?,
-        ttl_times_ms: time.collect(),
+        ttl_times_ms: times,
     })
 }
 
@@ -202,7 +210,8 @@ impl Told {
 /// Counts what it is given, as parts count it.
 struct Counting {
     kinds: BTreeMap<u32, StateKind>,
-    entries: BTreeMap<u32, u64>,
+    /// How many there are, and how many bytes they have.
+    counts: BTreeMap<u32, (u64, u64)>,
 }
 
 impl EntrySink for Counting {
@@ -210,7 +219,8 @@ impl EntrySink for Counting {
         let Some(id) = entry.key.first_chunk().map(|id| u32::from_be_bytes(*id)) else {
             return Ok(());
         };
-        let count = self.entries.entry(id).or_default();
+        let (count, len_bytes) = self.counts.entry(id).or_default();
+        *len_bytes += (entry.key.len() + entry.value.len()) as u64;
         match self.kinds.get(&id) {
             Some(StateKind::List) => {
                 for element in list::elements(entry.value) {

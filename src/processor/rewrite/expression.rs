@@ -10,6 +10,7 @@ use cel::common::types::{
 };
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
+use cel::objects::{Key, OptionalValue};
 use cel::{Context, Env, Program};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,15 +28,17 @@ pub(super) struct Expression {
 }
 
 impl Expression {
+    /// It may name the fields of an entry, and `more`.
+    ///
     /// # Errors
     /// `Invalid` if it is none, with the place; if it is too deep; and if it names what there is not.
-    pub(super) fn compile(text: &str) -> Result<Self> {
+    pub(super) fn compile(text: &str, more: &[&'static str]) -> Result<Self> {
         if text.len() > TEXT_LEN_BYTES_MAX {
             return Err(invalid(format!("longer than {TEXT_LEN_BYTES_MAX} bytes")));
         }
         let parser = std::thread::Builder::new().stack_size(PARSER_STACK_LEN_BYTES);
         let compiled = std::thread::scope(|scope| {
-            let thread = parser.spawn_scoped(scope, || Self::parse(text));
+            let thread = parser.spawn_scoped(scope, || Self::parse(text, more));
             thread.map(|thread| thread.join())
         });
         let Ok(Ok(compiled)) = compiled else {
@@ -45,13 +48,14 @@ impl Expression {
     }
 
     /// Takes much stack, also to drop what is refused.
-    fn parse(text: &str) -> Result<Self> {
+    fn parse(text: &str, more: &[&'static str]) -> Result<Self> {
         let program = Program::compile(text).map_err(|errors| invalid(errors.to_string()))?;
         let env = Arc::new(Env::stdlib());
-        let Names { uses, unknown } = Names::of(program.expression(), &env)
+        let Names { uses, unknown } = Names::of(program.expression(), &env, more)
             .map_err(|TooDeep| invalid(format!("it is deeper than {DEPTH_MAX} levels")))?;
         if !unknown.is_empty() {
-            let message = format!("it names {unknown:?}, and an entry has {FIELDS:?} alone");
+            let known: Vec<_> = FIELDS.iter().chain(more).collect();
+            let message = format!("it names {unknown:?}, and an entry has {known:?} alone");
             return Err(invalid(message));
         }
         Ok(Self { program, env, uses })
@@ -67,17 +71,33 @@ impl Expression {
     /// # Errors
     /// `Invalid` if it is neither, or cannot be evaluated.
     pub(super) fn holds(&self, fields: &Fields) -> Result<bool> {
-        let variables = Variables::of(fields)?;
-        let mut context = Context::with_env(Arc::clone(&self.env));
-        context.set_variable_resolver(&variables);
-        match self.program.execute(&context) {
-            Ok(cel::Value::Bool(holds)) => Ok(holds),
-            Ok(other) => {
+        match self.value(&Variables::of(fields, self.uses)?)? {
+            cel::Value::Bool(holds) => Ok(holds),
+            other => {
                 let message = format!("it gives {}, not true or false", other.type_of());
                 Err(invalid(message))
             }
-            Err(error) => Err(invalid(error.to_string())),
         }
+    }
+
+    /// Gives `work` a function that evaluates it for an entry, with another `it` each time: the result is a
+    /// value of no type, to be [fitted](Value::fit).
+    ///
+    /// # Errors
+    /// Those of `work`; of the function, `Invalid` if it cannot be evaluated, or gives what no state holds.
+    pub(super) fn each<R>(
+        &self,
+        fields: &Fields,
+        work: impl FnOnce(&mut dyn FnMut(&Value) -> Result<Value>) -> Result<R>,
+    ) -> Result<R> {
+        let variables = Variables::of(fields, self.uses)?;
+        work(&mut |it| loose(self.value(&WithIt { it: &*val(it)?, others: &variables })?))
+    }
+
+    fn value(&self, variables: &dyn VariableResolver) -> Result<cel::Value> {
+        let mut context = Context::with_env(Arc::clone(&self.env));
+        context.set_variable_resolver(variables);
+        self.program.execute(&context).map_err(|error| invalid(error.to_string()))
     }
 }
 
@@ -88,17 +108,22 @@ struct Variables<'a> {
     user_key: Box<dyn Val + 'a>,
     value: Box<dyn Val + 'a>,
     ttl: Box<dyn Val + 'a>,
+    now: Box<dyn Val + 'a>,
 }
 
 impl<'a> Variables<'a> {
-    fn of(fields: &'a Fields) -> Result<Self> {
-        let val = |value: &'a Option<Value>| value.as_ref().map_or(Ok(null()), val);
+    /// Those that are used.
+    fn of(fields: &'a Fields, uses: Uses) -> Result<Self> {
+        let val = |is_used: bool, value: &'a Option<Value>| {
+            value.as_ref().filter(|_| is_used).map_or(Ok(null()), val)
+        };
         Ok(Self {
-            key: val(&fields.key)?,
-            namespace: val(&fields.namespace)?,
-            user_key: val(&fields.user_key)?,
-            value: val(&fields.value)?,
-            ttl: val(&fields.ttl)?,
+            key: val(uses.key, &fields.key)?,
+            namespace: val(uses.namespace, &fields.namespace)?,
+            user_key: val(uses.user_key, &fields.user_key)?,
+            value: val(uses.value, &fields.value)?,
+            ttl: val(uses.ttl, &fields.ttl)?,
+            now: val(uses.now, &fields.now)?,
         })
     }
 }
@@ -111,8 +136,24 @@ impl VariableResolver for Variables<'_> {
             "userKey" => &*self.user_key,
             "value" => &*self.value,
             "ttl" => &*self.ttl,
+            "now" => &*self.now,
             _ => return None,
         }))
+    }
+}
+
+/// The variables of an entry, and the part of it that is set.
+struct WithIt<'a> {
+    it: &'a (dyn Val + 'a),
+    others: &'a Variables<'a>,
+}
+
+impl VariableResolver for WithIt<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        match variable {
+            "it" => Some(CowVal::Borrowed(self.it)),
+            _ => self.others.resolve(variable),
+        }
     }
 }
 
@@ -198,6 +239,45 @@ fn map_key(key: &Value) -> Option<CelMapKey<'_>> {
     })
 }
 
+/// What an expression gives, as a value of no type: what [`val`] makes of it is the same again.
+fn loose(value: cel::Value) -> Result<Value> {
+    Ok(match value {
+        cel::Value::Null => Value::Unit,
+        cel::Value::Bool(value) => Value::Bool(value),
+        cel::Value::Int(value) => Value::Signed(value.into()),
+        cel::Value::UInt(value) => Value::Unsigned(value.into()),
+        cel::Value::Float(value) => Value::F64(value),
+        cel::Value::String(value) => Value::String(Arc::unwrap_or_clone(value)),
+        cel::Value::Bytes(value) => Value::Bytes(Arc::unwrap_or_clone(value)),
+        cel::Value::List(values) => {
+            let values = Arc::unwrap_or_clone(values).into_iter();
+            Value::Seq(values.map(loose).collect::<Result<_>>()?)
+        }
+        cel::Value::Map(entries) => {
+            let mut entries: Vec<_> = Arc::unwrap_or_clone(entries.map).into_iter().collect();
+            // Of several wrong ones always the same is told.
+            entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            let entry = |(key, value)| Ok((loose_key(key), loose(value)?));
+            Value::Map(entries.into_iter().map(entry).collect::<Result<_>>()?)
+        }
+        other => match <&OptionalValue>::try_from(&other) {
+            Ok(optional) => optional.value().cloned().map_or(Ok(Value::Unit), loose)?,
+            Err(_) => {
+                return Err(invalid(format!("it gives {}, which no state holds", other.type_of())));
+            }
+        },
+    })
+}
+
+fn loose_key(key: Key) -> Value {
+    match key {
+        Key::Int(key) => Value::Signed(key.into()),
+        Key::Uint(key) => Value::Unsigned(key.into()),
+        Key::Bool(key) => Value::Bool(key),
+        Key::String(key) => Value::String(Arc::unwrap_or_clone(key)),
+    }
+}
+
 fn invalid(message: String) -> Error {
     Error::new(ErrorKind::Invalid, message)
 }
@@ -207,11 +287,11 @@ mod tests {
     use super::*;
 
     fn holds(text: &str, fields: &Fields) -> bool {
-        Expression::compile(text).unwrap().holds(fields).unwrap()
+        Expression::compile(text, &[]).unwrap().holds(fields).unwrap()
     }
 
     fn refused(text: &str) -> String {
-        let error = Expression::compile(text).err().unwrap();
+        let error = Expression::compile(text, &[]).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         error.to_string()
     }
@@ -227,11 +307,11 @@ mod tests {
             (".key == 7u", [true, false]),
             (".ns == null && .userKey == null && .ttl == null", [false, false]),
         ] {
-            let uses = Expression::compile(text).unwrap().uses();
+            let uses = Expression::compile(text, &[]).unwrap().uses();
             assert_eq!([uses.key, uses.value], [key, value], "{text}");
             assert!(holds(text, &fields), "{text}");
         }
-        let uses = Expression::compile(".ns == .userKey || .ttl == null").unwrap().uses();
+        let uses = Expression::compile(".ns == .userKey || .ttl == null", &[]).unwrap().uses();
         assert!(uses.namespace && uses.user_key && uses.ttl);
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Uses {
     pub(super) user_key: bool,
     pub(super) value: bool,
     pub(super) ttl: bool,
+    /// The time that counts as now.
+    pub(super) now: bool,
 }
 
 impl Uses {
@@ -27,6 +29,7 @@ impl Uses {
             user_key: self.user_key || other.user_key,
             value: self.value || other.value,
             ttl: self.ttl || other.ttl,
+            now: self.now || other.now,
         }
     }
 }
@@ -41,6 +44,10 @@ pub(super) struct Fields {
     pub(super) value: Option<Value>,
     /// The time of the last update in milliseconds; of a list one for each element.
     pub(super) ttl: Option<Value>,
+    /// The time that counts as now, in milliseconds, where one is given.
+    pub(super) now: Option<Value>,
+    /// Whether value and time are those of a list's elements.
+    pub(super) is_list: bool,
 }
 
 /// Reads the entries of one state.
@@ -148,6 +155,7 @@ impl Reader {
         if elements > 0 && live == 0 {
             return Ok(None);
         }
+        fields.is_list = true;
         fields.value = Some(Value::Seq(values));
         fields.ttl = self.info.ttl.map(|_| Value::Seq(times));
         Ok(Some(fields))
@@ -163,7 +171,7 @@ fn decoded(info: Option<&TypeInfo>, bytes: &[u8]) -> Result<Option<Value>> {
 }
 
 /// The time at the front of `bytes`, in milliseconds, and what follows it.
-fn time(bytes: &[u8]) -> Result<(i64, &[u8])> {
+pub(super) fn time(bytes: &[u8]) -> Result<(i64, &[u8])> {
     let Some((time, rest)) = bytes.split_first_chunk::<TIME_LEN_BYTES>() else {
         let message = format!("a time takes 8 bytes, not {}", bytes.len());
         return Err(Error::new(ErrorKind::Corrupt, message));

@@ -1,6 +1,7 @@
 //! In the place of expressions, where the feature `expressions` is not on.
 
 use super::fields::{Fields, Uses};
+use crate::format::Value;
 use crate::{Error, ErrorKind, Result};
 
 /// There is none.
@@ -9,7 +10,7 @@ pub(super) enum Expression {}
 impl Expression {
     /// # Errors
     /// `Unsupported`, always.
-    pub(super) fn compile(_text: &str) -> Result<Self> {
+    pub(super) fn compile(_text: &str, _more: &[&'static str]) -> Result<Self> {
         let message = "expressions need the feature `expressions`, which this build lacks";
         Err(Error::new(ErrorKind::Unsupported, message))
     }
@@ -19,6 +20,14 @@ impl Expression {
     }
 
     pub(super) fn holds(&self, _fields: &Fields) -> Result<bool> {
+        match *self {}
+    }
+
+    pub(super) fn each<R>(
+        &self,
+        _fields: &Fields,
+        _work: impl FnOnce(&mut dyn FnMut(&Value) -> Result<Value>) -> Result<R>,
+    ) -> Result<R> {
         match *self {}
     }
 }

@@ -1,5 +1,6 @@
 //! What a rewrite is to do: `serde` data, by the names that the source has.
 
+use super::EntryStep;
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,6 +35,10 @@ pub struct RewritePlan {
     /// only where its state is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// The time, in milliseconds, that counts as now: steps can name it, and a state that gets a TTL needs
+    /// it. Nobody looks at a clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now_ms: Option<i64>,
     /// Operators by their uid; what is not named stays as it is.
     pub operator: BTreeMap<String, OperatorPlan>,
 }
@@ -66,6 +71,10 @@ pub struct StatePlan {
     /// Which of its entries are kept, besides [`RewritePlan::filter`] and [`OperatorPlan::filter`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// What is done to its entries, one after the other: to those that the filters keep, which see
+    /// entries as the source has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<EntryStep>,
 }
 
 impl RewritePlan {

@@ -26,9 +26,14 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// What `expression` names, to be evaluated with `env`.
-    pub(super) fn of(expression: &IdedExpr, env: &Env) -> Result<Self, TooDeep> {
-        let mut walk = Walk { env, scopes: Vec::new(), depth: 0, names: Self::default() };
+    /// What `expression` names, to be evaluated with `env`, where there are `more` names than those of an
+    /// entry.
+    pub(super) fn of(
+        expression: &IdedExpr,
+        env: &Env,
+        more: &[&'static str],
+    ) -> Result<Self, TooDeep> {
+        let mut walk = Walk { env, more, scopes: Vec::new(), depth: 0, names: Self::default() };
         walk.expression(expression)?;
         Ok(walk.names)
     }
@@ -36,6 +41,7 @@ impl Names {
 
 struct Walk<'e> {
     env: &'e Env,
+    more: &'e [&'static str],
     /// The variables of the macros around.
     scopes: Vec<&'e str>,
     depth: usize,
@@ -98,6 +104,7 @@ impl<'e> Walk<'e> {
             "userKey" => uses.user_key = true,
             "value" => uses.value = true,
             "ttl" => uses.ttl = true,
+            _ if self.more.contains(&plain) => uses.now |= plain == "now",
             _ if !is_absolute && self.scopes.contains(&plain) => {}
             // `optional.of(x)` is a function.
             _ if plain == "optional" || self.env.types().find_type(plain).is_some() => {}

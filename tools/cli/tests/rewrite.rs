@@ -301,7 +301,7 @@ fn json_tells_steps_files_and_damage() {
     };
     let step = json!({
         "step": "drop-state", "operator": "delays", "state": "wake", "to": null,
-        "entries": 120, "bytes": 3460, "left": null,
+        "what": null, "entries": 120, "bytes": 3460, "left": null, "leftBytes": null,
     });
     let (code, mut report, err) = rewrite(&["--dry-run"]);
     assert_eq!((code, err.as_str()), (0, ""));

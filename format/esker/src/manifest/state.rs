@@ -77,7 +77,8 @@ impl std::fmt::Display for TypeInfo {
 }
 
 /// When the time of an entry is renewed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TtlUpdate {
     /// On every write.
     Write,

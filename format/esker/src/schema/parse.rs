@@ -34,7 +34,7 @@ impl Value {
 }
 
 /// What a schema expects.
-struct Expected<'s>(&'s Schema);
+pub(super) struct Expected<'s>(pub(super) &'s Schema);
 
 impl fmt::Display for Expected<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,7 +84,10 @@ impl fmt::Display for Expected<'_> {
     }
 }
 
-fn names<'n>(f: &mut fmt::Formatter<'_>, all: impl Iterator<Item = &'n str>) -> fmt::Result {
+pub(super) fn names<'n>(
+    f: &mut fmt::Formatter<'_>,
+    all: impl Iterator<Item = &'n str>,
+) -> fmt::Result {
     for (number, name) in all.enumerate() {
         match number {
             NAMES_SHOWN => return f.write_str(", …"),
@@ -272,7 +275,12 @@ fn some(
 }
 
 /// Whether null is the JSON of a value of `schema`.
-fn nullable(schema: &Schema, scope: &Scope<'_, '_>, depth: usize, at: usize) -> Read<bool> {
+pub(super) fn nullable(
+    schema: &Schema,
+    scope: &Scope<'_, '_>,
+    depth: usize,
+    at: usize,
+) -> Read<bool> {
     let depth = deeper(depth, at)?;
     match schema {
         Schema::Unit | Schema::Option(_) => Ok(true),

@@ -33,6 +33,12 @@ use std::io::{self, Write};
 /// of one state, of operator state too. All runs of an operator with a filter are written anew.
 /// Entries of a native checkpoint are not filtered: take a savepoint first.
 ///
+/// Steps change entries, those that the filters keep, and one sees what those before it made: `set` puts
+/// another value, or a part of it, where there is one; `delete_field` and `add_field` change a struct, in the type
+/// of the state too; `ttl` and `remove_ttl` say when entries expire; `codec` writes values by another one; `filter` is one among them. What does not fit
+/// its type is refused with operator, state, key and step, and DST is as before. `--step` takes one in TOML;
+/// all of them are in docs/rewrite.md.
+///
 /// A plan is a TOML file:
 ///
 /// ```toml
@@ -43,12 +49,17 @@ use std::io::{self, Write};
 /// state.total.filter = "value > 0"
 /// state.count.rename = "flights"
 /// state.late.drop = true
+/// [[operator.delays.state.count.steps]]
+/// set.to = "value * 60u"
+/// [[operator.delays.state.mean.steps]]
+/// set = { field = "sum.cents", to = "it * 100" }
 /// ```
 ///
 /// With `--json` one object: `source`, `target`, `status` (`ok`, `damaged`, `refused`, `absent`,
 /// `unreadable`), `dryRun`, `steps`, and `damage` as `verify` has it. A step has `step`
-/// (`rename-operator`, `drop-operator`, `rename-state`, `drop-state`, `filter`), `operator`, `state`, `to`,
-/// `entries` and `bytes` of what it is about, as `du` counts them, and of a filter `left`, the entries that stay. `job`, `checkpoint`, `files` (all of DST),
+/// (`rename-operator`, `drop-operator`, `rename-state`, `drop-state`, `filter`, `set`, `delete-field`,
+/// `add-field`, `ttl`, `remove-ttl`, `codec`), `operator`, `state`, `to`, `what` it says of entries, `entries` and `bytes` of what it is
+/// about, as `du` counts them, and where entries are looked at `left` and `leftBytes`, of the state in DST. `job`, `checkpoint`, `files` (all of DST),
 /// `linked`, `written` and `present`, each `{"files":…,"bytes":…}`, are null where they are not known.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -58,6 +69,9 @@ Examples:
   esker rewrite save new --rename-operator a=b --rename-operator b=a
   esker rewrite save new --filter \"key != 'UA'\"
   esker rewrite save new --filter-state 'delays/count=value > 3' --dry-run
+  esker rewrite save new --step 'delays/count=set.to = \"value * 60u\"'
+  esker rewrite save new --now 1767225600000 \
+    --step 'delays/late=ttl = { duration_ms = 3600000, last_update = \"now\" }'
   esker rewrite save new --plan plan.toml --dry-run")]
 pub(crate) struct Args {
     /// A savepoint's or checkpoint's folder, its _metadata, or a job's root; a path or URL
@@ -70,6 +84,9 @@ pub(crate) struct Args {
     pick: Pick,
     #[command(flatten)]
     steps: steps::Args,
+    /// The time that counts as now, in milliseconds, where steps need one; nobody looks at a clock
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    now: Option<i64>,
     /// Say what would be done, and to how much; DST is not looked at
     #[arg(long)]
     dry_run: bool,
@@ -107,7 +124,8 @@ fn done(args: &Args, steps: &mut Vec<Step>) -> Result<Done, Vec<Harm>> {
     let failed = |error: Error| vec![Harm::of(&error)];
     let of_target = |error: Error| vec![Harm::of_target(&error)];
     let snapshot = args.pick.whole(&args.source)?;
-    let plan: RewritePlan = args.steps.plan(&snapshot.manifest).map_err(failed)?;
+    let mut plan: RewritePlan = args.steps.plan(&snapshot.manifest).map_err(failed)?;
+    plan.now_ms = args.now.or(plan.now_ms);
     plan.check(&snapshot.manifest).map_err(of_target)?;
     let (sizes, harms) = sizes(&snapshot);
     if !harms.is_empty() {

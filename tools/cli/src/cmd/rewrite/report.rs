@@ -2,7 +2,9 @@
 
 use crate::outcome::Status;
 use crate::snapshot::{Harm, OperatorSizes, StateSizes};
-use esker::processor::{Count, OperatorPlan, Rehearsed, RewritePlan, Rewritten, StateLeft};
+use esker::processor::{
+    Count, EntryStep, OperatorPlan, Rehearsed, RewritePlan, Rewritten, StateLeft,
+};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -21,15 +23,19 @@ pub(super) struct Report<'a> {
 
 /// One step, and how much it is about.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Step {
     step: &'static str,
     operator: String,
     state: Option<String>,
     to: Option<String>,
+    /// Of a step among those of a state: what it says.
+    what: Option<String>,
     entries: u64,
     bytes: u64,
-    /// Of a filter, once it is known.
+    /// Of the state, where its entries are looked at, once it is known.
     left: Option<u64>,
+    left_bytes: Option<u64>,
 }
 
 /// What there is now, or would be.
@@ -99,6 +105,7 @@ impl Step {
             let plan = plan.operator.get(uid).unwrap_or(&nothing);
             let mut add =
                 |step, to: Option<&String>, state: Option<&str>, of: &[StateSizes<'_>]| {
+                    let (step, what) = step;
                     let bytes = |of: &StateSizes<'_>| {
                         of.stats.key_bytes + of.stats.value_bytes + of.file_len_bytes
                     };
@@ -107,15 +114,17 @@ impl Step {
                         operator: uid.clone(),
                         state: state.map(str::to_owned),
                         to: to.cloned(),
+                        what,
                         entries: of.iter().map(|state| state.entries).sum(),
                         bytes: of.iter().map(bytes).sum(),
                         left: None,
+                        left_bytes: None,
                     });
                 };
             if plan.drop {
-                add("drop-operator", None, None, &sizes.states);
+                add(("drop-operator", None), None, None, &sizes.states);
             } else if plan.rename.is_some() {
-                add("rename-operator", plan.rename.as_ref(), None, &sizes.states);
+                add(("rename-operator", None), plan.rename.as_ref(), None, &sizes.states);
             }
             for state in &sizes.states {
                 let name = &state.info.name;
@@ -123,15 +132,18 @@ impl Step {
                 let of_state = plan.state.get(name);
                 let is_dropped = plan.drop || of_state.is_some_and(|plan| plan.drop);
                 if of_state.is_some_and(|plan| plan.drop) {
-                    add("drop-state", None, Some(name), of);
+                    add(("drop-state", None), None, Some(name), of);
                 } else if let Some(new) = of_state.and_then(|plan| plan.rename.as_ref()) {
-                    add("rename-state", Some(new), Some(name), of);
+                    add(("rename-state", None), Some(new), Some(name), of);
                 }
                 let all = of_all.is_some() || plan.filter.is_some();
                 let is_filtered = all && state.info.kind.is_keyed()
                     || of_state.is_some_and(|plan| plan.filter.is_some());
                 if is_filtered && !is_dropped {
-                    add("filter", None, Some(name), of);
+                    add(("filter", None), None, Some(name), of);
+                }
+                for step in of_state.iter().flat_map(|plan| &plan.steps) {
+                    add(said(step), None, Some(name), of);
                 }
             }
         }
@@ -139,14 +151,32 @@ impl Step {
     }
 }
 
+/// The name of a step, and what it says.
+fn said(step: &EntryStep) -> (&'static str, Option<String>) {
+    match step {
+        EntryStep::Filter(text) => ("filter", Some(text.clone())),
+        EntryStep::Set(set) if set.field.is_empty() => ("set", Some(set.to.clone())),
+        EntryStep::Set(set) => ("set", Some(format!("{} = {}", set.field, set.to))),
+        EntryStep::DeleteField(field) => ("delete-field", Some(field.clone())),
+        EntryStep::AddField(add) => ("add-field", Some(format!("{} = {}", add.field, add.to))),
+        EntryStep::Ttl(ttl) => ("ttl", Some(format!("{} ms", ttl.duration_ms))),
+        EntryStep::RemoveTtl {} => ("remove-ttl", None),
+        EntryStep::Codec(codec) => ("codec", Some(codec.to_string())),
+        other => (other.name(), None),
+    }
+}
+
 impl Step {
-    /// Says of filters what they leave.
+    /// Says what is left of states whose entries are looked at.
     pub(super) fn tell_left(steps: &mut [Self], left: &[StateLeft]) {
-        for step in steps.iter_mut().filter(|step| step.step == "filter") {
+        let looks = |step: &&mut Self| step.to.is_none() && !step.step.starts_with("drop-");
+        for step in steps.iter_mut().filter(looks) {
             let of = |left: &&StateLeft| {
                 left.operator == step.operator && Some(&left.state) == step.state.as_ref()
             };
-            step.left = left.iter().find(of).map(|left| left.entries);
+            let left = left.iter().find(of);
+            step.left = left.map(|left| left.entries);
+            step.left_bytes = left.map(|left| left.len_bytes);
         }
     }
 }
@@ -156,11 +186,18 @@ impl Report<'_> {
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let Self { source, target, dry_run, steps, .. } = self;
         let Some(done) = &self.done else { return Ok(()) };
-        for Step { step, operator, state, to, entries, bytes, left } in steps {
+        for Step { step, operator, state, to, what, entries, bytes, left, left_bytes } in steps {
             let state = state.as_ref().map_or(String::new(), |state| format!("/{state}"));
             let to = to.as_ref().map_or(String::new(), |to| format!(" to {to}"));
-            let left = left.map_or(String::new(), |left| format!("; left {left} entries"));
-            writeln!(out, "{step} {operator}{state}{to}: {entries} entries, {bytes} bytes{left}")?;
+            let what =
+                what.as_ref().map_or(String::new(), |what| format!(" {}", what.replace('\n', " ")));
+            let left = left.zip(*left_bytes).map_or(String::new(), |(left, bytes)| {
+                format!("; left {left} entries, {bytes} bytes")
+            });
+            writeln!(
+                out,
+                "{step} {operator}{state}{to}{what}: {entries} entries, {bytes} bytes{left}"
+            )?;
         }
         let count = |count: Option<Files>| {
             let Files { files, bytes } = count.unwrap_or(Files { files: 0, bytes: 0 });

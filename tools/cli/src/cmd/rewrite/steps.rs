@@ -1,12 +1,12 @@
 //! The steps of a rewrite, as arguments and a file have them.
 
 use esker::format::manifest::Manifest;
-use esker::processor::RewritePlan;
+use esker::processor::{EntryStep, RewritePlan};
 use esker::{Error, ErrorKind};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
-#[group(id = "step", required = true, multiple = true)]
+#[group(id = "change", required = true, multiple = true)]
 pub(super) struct Args {
     /// Give an operator another uid; may be repeated, as the other steps
     #[arg(long, value_name = "OLD=NEW")]
@@ -26,6 +26,9 @@ pub(super) struct Args {
     /// Keep only those entries of a state for which this expression holds
     #[arg(long, value_name = "OPERATOR/NAME=EXPR")]
     filter_state: Vec<String>,
+    /// Do this to the entries of a state, in the order given: a step as a plan has it, in TOML
+    #[arg(long, value_name = "OPERATOR/NAME=STEP")]
+    step: Vec<String>,
     /// The steps in this TOML file; others are added to it
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -57,6 +60,12 @@ impl Args {
                 state_of(manifest, text).ok_or_else(|| wrong(text, "OPERATOR/NAME"))?;
             plan.state(uid, name).drop = true;
         }
+        for text in &self.step {
+            let (uid, name, step) =
+                state_is(manifest, text).ok_or_else(|| wrong(text, "OPERATOR/NAME=STEP"))?;
+            let step = EntryStep::from_toml(step).map_err(unusable)?;
+            plan.state(uid, name).steps.push(step);
+        }
         for text in &self.filter {
             and(&mut plan.filter, text);
         }
@@ -81,6 +90,10 @@ fn read(path: &PathBuf) -> Result<RewritePlan, Error> {
     let failed = |why: String| Error::new(ErrorKind::Retry, why).at_path(path.to_string_lossy());
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
     RewritePlan::from_toml(&text).map_err(|error| failed(error.to_string()))
+}
+
+fn unusable(error: Error) -> Error {
+    Error::new(ErrorKind::Retry, error.to_string())
 }
 
 fn set(name: &mut Option<String>, new: &str) -> Result<(), Error> {
