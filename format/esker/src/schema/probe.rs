@@ -59,7 +59,8 @@ pub(super) fn places<'s, T: Serialize>(
         let (found, at, path) = (Vec::new(), Vec::new(), String::new());
         let mut places = Places { seen: &mut seen, known: &mut known, found, at, path };
         places.visit(schema, &value, &Scope::default());
-        places.found.iter().for_each(|place| f(&value, place));
+        // Parts before their whole, so that it is a part that is named where one is wrong.
+        places.found.iter().rev().for_each(|place| f(&value, place));
     }
     Ok(())
 }

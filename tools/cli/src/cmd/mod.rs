@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod check;
 mod completions;
 mod copy;
 mod diff;
@@ -54,6 +55,7 @@ pub(crate) enum Command {
     Diff(diff::Args),
     Rewrite(rewrite::Args),
     Schema(schema::Args),
+    Check(check::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
     Completions(completions::Args),
@@ -67,6 +69,7 @@ pub(crate) fn run(command: Command, out: &mut impl Write) -> io::Result<Outcome>
         Command::Diff(args) => diff::run(&args, out),
         Command::Rewrite(args) => rewrite::run(&args, out),
         Command::Schema(args) => schema::run(&args, out),
+        Command::Check(args) => check::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),
         Command::Du(args) => du::run(&args, out),
