@@ -3,6 +3,7 @@
 use crate::format::Key;
 use crate::format::manifest::{StateInfo, StateKind, TypeInfo};
 use crate::format::record::Extra;
+use crate::format::schema::Reads;
 use crate::{Error, ErrorKind, Result};
 
 /// What can be said of a state before there is a backend.
@@ -18,6 +19,14 @@ pub trait Described {
     /// # Errors
     /// `Incompatible` if a key type has no deterministic encoding or a type cannot be traced.
     fn info(&self, id: u32) -> Result<StateInfo>;
+
+    /// What it reads besides values of its own shape, for schema files; `None` where that cannot be told.
+    ///
+    /// # Errors
+    /// `Incompatible` if a type cannot be traced.
+    fn reads(&self) -> Result<Option<Reads>> {
+        Ok(None)
+    }
 }
 
 /// What a manifest says of a keyed state that lives for ever.

@@ -4,6 +4,7 @@ use super::Aggregate;
 use super::descriptor::{Described, key_info, keyed_info};
 use crate::Result;
 use crate::format::manifest::{StateInfo, StateKind};
+use crate::format::schema::Reads;
 use crate::format::{Bincode, Key, ValueCodec};
 use serde::{Serialize, de::DeserializeOwned};
 use std::marker::PhantomData;
@@ -40,6 +41,10 @@ impl<K: Key, V, N: Key> Described for ValueDescriptor<K, V, N> {
     fn info(&self, id: u32) -> Result<StateInfo> {
         keyed_info::<N>(id, &self.name, StateKind::Value, None, Some(self.codec.info()?))
     }
+
+    fn reads(&self) -> Result<Option<Reads>> {
+        Ok(self.codec.reads()?)
+    }
 }
 
 /// Describes a state of one list of elements `E` per key `K` and namespace `N` (`()`: none).
@@ -72,6 +77,10 @@ impl<K: Key, E, N: Key> Described for ListDescriptor<K, E, N> {
 
     fn info(&self, id: u32) -> Result<StateInfo> {
         keyed_info::<N>(id, &self.name, StateKind::List, None, Some(self.codec.info()?))
+    }
+
+    fn reads(&self) -> Result<Option<Reads>> {
+        Ok(self.codec.reads()?)
     }
 }
 
@@ -106,6 +115,10 @@ impl<K: Key, UK: Key, V, N: Key> Described for MapDescriptor<K, UK, V, N> {
     fn info(&self, id: u32) -> Result<StateInfo> {
         let (user_key, value) = (Some(key_info::<UK>()?), Some(self.codec.info()?));
         keyed_info::<N>(id, &self.name, StateKind::Map, user_key, value)
+    }
+
+    fn reads(&self) -> Result<Option<Reads>> {
+        Ok(self.codec.reads()?)
     }
 }
 
@@ -150,6 +163,10 @@ impl<K: Key, V, N: Key> Described for ReducingDescriptor<K, V, N> {
     fn info(&self, id: u32) -> Result<StateInfo> {
         keyed_info::<N>(id, &self.name, StateKind::Reducing, None, Some(self.codec.info()?))
     }
+
+    fn reads(&self) -> Result<Option<Reads>> {
+        Ok(self.codec.reads()?)
+    }
 }
 
 /// Describes a state of one accumulator per key `K` and namespace `N` (`()`: none), into which the
@@ -191,6 +208,10 @@ impl<K: Key, A: Aggregate, N: Key> Described for AggregatingDescriptor<K, A, N> 
 
     fn info(&self, id: u32) -> Result<StateInfo> {
         keyed_info::<N>(id, &self.name, StateKind::Aggregating, None, Some(self.codec.info()?))
+    }
+
+    fn reads(&self) -> Result<Option<Reads>> {
+        Ok(self.codec.reads()?)
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::Result;
 use crate::format::manifest::{StateInfo, Ttl, TtlUpdate};
+use crate::format::schema::Reads;
 
 /// Whether a read may see what has expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -88,6 +89,10 @@ impl<D: Described> Described for TtlDescriptor<D> {
 
     fn info(&self, id: u32) -> Result<StateInfo> {
         Ok(StateInfo { ttl: Some(self.config.ttl()), ..self.descriptor.info(id)? })
+    }
+
+    fn reads(&self) -> Result<Option<Reads>> {
+        self.descriptor.reads()
     }
 }
 

@@ -10,6 +10,7 @@ mod backends;
 mod conformance;
 mod crash;
 mod diff;
+mod evolve;
 #[cfg(all(feature = "rocksdb", target_os = "linux"))]
 mod full;
 mod golden;

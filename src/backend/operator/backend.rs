@@ -5,6 +5,7 @@ use crate::Result;
 use crate::backend::slots::Slots;
 use crate::backend::{EntrySink, Handle};
 use crate::format::manifest::{Operator, StateInfo};
+use crate::format::schema::Reads;
 use std::sync::Arc;
 
 /// A descriptor from which an operator state can be opened.
@@ -20,6 +21,14 @@ pub trait OperatorDescriptor {
     /// # Errors
     /// `Incompatible` if a key type has no deterministic encoding or a type cannot be traced.
     fn info(&self, id: u32) -> Result<StateInfo>;
+
+    /// What it reads besides values of its own shape, for schema files; `None` where that cannot be told.
+    ///
+    /// # Errors
+    /// `Incompatible` if a type cannot be traced.
+    fn reads(&self) -> Result<Option<Reads>> {
+        Ok(None)
+    }
 
     /// An empty state with numeric id `id`.
     ///

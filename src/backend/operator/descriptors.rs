@@ -5,6 +5,7 @@ use super::{BroadcastState, OperatorListState, Redistribution};
 use crate::Result;
 use crate::format::Key;
 use crate::format::manifest::{StateInfo, StateKind, TypeInfo};
+use crate::format::schema::Reads;
 use crate::state::{BroadcastDescriptor, OperatorListDescriptor, key_info};
 
 fn operator_info(
@@ -33,6 +34,10 @@ impl<E: Clone + Send + Sync + 'static> OperatorDescriptor for OperatorListDescri
         Ok(operator_info(id, &self.name, kind, None, self.codec.info()?))
     }
 
+    fn reads(&self) -> Result<Option<Reads>> {
+        Ok(self.codec.reads()?)
+    }
+
     fn build(self, id: u32) -> Result<Self::State> {
         Ok(OperatorListState::new(id, self.redistribution, self.codec))
     }
@@ -48,6 +53,10 @@ impl<UK: Key, V: Clone + Send + Sync + 'static> OperatorDescriptor for Broadcast
     fn info(&self, id: u32) -> Result<StateInfo> {
         let (kind, user_key) = (StateKind::OperatorBroadcast, Some(key_info::<UK>()?));
         Ok(operator_info(id, &self.name, kind, user_key, self.codec.info()?))
+    }
+
+    fn reads(&self) -> Result<Option<Reads>> {
+        Ok(self.codec.reads()?)
     }
 
     fn build(self, id: u32) -> Result<Self::State> {

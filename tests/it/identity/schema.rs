@@ -185,10 +185,11 @@ fn names(error: &str, parts: &[&str]) {
 fn incompatible_types<F: Tested>() {
     let open = ValueDescriptor::<u64, Wrong>::new("value");
     let error = refused::<F>(|backend| backend.open(open).map(drop));
-    names(&error, &["state=value", "field name", "string \"n300\"", "u32"]);
+    let both = "stored as \"string\", asked for as \"u32\"";
+    names(&error, &["state=value", "path=.name", "string \"n300\"", both]);
     let open = ValueDescriptor::<u64, Narrow>::new("value");
     let error = refused::<F>(|backend| backend.open(open).map(drop));
-    names(&error, &["state=value", "field id", "300", "u8"]);
+    names(&error, &["state=value", "path=.id", "300", "stored as \"u16\", asked for as \"u8\""]);
     let open = ValueDescriptor::<u64, More>::new("value");
     let error = refused::<F>(|backend| backend.open(open).map(drop));
     names(&error, &["state=value", "missing field `required`"]);

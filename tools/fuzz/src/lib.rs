@@ -10,6 +10,7 @@ mod entry;
 mod file;
 pub mod mutate;
 mod run;
+mod schema_file;
 mod seeds;
 mod small;
 mod typed;
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "run_block", body: run::block, seeds: run::block_seeds },
     Target { name: "run_filter", body: run::filter, seeds: run::filter_seeds },
     Target { name: "run_index", body: run::index, seeds: run::index_seeds },
+    Target { name: "schema_file", body: schema_file::schema_file, seeds: schema_file::seeds },
     Target { name: "sealed", body: file::sealed, seeds: seeds::sealed },
     Target { name: "typed", body: typed::typed, seeds: typed::seeds },
     Target { name: "value", body: value::value, seeds: value::seeds },

@@ -7,8 +7,8 @@ use super::bincode_de::BincodeDe;
 use super::reader::Reader;
 use super::{CodecId, Migration, ValueCodec};
 use crate::manifest::TypeInfo;
-use crate::schema::{Schema, migrate, trace};
-use crate::{FormatError, Result};
+use crate::schema::{AllWritten, Reads, Schema, migrate_to, opaque_path, reads, trace};
+use crate::{FormatError, FormatErrorKind, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The codec of `serde` types.
@@ -16,18 +16,23 @@ use serde::{Serialize, de::DeserializeOwned};
 pub struct Bincode;
 
 impl Bincode {
+    /// Writes a value with all of its fields; `out` is as it was if that fails.
     pub(crate) fn write<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()> {
+        Self::write_as_is(&AllWritten(value), out).map_err(|error| {
+            let message = format!("type={}: {error}", std::any::type_name::<T>());
+            FormatError::invalid("bincode value", message)
+        })
+    }
+
+    /// Writes what `value` says, fields that it leaves out left out; `out` is as it was if that fails.
+    pub(super) fn write_as_is<T: Serialize + ?Sized>(
+        value: &T,
+        out: &mut Vec<u8>,
+    ) -> std::result::Result<(), bincode::error::EncodeError> {
         let start = out.len();
         let written =
             bincode::serde::encode_into_std_write(value, out, bincode::config::standard());
-        match written {
-            Ok(_) => Ok(()),
-            Err(e) => {
-                out.truncate(start);
-                let message = format!("type={}: {e}", std::any::type_name::<T>());
-                Err(FormatError::invalid("bincode value", message))
-            }
-        }
+        written.map(|_| ()).inspect_err(|_| out.truncate(start))
     }
 
     pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
@@ -62,13 +67,30 @@ impl<T: Serialize + DeserializeOwned> ValueCodec<T> for Bincode {
         Self::read(bytes)
     }
 
-    /// By name, as `serde` would read JSON: see [`migrate`].
+    fn reads(&self) -> Result<Option<Reads>> {
+        reads::<T>().map(Some)
+    }
+
+    /// By name, as `serde` would read JSON: see [`migrate`](crate::migrate).
     fn migration(&self, stored: &TypeInfo) -> Result<Option<Migration<T>>> {
         let schema = ValueCodec::<T>::schema(self)?;
         if stored.codec == CodecId::BINCODE2 && stored.schema == schema {
             return Ok(None);
         }
+        let refuse = |why: &str| {
+            let message = format!("stored as {stored}, asked for as {schema}: {why}");
+            Err(FormatError::new(FormatErrorKind::Incompatible, "type of a state", message))
+        };
+        if !stored.codec.is_known() {
+            return refuse("only the codec that wrote it reads it");
+        }
+        if let Some(path) = opaque_path(&stored.schema) {
+            return refuse(&format!(
+                "only the program that wrote it knows the shape of path={path}"
+            ));
+        }
         let stored = stored.clone();
-        Ok(Some(Box::new(move |bytes| migrate(&stored.codec, &stored.schema, bytes))))
+        let both = move |bytes: &[u8]| migrate_to(&stored.codec, [&stored.schema, &schema], bytes);
+        Ok(Some(Box::new(both)))
     }
 }

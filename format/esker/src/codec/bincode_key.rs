@@ -38,10 +38,11 @@ pub fn bincode_key_schema<T: Serialize + DeserializeOwned>() -> Schema {
     trace::<T>().unwrap_or_else(|_| Schema::Opaque { name: std::any::type_name::<T>().into() })
 }
 
-/// Encoding fails only for types whose `Serialize` fails, which tracing refuses.
+/// Encoding fails only for types whose `Serialize` fails, which tracing refuses. A field that is left out under a
+/// condition that tracing did not meet makes bytes that are no such key: who reads them says so.
 #[doc(hidden)]
 pub fn bincode_key_encode<T: Serialize>(key: &T, out: &mut Vec<u8>) {
-    let written = Bincode::write(key, out);
+    let written = Bincode::write_as_is(key, out);
     debug_assert!(written.is_ok(), "a key cannot be encoded: {written:?}");
 }
 

@@ -21,6 +21,11 @@ impl CodecId {
         Self(Cow::Borrowed(name))
     }
 
+    /// Whether it is one of esker's own, so that bytes are read by their schema alone.
+    pub fn is_known(&self) -> bool {
+        *self == Self::ORDERED || *self == Self::BINCODE2
+    }
+
     /// The id as it stands in a manifest.
     pub fn as_str(&self) -> &str {
         &self.0

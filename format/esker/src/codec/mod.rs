@@ -24,6 +24,7 @@ pub use self::key::Key;
 pub use self::ordered::{Ordered, OrderedKey};
 
 use crate::manifest::TypeInfo;
+use crate::schema::Reads;
 use crate::{FormatError, FormatErrorKind, Result, Schema};
 use std::sync::Arc;
 
@@ -61,6 +62,15 @@ pub trait ValueCodec<T>: Send + Sync {
     /// Those of [`schema`](Self::schema).
     fn info(&self) -> Result<TypeInfo> {
         Ok(TypeInfo { codec: self.id(), schema: self.schema()? })
+    }
+
+    /// What [`migration`](Self::migration) takes besides values of the codec's own shape, for schema files;
+    /// `None` where that cannot be told.
+    ///
+    /// # Errors
+    /// Those of [`schema`](Self::schema).
+    fn reads(&self) -> Result<Option<Reads>> {
+        Ok(None)
     }
 
     /// How to read values stored as `stored`; `None` if [`decode`](Self::decode) does.
@@ -106,6 +116,10 @@ impl<T, C: ValueCodec<T> + ?Sized> ValueCodec<T> for Arc<C> {
 
     fn info(&self) -> Result<TypeInfo> {
         (**self).info()
+    }
+
+    fn reads(&self) -> Result<Option<Reads>> {
+        (**self).reads()
     }
 
     fn migration(&self, stored: &TypeInfo) -> Result<Option<Migration<T>>> {

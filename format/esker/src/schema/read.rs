@@ -18,12 +18,24 @@ const VALUES_ALWAYS: usize = 65_536;
 /// `Corrupt` if the bytes are no such value or are followed by others; `Incompatible` if the
 /// codec is not one of esker's or does not know the schema.
 pub fn decode_value(codec: &CodecId, schema: &Schema, bytes: &[u8]) -> Result<Value> {
+    decode(codec, schema, bytes, true)
+}
+
+/// The same, but sets and maps are in the order in which they were written: it means nothing to most types,
+/// and something to those that keep it.
+pub(super) fn decode_as_written(codec: &CodecId, schema: &Schema, bytes: &[u8]) -> Result<Value> {
+    decode(codec, schema, bytes, false)
+}
+
+fn decode(codec: &CodecId, schema: &Schema, bytes: &[u8], sorted: bool) -> Result<Value> {
     let reader = &mut Reader::new(bytes);
     // What a schema makes of each byte is bounded too, as it may come from a hostile manifest.
     let budget = bytes.len().saturating_mul(VALUES_PER_BYTE).saturating_add(VALUES_ALWAYS);
     let value = match codec.as_str() {
         "ordered" => Ordered { reader, budget }.value(schema, true, MAX_DEPTH)?,
-        "bincode2" => Bincode { reader, budget }.value(schema, &Scope::default(), MAX_DEPTH)?,
+        "bincode2" => {
+            Bincode { reader, budget, sorted }.value(schema, &Scope::default(), MAX_DEPTH)?
+        }
         _ => return Err(incompatible(format!("codec={codec} is not one of esker's"))),
     };
     reader.finish()?;
@@ -97,6 +109,8 @@ impl Ordered<'_, '_> {
 struct Bincode<'r, 'b> {
     reader: &'r mut Reader<'b>,
     budget: usize,
+    /// Whether sets and maps are put in the order of their bytes.
+    sorted: bool,
 }
 
 impl<'b> Bincode<'_, 'b> {
@@ -146,7 +160,9 @@ impl<'b> Bincode<'_, 'b> {
                 for _ in 0..r.length()? {
                     values.push(self.with_bytes(item, scope, depth)?);
                 }
-                values.sort_by_key(|(bytes, _)| *bytes);
+                if self.sorted {
+                    values.sort_by_key(|(bytes, _)| *bytes);
+                }
                 Value::Seq(values.into_iter().map(|(_, value)| value).collect())
             }
             Schema::Map(key, value) => {
@@ -155,7 +171,9 @@ impl<'b> Bincode<'_, 'b> {
                     let (bytes, key) = self.with_bytes(key, scope, depth)?;
                     entries.push((bytes, (key, self.value(value, scope, depth)?)));
                 }
-                entries.sort_by_key(|(bytes, _)| *bytes);
+                if self.sorted {
+                    entries.sort_by_key(|(bytes, _)| *bytes);
+                }
                 Value::Map(entries.into_iter().map(|(_, entry)| entry).collect())
             }
             Schema::Tuple(parts) | Schema::TupleStruct { fields: parts, .. } => {

@@ -24,7 +24,7 @@ where
     }
     let id = codec.id();
     let mut bytes = Vec::new();
-    codec.encode(sample, &mut bytes)?;
+    codec.encode(sample, &mut bytes).map_err(|e| refuse(e.message))?;
     let value = decode_value(&id, schema, &bytes)
         .map_err(|e| refuse(format!("the schema does not read what the codec writes: {e}")))?;
     // Sets and maps come out in another order, so bytes are compared once they are canonical.

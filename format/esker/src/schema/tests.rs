@@ -47,7 +47,7 @@ fn order(state: Option<State>, id: i64, lines: Vec<Line>, wide: (u128, i128)) ->
 }
 
 /// Schema, sample, bytes and JSON agree.
-fn agree<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) -> String {
+pub(super) fn agree<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) -> String {
     let schema = trace::<T>().unwrap();
     check_sample(&schema, &Bincode, value).unwrap();
     let mut bytes = Vec::new();

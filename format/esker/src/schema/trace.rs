@@ -1,8 +1,9 @@
 //! The shape of a type, from what its `Deserialize` asks for.
 //!
-//! The values that it builds on the way are then written and read by that shape, so that a type
-//! whose `Serialize` says something else (`skip_serializing_if`, say) is refused.
+//! The values that it builds on the way, and others at the edges of what parts hold, are then written and read
+//! by that shape, so that a type whose `Serialize` says something else (`skip_serializing_if`, say) is refused.
 
+use super::probe::probe;
 use super::trace_de::{Def, Id, Node, Tracer};
 use super::trace_visit::TraceDe;
 use super::{Field, Name, Schema, Shape, Variant, check_sample};
@@ -11,6 +12,7 @@ use crate::{FormatError, FormatErrorKind, Result};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_reflection::{ContainerFormat, Named, Samples, TracerConfig, VariantFormat};
 use std::any::type_name;
+use std::collections::BTreeMap;
 
 /// More than any type needs whose variants are written by hand.
 const MAX_PASSES: usize = 10_000;
@@ -23,6 +25,23 @@ const MAX_PARTS: usize = 20_000;
 /// `Incompatible`, with the type's name and the reason, if it cannot be told: untagged and
 /// flattened types, types that refuse made-up values, fields that are not always written.
 pub fn trace<T: Serialize + DeserializeOwned>() -> Result<Schema> {
+    traced::<T>().map(|traced| traced.schema)
+}
+
+/// What is known of a type once it is traced.
+pub(super) struct Traced<T> {
+    pub(super) schema: Schema,
+    /// Values that, taken together, have every part of it.
+    pub(super) values: Vec<T>,
+    /// All names that `serde` knows of the fields and variants of types of one name, aliases among them.
+    pub(super) offered: BTreeMap<Name, Vec<Name>>,
+}
+
+/// The shape of `T`, and how it was found.
+///
+/// # Errors
+/// Those of [`trace`].
+pub(super) fn traced<T: Serialize + DeserializeOwned>() -> Result<Traced<T>> {
     let mut tracer = Tracer::default();
     let root = tracer.node();
     let mut values: Vec<T> = Vec::new();
@@ -51,7 +70,8 @@ pub fn trace<T: Serialize + DeserializeOwned>() -> Result<Schema> {
     for value in &values {
         check_sample(&schema, &Bincode, value)?;
     }
-    Ok(schema)
+    probe(&schema, &values)?;
+    Ok(Traced { schema, values, offered: tracer.offered })
 }
 
 fn untraceable<T>(why: String) -> FormatError {

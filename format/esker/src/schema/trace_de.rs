@@ -49,14 +49,33 @@ pub(super) struct Tracer {
     pub(super) depth: usize,
     /// Enums that offered more names than they have variants: some are aliases.
     pub(super) aliased: BTreeMap<&'static str, usize>,
-    /// Whether the pass failed only because it tried a variant that is none.
+    /// Whether the pass failed only because it tried a variant that is none, or text or bytes that the
+    /// type does not take.
     pub(super) retry: bool,
+    /// The names that types of one name offered for fields and variants, aliases among them.
+    pub(super) offered: BTreeMap<Name, Vec<Name>>,
+    /// How many of the made-up values a part refused, and why the first.
+    refusals: BTreeMap<Id, (usize, String)>,
 }
 
 impl Tracer {
     pub(super) fn node(&mut self) -> Id {
         self.nodes.push(Node::Unknown);
         self.nodes.len() - 1
+    }
+
+    /// How many made-up values the part `id` has refused: the next one is what it is offered.
+    pub(super) fn tried(&self, id: Id) -> usize {
+        self.refusals.get(&id).map_or(0, |(tried, _)| *tried)
+    }
+
+    /// Notes that the part `id` refuses the value that it was offered, of which there are `count`; the
+    /// pass is tried again with the next one, if there is one.
+    pub(super) fn refused(&mut self, id: Id, count: usize, why: DeError) -> DeError {
+        let (tried, first) = self.refusals.entry(id).or_insert_with(|| (0, why.0));
+        *tried += 1;
+        self.retry = *tried < count;
+        DeError(first.clone())
     }
 
     pub(super) fn get(&self, id: Id) -> &Node {
@@ -189,6 +208,16 @@ impl Tracer {
             *names = names.get(..index).unwrap_or(names);
             self.aliased.insert(rust, index);
             self.retry = true;
+        }
+    }
+
+    /// Notes the names that the type called `name` offers.
+    pub(super) fn offer(&mut self, name: &str, names: &[&str]) {
+        let known = self.offered.entry(name.into()).or_default();
+        for offered in names {
+            if !known.iter().any(|known| **known == **offered) {
+                known.push((*offered).into());
+            }
         }
     }
 

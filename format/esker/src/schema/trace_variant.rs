@@ -70,6 +70,10 @@ impl<'de> VariantAccess<'de> for VariantDe<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> TraceResult<V::Value> {
+        if let Some((name, _)) = self.tracer.types.get(self.rust) {
+            let name = name.clone();
+            self.tracer.offer(&name, fields);
+        }
         let made = |t: &mut Tracer| Def::Struct(fields, fields.iter().map(|_| t.node()).collect());
         let Def::Struct(_, ids) = self.define(made)? else { return other_shape(self.rust) };
         let mut read = 0;

@@ -1,8 +1,8 @@
 //! What a traced type asks for, and the made-up values it is given.
 
-use super::Schema;
 use super::trace_de::{Def, Id, Node, TraceResult, Tracer};
 use super::trace_variant::VariantDe;
+use super::{Schema, made_up};
 use crate::codec::bincode_de::{DeError, MAX_DEPTH};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::any::type_name;
@@ -114,15 +114,32 @@ impl<'de> Deserializer<'de> for TraceDe<'_> {
         deserialize_f32 visit_f32 F32 1.0;
         deserialize_f64 visit_f64 F64 1.0;
         deserialize_char visit_char Char 'a';
-        deserialize_str visit_borrowed_str String "";
-        deserialize_string visit_borrowed_str String "";
-        deserialize_bytes visit_borrowed_bytes Bytes b"";
-        deserialize_byte_buf visit_borrowed_bytes Bytes b"";
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(mut self, visitor: V) -> TraceResult<V::Value> {
+        self.leaf(Schema::String)?;
+        let text = made_up::TEXTS.get(self.tracer.tried(self.id)).copied().unwrap_or_default();
+        let value = visitor.visit_borrowed_str(text);
+        value.map_err(|why| self.tracer.refused(self.id, made_up::TEXTS.len(), why))
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> TraceResult<V::Value> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(mut self, visitor: V) -> TraceResult<V::Value> {
+        self.leaf(Schema::Bytes)?;
+        let value = visitor.visit_borrowed_bytes(made_up::bytes(self.tracer.tried(self.id)));
+        value.map_err(|why| self.tracer.refused(self.id, made_up::LENS_BYTES.len(), why))
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> TraceResult<V::Value> {
+        self.deserialize_bytes(visitor)
     }
 
     refused! {
         deserialize_any "asks for any value (untagged, flatten, internally tagged?)";
-        deserialize_identifier "reads names (flatten?)";
+        deserialize_identifier "reads names (flatten, adjacently tagged?)";
         deserialize_ignored_any "skips values (flatten?)";
     }
 
@@ -209,6 +226,7 @@ impl<'de> Deserializer<'de> for TraceDe<'_> {
         visitor: V,
     ) -> TraceResult<V::Value> {
         let rust = type_name::<V::Value>();
+        self.tracer.offer(name, fields);
         let make = |t: &mut Tracer| Def::Struct(fields, fields.iter().map(|_| t.node()).collect());
         self.named(rust, name, make, |de, def| {
             let Def::Struct(_, ids) = def else { return other_shape(rust) };
@@ -229,6 +247,7 @@ impl<'de> Deserializer<'de> for TraceDe<'_> {
         visitor: V,
     ) -> TraceResult<V::Value> {
         let rust = type_name::<V::Value>();
+        self.tracer.offer(name, variants);
         // An enum inside itself is entered only where that ends.
         let index = self.tracer.choose(rust, variants.len())?;
         self.named(

@@ -33,6 +33,9 @@ fn check_operator(operator: &OperatorSchema) -> std::result::Result<(), String> 
         if state.kind.is_keyed() && operator.key.is_none() {
             return Err(of("keyed state, but the operator has no key type".into()));
         }
+        if state.reads.is_some() && state.value.is_none() {
+            return Err(of("it reads no values, so that it forgives nothing (reads)".into()));
+        }
         for (role, info) in
             [("namespace", &state.namespace), ("userKey", &state.user_key), ("value", &state.value)]
         {

@@ -4,13 +4,19 @@
 //! ids, parts, counts. It is JSON in one layout, so that a change of a type is a change of its lines.
 
 mod check;
+mod compare;
+#[cfg(test)]
+mod compare_tests;
 mod layout;
 #[cfg(test)]
 mod tests;
 mod v1;
 
+pub use compare::{Stands, Verdict};
+
 use crate::manifest::{Manifest, Operator, StateInfo, StateKind, Ttl, TypeInfo};
 use crate::record::Extra;
+use crate::schema::Reads;
 use crate::{FormatError, FormatErrorKind, Result};
 use serde::Deserialize;
 
@@ -66,6 +72,8 @@ pub struct StateSchema {
     pub value: Option<TypeInfo>,
     /// How long entries live; `None`: for ever.
     pub ttl: Option<Ttl>,
+    /// What the program reads besides values of that shape; `None` where that is not known, as of a snapshot.
+    pub reads: Option<Reads>,
 }
 
 impl SchemaFile {
@@ -150,12 +158,12 @@ impl StateSchema {
     /// What a manifest says of a state, without its id.
     pub fn of(info: &StateInfo) -> Self {
         let StateInfo { name, kind, namespace, user_key, value, ttl, .. } = info.clone();
-        Self { name, kind, namespace, user_key, value, ttl }
+        Self { name, kind, namespace, user_key, value, ttl, reads: None }
     }
 
     /// What a manifest says of the state, with numeric id `id`.
     pub fn info(&self, id: u32) -> StateInfo {
-        let Self { name, kind, namespace, user_key, value, ttl } = self.clone();
+        let Self { name, kind, namespace, user_key, value, ttl, .. } = self.clone();
         StateInfo { id, name, kind, namespace, user_key, value, ttl, extra: Extra::new() }
     }
 }

@@ -192,6 +192,7 @@ proptest! {
             user_key: None,
             value: Some(TypeInfo { codec: codec.clone(), schema }),
             ttl: Some(Ttl { duration_ms, update: crate::manifest::TtlUpdate::Write }),
+            reads: duration_ms.is_some().then(Reads::default),
         });
         let key = Some(TypeInfo { codec: CodecId::ORDERED, schema: Schema::U64 });
         let operator = OperatorSchema { uid, key, states: states.collect() };

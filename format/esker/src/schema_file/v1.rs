@@ -3,6 +3,7 @@
 
 use crate::manifest::v1::{StateKind, Ttl, TypeInfo};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Unlike in manifests nothing unknown is kept: the file is written by hand, too, and a member that is
 /// spelled wrong must not count as one that is not there.
@@ -36,7 +37,35 @@ struct State {
     user_key: Option<TypeInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     value: Option<TypeInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reads: Option<Reads>,
 }
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Reads {
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    defaults: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    aliases: BTreeMap<String, BTreeSet<String>>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    strict: BTreeSet<String>,
+}
+
+/// Between the wire's forgiveness and the program's, which have the same fields.
+macro_rules! reads {
+    ($from:path => $to:path) => {
+        impl From<$from> for $to {
+            fn from(reads: $from) -> Self {
+                let (defaults, aliases, strict) = (reads.defaults, reads.aliases, reads.strict);
+                Self { defaults, aliases, strict }
+            }
+        }
+    };
+}
+
+reads!(Reads => crate::schema::Reads);
+reads!(crate::schema::Reads => Reads);
 
 impl From<SchemaFile> for super::SchemaFile {
     fn from(wire: SchemaFile) -> Self {
@@ -72,6 +101,7 @@ macro_rules! state {
                     namespace: state.namespace.map(Into::into),
                     user_key: state.user_key.map(Into::into),
                     value: state.value.map(Into::into),
+                    reads: state.reads.map(Into::into),
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod browse;
+mod check;
 mod completions;
 mod copy;
 mod diff;
@@ -14,10 +15,10 @@ mod layout;
 mod load;
 mod ls;
 mod man;
-mod rewrite;
-mod schema;
 mod report;
+mod rewrite;
 mod salvage;
+mod schema;
 mod verify;
 
 use crate::outcome::{Outcome, say};
@@ -61,6 +62,7 @@ pub(crate) enum Command {
     Browse(browse::Args),
     Schema(schema::Args),
     Salvage(salvage::Args),
+    Check(check::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
     Completions(completions::Args),
@@ -77,6 +79,7 @@ pub(crate) fn run(command: Command, out: &mut (impl Write + Send)) -> io::Result
         Command::Rewrite(args) => rewrite::run(&args, out),
         Command::Schema(args) => schema::run(&args, out),
         Command::Salvage(args) => salvage::run(&args, out),
+        Command::Check(args) => check::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),
         Command::Du(args) => du::run(&args, out),

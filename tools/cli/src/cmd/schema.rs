@@ -12,8 +12,9 @@ use std::io::{self, Write};
 ///
 /// The file holds operators by uid and states by name, with kinds, TTL and the types of keys, namespaces
 /// and values, in one layout: kept beside the source of a program, a change of it is a change of lines. Of
-/// the snapshot its manifest alone is read. A program writes its own by `esker::state::ProgramSchema`, before
-/// there is a snapshot.
+/// the snapshot its manifest alone is read. `esker check` compares such a file with a snapshot. A program
+/// writes its own by `esker::state::ProgramSchema`, before there is a snapshot; that file says too what serde
+/// forgives (`reads`), which no snapshot knows.
 ///
 /// The output is JSON in any case; with `--json` it is one line.
 #[derive(clap::Args)]
@@ -54,7 +55,7 @@ fn text(args: &Args) -> Result<String, Error> {
 ///
 /// # Errors
 /// Those of [`Pick::find`] and of its manifest.
-fn of_snapshot(pick: &Pick, argument: &str) -> Result<SchemaFile, Error> {
+pub(super) fn of_snapshot(pick: &Pick, argument: &str) -> Result<SchemaFile, Error> {
     let at = pick.find(argument)?;
     let manifest = block_on(read_manifest(&at.store, &at.manifest, at.digest))?;
     Ok(SchemaFile::of(&manifest))
