@@ -91,10 +91,10 @@ impl<'a> App<'a> {
             KeyCode::Home => self.step(isize::MIN),
             KeyCode::End => self.step(isize::MAX),
             KeyCode::Enter | KeyCode::Right | KeyCode::Char('l') => self.open(),
-            KeyCode::Esc | KeyCode::Left | KeyCode::Backspace | KeyCode::Char('h') => {
-                if self.screens.len() > 1 {
-                    self.screens.pop();
-                }
+            KeyCode::Esc | KeyCode::Left | KeyCode::Backspace | KeyCode::Char('h')
+                if self.screens.len() > 1 =>
+            {
+                self.screens.pop();
             }
             KeyCode::Char('/') => self.ask(),
             _ => {}
