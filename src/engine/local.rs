@@ -105,7 +105,13 @@ impl LocalJob {
         if job.last.is_some() {
             return Ok(job);
         }
-        let manifest = read_manifest(&savepoint, &RelativeName::new(MANIFEST_NAME)?, None).await?;
+        let path = RelativeName::new(MANIFEST_NAME)?;
+        if savepoint.head(&path).await?.is_none() {
+            let message =
+                format!("no savepoint is there: name the folder that {MANIFEST_NAME} lies in");
+            return Err(Error::new(ErrorKind::Invalid, message).at_path(savepoint.to_string()));
+        }
+        let manifest = read_manifest(&savepoint, &path, None).await?;
         if manifest.kind != SnapshotKind::Savepoint {
             let message =
                 "not a savepoint, which alone stands without its job: esker copy makes one";
