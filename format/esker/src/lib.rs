@@ -28,4 +28,6 @@ pub use error::{FormatError, FormatErrorKind, Result};
 pub use key_group::{KeyGroup, KeyGroupRange};
 pub use name::RelativeName;
 pub use record::Record;
-pub use schema::{Schema, Value, check_sample, decode_value, encode_value, migrate, trace};
+pub use schema::{
+    Schema, Value, check_sample, decode_as_written, decode_value, encode_value, migrate, trace,
+};

@@ -101,8 +101,9 @@ pub(super) struct Decoder<K, N, V, S> {
 }
 
 impl<K: Key, N: Key, V: 'static, S: EntriesOf<V>> Decoder<K, N, V, S> {
-    pub(super) fn new(owned: Owned, values: &Stored<V>) -> Self {
-        Self { owned, values: values.clone(), pool: Arc::default(), types: PhantomData }
+    /// Decodes into memory of `pool`.
+    pub(super) fn new(owned: Owned, values: &Stored<V>, pool: Arc<Pool>) -> Self {
+        Self { owned, values: values.clone(), pool, types: PhantomData }
     }
 }
 

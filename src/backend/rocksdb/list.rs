@@ -132,7 +132,11 @@ impl<K: Key, N: Key, E: StateValue> KeyedState for ListState<K, N, E> {
     }
 
     fn decoder(&self) -> Option<Arc<dyn EntryDecoder>> {
-        Some(Arc::new(Decoder::<K, N, E, ListEntries>::new(self.keys.owned(), &self.stored)))
+        Some(Arc::new(Decoder::<K, N, E, ListEntries>::new(
+            self.keys.owned(),
+            &self.stored,
+            self.family.pool(),
+        )))
     }
 
     fn apply_decoded(&mut self, entries: &mut (dyn Any + Send), count: usize) -> Result<()> {

@@ -140,6 +140,7 @@ impl<K: Key, N: Key, U: Key, V: StateValue> KeyedState for MapState<K, N, U, V> 
         Some(Arc::new(Decoder::<K, N, V, ValueEntries<U>>::new(
             self.keys.owned(),
             self.cells.stored(),
+            self.cells.family.pool(),
         )))
     }
 

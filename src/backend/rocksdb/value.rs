@@ -94,6 +94,7 @@ impl<K: Key, N: Key, V: StateValue> KeyedState for ValueState<K, N, V> {
         Some(Arc::new(Decoder::<K, N, V, ValueEntries<()>>::new(
             self.keys.owned(),
             self.cells.stored(),
+            self.cells.family.pool(),
         )))
     }
 

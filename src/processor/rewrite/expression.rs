@@ -91,7 +91,11 @@ impl Expression {
         work: impl FnOnce(&mut dyn FnMut(&Value) -> Result<Value>) -> Result<R>,
     ) -> Result<R> {
         let variables = Variables::of(fields, self.uses)?;
-        work(&mut |it| loose(self.value(&WithIt { it: &*val(it)?, others: &variables })?))
+        work(&mut |it| {
+            // It may hold what no expression can look at, and this one need not.
+            let it = if self.uses.it { val(it)? } else { null() };
+            loose(self.value(&WithIt { it: &*it, others: &variables })?)
+        })
     }
 
     fn value(&self, variables: &dyn VariableResolver) -> Result<cel::Value> {

@@ -3,7 +3,7 @@
 use crate::format::composite::CompositeKey;
 use crate::format::manifest::{StateInfo, StateKind, TypeInfo};
 use crate::format::run::Entry;
-use crate::format::{Value, decode_value, list};
+use crate::format::{Value, decode_as_written, decode_value, list};
 use crate::{Error, ErrorKind, Result};
 
 /// Length of a time before a value with TTL, and of a timer's time, in bytes.
@@ -19,6 +19,10 @@ pub(super) struct Uses {
     pub(super) ttl: bool,
     /// The time that counts as now.
     pub(super) now: bool,
+    /// What an expression of a step calls `it`.
+    pub(super) it: bool,
+    /// Values are written again: what they hold keeps its order.
+    pub(super) as_written: bool,
 }
 
 impl Uses {
@@ -30,6 +34,8 @@ impl Uses {
             value: self.value || other.value,
             ttl: self.ttl || other.ttl,
             now: self.now || other.now,
+            it: self.it || other.it,
+            as_written: self.as_written || other.as_written,
         }
     }
 }
@@ -109,7 +115,7 @@ impl Reader {
                     fields.ttl = Some(Value::Signed(time_ms.into()));
                 }
                 if uses.value {
-                    fields.value = decoded(info.value.as_ref(), bytes)?;
+                    fields.value = self.value(bytes)?;
                 }
             }
         }
@@ -149,7 +155,7 @@ impl Reader {
             }
             live += 1;
             if self.uses.value {
-                values.extend(decoded(self.info.value.as_ref(), element)?);
+                values.extend(self.value(element)?);
             }
         }
         if elements > 0 && live == 0 {
@@ -159,6 +165,15 @@ impl Reader {
         fields.value = Some(Value::Seq(values));
         fields.ttl = self.info.ttl.map(|_| Value::Seq(times));
         Ok(Some(fields))
+    }
+
+    fn value(&self, bytes: &[u8]) -> Result<Option<Value>> {
+        match &self.info.value {
+            Some(info) if self.uses.as_written => {
+                Ok(Some(decode_as_written(&info.codec, &info.schema, bytes)?))
+            }
+            info => decoded(info.as_ref(), bytes),
+        }
     }
 
     fn is_live(&self, time_ms: i64) -> bool {

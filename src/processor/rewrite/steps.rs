@@ -59,6 +59,7 @@ impl Steps {
             new.all.push((place, step));
         }
         // Of a list there is no telling an element's time from its bytes but by taking it apart.
+        new.uses.as_written = new.changes_entries;
         new.uses.value |= new.changes_values || new.changes_entries && info.kind == StateKind::List;
         Ok(new)
     }

@@ -104,7 +104,10 @@ impl<'e> Walk<'e> {
             "userKey" => uses.user_key = true,
             "value" => uses.value = true,
             "ttl" => uses.ttl = true,
-            _ if self.more.contains(&plain) => uses.now |= plain == "now",
+            _ if self.more.contains(&plain) => {
+                uses.now |= plain == "now";
+                uses.it |= plain == "it";
+            }
             _ if !is_absolute && self.scopes.contains(&plain) => {}
             // `optional.of(x)` is a function.
             _ if plain == "optional" || self.env.types().find_type(plain).is_some() => {}

@@ -193,12 +193,16 @@ impl<'a> Layers<'a> {
             let chain = self.survey(at, (open.which, open.owned), &wanted, false).await?;
             let chain = Arc::new(chain);
             for Asked { state, .. } in asked {
+                open.add(0, (state, state), vec![Arc::clone(&chain)]);
+                // Where that subtask lost some as well, nobody has been told of those.
+                if open.keys.contains_key(&state) {
+                    continue;
+                }
                 for number in open.pending.get(&state).into_iter().flatten() {
                     if let Some(range) = self.lost.get_mut(*number) {
                         range.older = Some(0);
                     }
                 }
-                open.add(0, (state, state), vec![Arc::clone(&chain)]);
             }
         }
         Ok(())

@@ -47,7 +47,7 @@ pub(crate) use migrate::migrate_to;
 pub use name::Name;
 pub(crate) use path::opaque_path;
 pub use place::Place;
-pub use read::decode_value;
+pub use read::{decode_as_written, decode_value};
 pub use reads::{Reads, reads};
 pub use sample::check_sample;
 pub use trace::trace;

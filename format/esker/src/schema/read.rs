@@ -23,7 +23,10 @@ pub fn decode_value(codec: &CodecId, schema: &Schema, bytes: &[u8]) -> Result<Va
 
 /// The same, but sets and maps are in the order in which they were written: it means nothing to most types,
 /// and something to those that keep it.
-pub(super) fn decode_as_written(codec: &CodecId, schema: &Schema, bytes: &[u8]) -> Result<Value> {
+///
+/// # Errors
+/// As for [`decode_value`].
+pub fn decode_as_written(codec: &CodecId, schema: &Schema, bytes: &[u8]) -> Result<Value> {
     decode(codec, schema, bytes, false)
 }
 

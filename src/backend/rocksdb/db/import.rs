@@ -53,6 +53,8 @@ pub(super) struct Import {
     families: BTreeMap<u32, Incoming>,
     /// What came in last, and for which family.
     chunk: (u32, Chunk),
+    /// What changes of all families are decoded into.
+    pool: Arc<Pool>,
     /// Of these families.
     writing: VecDeque<(u32, JoinHandle<Result<()>>)>,
 }
@@ -204,8 +206,8 @@ impl Database {
         };
         let families = self.families.iter().map(incoming).collect();
         let (dir, threads) = (self.inner_name(), threads.max(1));
-        let (chunk, writing) = Default::default();
-        let import = Import { dir, threads, limits: LIMITS, families, chunk, writing };
+        let (chunk, pool, writing) = Default::default();
+        let import = Import { dir, threads, limits: LIMITS, families, chunk, pool, writing };
         *locked(&self.imports) = Some(import);
     }
 
@@ -251,6 +253,11 @@ impl Family {
             return Ok(());
         }
         changes.of(range).try_for_each(|(change, key, value)| self.change(change, key, value))
+    }
+
+    /// Memory for changes, that of the import where there is one.
+    pub(in super::super) fn pool(&self) -> Arc<Pool> {
+        locked(&self.imports).as_ref().map(|import| Arc::clone(&import.pool)).unwrap_or_default()
     }
 
     /// Pushes what goes by files and begins with `key`; `false` where it goes by calls.

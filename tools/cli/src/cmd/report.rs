@@ -43,7 +43,9 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
     };
     let (sizes, mut harms) = sizes(&snapshot);
     harms.extend(part_harms(&snapshot));
-    let history = History::of(&at.store, snapshot.manifest.kind);
+    let mut history = History::of(&at.store, snapshot.manifest.kind);
+    // The snapshot's own stand in its history too.
+    history.harms.retain(|harm| !harms.contains(harm));
     let page = page::page((&args.snapshot, &snapshot.manifest), &sizes, &history, &harms);
     if let Err(error) = fs::write(&args.html, page) {
         say(format_args!("{} {}: {error}", Status::Unreadable, args.html.display()));
@@ -60,5 +62,6 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
         history.checkpoints.len()
     )?;
     out.flush()?;
+    harms.extend(history.harms);
     Ok(say_harms(&harms))
 }

@@ -1,7 +1,7 @@
 //! Canonical lines as rows of a Parquet file, and the way back.
 //!
 //! The columns are those of CSV, by the same names: `operator`, `state` and `kind` are text, each of the
-//! others is JSON text, or a number or boolean where all states that a file is of agree on one
+//! others is JSON text, or numbers or booleans where every state that a file is of has such
 //! (SPEC.md, "Canonical dump"). A null is what nothing is in CSV: JSON's null, or what a line does not have.
 
 mod column;

@@ -25,7 +25,8 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// That of values of `schema`, which may be none. 128 bits fit no integer of Parquet.
+    /// That of values of `schema`. 128 bits fit no integer of Parquet; and what may be null is JSON, as some
+    /// programs make floats of integers that may, and of what is no number nothing.
     fn of(schema: &Schema) -> Self {
         let int = |bits, signed| Self::Int { bits, signed };
         match schema {
@@ -41,8 +42,6 @@ impl Shape {
             Schema::F32 => Self::F32,
             Schema::F64 => Self::F64,
             Schema::Newtype { inner, .. } => Self::of(inner),
-            // None is null; what holds null itself is JSON in any case.
-            Schema::Option(held) => Self::of(held),
             _ => Self::Json,
         }
     }
@@ -93,7 +92,7 @@ impl Shape {
 }
 
 /// The types of the columns behind the first, of rows of `states`, each with the key type of its operator: that
-/// on which all agree that have such a member, else JSON.
+/// which such a member of each of them has, else JSON.
 pub(crate) fn shapes<'a>(
     states: impl IntoIterator<Item = (Option<&'a TypeInfo>, &'a StateInfo)>,
 ) -> Vec<Shape> {
@@ -115,10 +114,11 @@ pub(crate) fn shapes<'a>(
             state.ttl.map(|_| ttl),
         ];
         for (agreed, found) in agreed.iter_mut().zip(members) {
-            *agreed = match (*agreed, found) {
-                (Some(known), Some(found)) if known != found => Some(Shape::Json),
-                (known, found) => known.or(found),
-            };
+            let found = found.unwrap_or(Shape::Json);
+            *agreed = Some(match agreed {
+                Some(known) if *known != found => Shape::Json,
+                _ => found,
+            });
         }
     }
     agreed.into_iter().map(|shape| shape.unwrap_or(Shape::Json)).collect()

@@ -35,10 +35,11 @@ pub(in super::super::super) struct Changes {
 #[derive(Default)]
 pub(in super::super::super) struct Pool(Mutex<Vec<Vec<u8>>>);
 
-/// As many pieces wait for use at most; each is as large as a decoded block, as a rule some 100 KiB.
+/// As many pieces wait for use at most, in all families of an import together; each is as large as a decoded
+/// block, as a rule some 100 KiB.
 const POOLED_MAX: usize = 256;
-/// And larger ones do not wait.
-const POOLED_LEN_BYTES_MAX: usize = 256 << 10;
+/// And larger ones do not wait: it is 32 MiB in all.
+const POOLED_LEN_BYTES_MAX: usize = 128 << 10;
 
 impl Pool {
     fn locked(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {

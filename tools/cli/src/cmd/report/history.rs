@@ -1,6 +1,6 @@
 //! The checkpoints that a job retains, and what each added to the one before.
 
-use crate::snapshot::{Harm, SnapshotAt};
+use crate::snapshot::{Harm, SnapshotAt, part_harms};
 use esker::checkpoint::read_log;
 use esker::format::RelativeName;
 use esker::format::manifest::SnapshotKind;
@@ -57,7 +57,10 @@ impl History {
                     row.kept_len_bytes = kept.map(|(_, len_bytes)| len_bytes).sum();
                     let states = snapshot.parts.iter().flatten().flatten();
                     let states = states.flat_map(|part| &part.states);
-                    row.entries = Some(states.map(|state| state.entries).sum());
+                    let entries = states.map(|state| state.entries).sum();
+                    // Of parts that cannot be read nobody knows.
+                    row.entries = snapshot.damage.is_empty().then_some(entries);
+                    history.harms.extend(part_harms(&snapshot));
                     before = files.into_keys().cloned().collect();
                 }
                 Err(error) => history.harms.push(Harm::of(&error)),
