@@ -375,3 +375,35 @@ fn what_is_damaged_is_told_whatever_the_bytes_and_in_bounded_memory() {
     }
     assert!(refused * 4 > rounds, "{refused} of {rounds}");
 }
+
+#[test]
+fn options_of_options_come_back() {
+    use esker::backend::Backend;
+    use esker::engine::LocalJob;
+    use esker::format::KeyGroupRange;
+    use esker::state::ValueDescriptor;
+    use esker::{Store, block_on};
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = Store::open(folder.join("job").to_str().unwrap()).unwrap();
+    let mut job = block_on(LocalJob::open(store, "options")).unwrap();
+    let mut backend = job.backend("op", KeyGroupRange::ALL);
+    let descriptor = ValueDescriptor::<u64, Option<Option<u64>>>::new("nested");
+    let nested = backend.open(descriptor).unwrap();
+    block_on(job.restore(&mut backend)).unwrap();
+    for (key, value) in [(1, None), (2, Some(None)), (3, Some(Some(5)))] {
+        backend.state(nested).unwrap().update(&key, &(), value).unwrap();
+    }
+    block_on(job.checkpoint(&mut [backend])).unwrap();
+    let (code, lines, err) = esker(folder, &["dump", "--sorted", "job"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_esker"));
+    let dumped = command.args(["dump", "--format", "parquet", "job"]).current_dir(folder).output();
+    let dumped = dumped.unwrap();
+    assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+    std::fs::write(folder.join("lines.parquet"), dumped.stdout).unwrap();
+    let (code, _, err) = esker(folder, &["load", "--like", "job", "new", "lines.parquet"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let (_, again, _) = esker(folder, &["dump", "--sorted", "new"]);
+    assert_eq!(again, lines);
+}

@@ -226,6 +226,88 @@ fn a_program_of_the_new_types_goes_on_with_what_was_made() {
     assert!(backend.state(lines).unwrap().get(&a, &()).unwrap().is_empty());
 }
 
+/// A map that keeps the order in which it was filled.
+#[derive(Debug, Clone, PartialEq)]
+struct Filled(Vec<(String, u32)>);
+
+impl Serialize for Filled {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Filled {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> serde::de::Visitor<'de> for Entries {
+            type Value = Filled;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Filled, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Filled(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Cached {
+    filled: Filled,
+    /// Wider than what expressions compute with.
+    bytes: u128,
+    note: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct CachedNow {
+    filled: Filled,
+    bytes: u128,
+    count: u8,
+}
+
+#[test]
+fn what_no_step_names_stays_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let filled = Filled([("z", 1), ("a", 2), ("m", 3)].map(|(k, v)| (k.to_owned(), v)).into());
+    let bytes = u128::MAX;
+    let store = Store::open(folder.join("job").to_str().unwrap()).unwrap();
+    let mut job = block_on(LocalJob::open(store, "caches")).unwrap();
+    let mut backend = job.backend("caches", KeyGroupRange::ALL);
+    let cached = backend.open(ValueDescriptor::<u64, Cached>::new("cached")).unwrap();
+    block_on(job.restore(&mut backend)).unwrap();
+    let value = Cached { filled: filled.clone(), bytes, note: "n".to_owned() };
+    backend.state(cached).unwrap().update(&1, &(), value).unwrap();
+    block_on(job.checkpoint(&mut [backend])).unwrap();
+
+    let args = [
+        "--step=caches/cached=delete_field = 'note'",
+        "--step=caches/cached=add_field = { field = 'count', type = 'u8', to = '7' }",
+    ];
+    ok(folder, &[&["job", "new"], &args[..]].concat());
+    let store = Store::open(folder.join("new").to_str().unwrap()).unwrap();
+    let snapshot = block_on(open_snapshot(&store, &"_metadata".parse().unwrap())).unwrap();
+    let mut backend = HeapBackend::restoring(&snapshot.manifest.operators[0], KeyGroupRange::ALL);
+    let cached = backend.open(ValueDescriptor::<u64, CachedNow>::new("cached")).unwrap();
+    let settings = SnapshotSettings::default();
+    block_on(backend.restore(&store, &snapshot.manifest, &settings)).unwrap();
+    let expected = CachedNow { filled, bytes, count: 7 };
+    assert_eq!(backend.state(cached).unwrap().get(&1, &()).unwrap(), Some(expected));
+}
+
 #[test]
 fn entries_get_a_time_to_live_or_another_or_none() {
     // Captured at 1000, updated at 600 and 900.

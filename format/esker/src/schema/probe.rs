@@ -231,8 +231,8 @@ fn edges(schema: &Schema, value: &Value) -> Vec<Value> {
         Schema::I8 | Schema::I16 | Schema::I32 | Schema::I64 | Schema::I128 => {
             [0, -1].map(Value::Signed).to_vec()
         }
-        Schema::F32 => [0.0, -1.0].map(Value::F32).to_vec(),
-        Schema::F64 => [0.0, -1.0].map(Value::F64).to_vec(),
+        Schema::F32 => [0.0, -1.0, f32::NAN].map(Value::F32).to_vec(),
+        Schema::F64 => [0.0, -1.0, f64::NAN].map(Value::F64).to_vec(),
         Schema::Char => vec![Value::Char('\0')],
         Schema::String => vec![Value::String(String::new()), Value::String("a".into())],
         Schema::Bytes => vec![Value::Bytes(Vec::new()), Value::Bytes(vec![0])],
