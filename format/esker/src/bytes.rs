@@ -2,6 +2,35 @@
 
 use crate::{FormatError, Result};
 
+/// Copies `from` to `to`, which is as long: the same as `copy_from_slice`, without a call where it is
+/// short, as keys and numbers are.
+///
+/// # Panics
+/// If they are not of one length.
+#[inline]
+pub fn copy_short(to: &mut [u8], from: &[u8]) {
+    let len = from.len();
+    assert_eq!(to.len(), len, "lengths of what is copied");
+    // From both ends, where the two may overlap.
+    match len {
+        0..4 => to.iter_mut().zip(from).for_each(|(to, from)| *to = *from),
+        4..8 => copy_ends::<4>(to, from),
+        8..16 => copy_ends::<8>(to, from),
+        16..=32 => copy_ends::<16>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+#[inline]
+fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk()) {
+        *to = *from;
+    }
+}
+
 /// Appends `value` as an LEB128 varint, 1 to 10 bytes.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -114,6 +143,17 @@ impl<'a> Cursor<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_short_is_copied_whole() {
+        let from: Vec<u8> = (1..=100).collect();
+        for len in 0..=from.len() {
+            let mut to = [0; 102];
+            copy_short(&mut to[1..=len], &from[..len]);
+            assert_eq!(to[1..=len], from[..len]);
+            assert!(to[0] == 0 && to[len + 1..].iter().all(|byte| *byte == 0));
+        }
+    }
 
     #[test]
     fn varints_round_trip_and_overlong_ones_are_refused() {

@@ -3,7 +3,7 @@
 //! `SPEC.md` beside this crate is the normative text; each module names its section.
 #![forbid(unsafe_code)]
 
-mod bytes;
+pub mod bytes;
 pub mod canonical;
 pub mod codec;
 pub mod composite;

@@ -3,9 +3,10 @@
 //! Columns keep like with like: operations and lengths repeat and all but vanish, keys compress among
 //! themselves, and incompressible values are stored as they are.
 
-use super::columns::{CODING_PLANES, Packer, take_column};
+use super::columns::{Column, Packer};
 use super::limit::{KeyLimit, keys_len_bytes_max};
-use super::{BLOCK_LEN_BYTES_MAX, Op, planes};
+use super::planes::{self, Lens};
+use super::{BLOCK_LEN_BYTES_MAX, Op};
 use crate::bytes::{Cursor, put_varint};
 use crate::{FormatError, Result};
 
@@ -130,17 +131,17 @@ impl Block {
     pub fn decode(stored: &[u8]) -> Result<Self> {
         let mut cursor = Cursor::new("run block", stored);
         let entries = cursor.u32()?;
-        let (coding, meta) = take_column(&mut cursor)?;
-        if coding == CODING_PLANES {
+        let meta = Column::take(&mut cursor)?;
+        if meta.has_planes() {
             return Err(cursor.corrupt("meta has planes"));
         }
-        let rows = decode_meta(&meta, entries)?;
+        let rows = meta.read(|meta| decode_meta(meta, entries))?;
         let keys = items(&mut cursor, "keys", rows.iter().map(|row| row.suffix_len))?;
         let values = items(&mut cursor, "values", rows.iter().map(|row| row.value_len))?;
         if !cursor.is_empty() {
             return Err(cursor.corrupt("bytes behind the last column"));
         }
-        let mut limit = KeyLimit::of(meta.len() + keys.len());
+        let mut limit = KeyLimit::of(meta.len_bytes() + keys.len());
         for row in &rows {
             limit.count(row.shared as usize + row.suffix_len as usize)?;
         }
@@ -230,20 +231,16 @@ fn each_length(meta: &mut Cursor<'_>, rows: &mut [Row], set: impl Fn(&mut Row, u
 }
 
 /// The items of the next column, one behind the other.
-fn items(
-    cursor: &mut Cursor<'_>,
-    name: &str,
-    lens: impl Iterator<Item = u32> + Clone,
-) -> Result<Vec<u8>> {
-    let (coding, bytes) = take_column(cursor)?;
+fn items(cursor: &mut Cursor<'_>, name: &str, lens: impl Lens) -> Result<Vec<u8>> {
+    let column = Column::take(cursor)?;
     let sum: u64 = lens.clone().map(u64::from).sum();
-    if sum != bytes.len() as u64 {
+    if sum != column.len_bytes() as u64 {
         return Err(cursor.corrupt(format!("{name} are not as long as meta says")));
     }
-    if coding != CODING_PLANES {
-        return Ok(bytes);
+    if !column.has_planes() {
+        return column.into_bytes();
     }
-    let joined = planes::join(&bytes, lens);
+    let joined = column.read(|planes| Ok(planes::join(planes, lens)))?;
     joined.ok_or_else(|| cursor.corrupt(format!("{name}: an item too long for planes")))
 }
 

@@ -19,7 +19,12 @@ const TRIED_EVERY: u32 = 16;
 thread_local! {
     /// Kept for as long as the thread, as setting one up costs as much as unpacking a column.
     static UNPACKER: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    /// Columns on their way into another shape; the allocator would give their memory back each time.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
+
+/// So much of it stays: blocks are much shorter, but for values that are not.
+const SCRATCH_LEN_BYTES_MAX: usize = 1 << 20;
 
 /// Packs columns.
 #[derive(Default)]
@@ -94,43 +99,87 @@ fn put_shorter(column: &[u8], coding: u8, packed: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(stored);
 }
 
-/// The coding and the unpacked bytes of the next column.
-pub(super) fn take_column(cursor: &mut Cursor<'_>) -> Result<(u8, Vec<u8>)> {
-    let coding = cursor.u8()?;
-    let len = cursor.length(BLOCK_LEN_BYTES_MAX)?;
-    let stored_len = cursor.length(cursor.remaining())?;
-    let stored = cursor.take(stored_len)?;
-    match coding {
-        CODING_RAW if len == stored.len() => Ok((coding, stored.to_vec())),
-        CODING_ZSTD | CODING_PLANES => {
-            // The frame's own idea of its size must agree before memory is set aside for it.
-            if len > stored.len().saturating_mul(ZSTD_RATIO_MAX) {
-                return Err(cursor.corrupt("column is longer than its zstd frame can unpack to"));
-            }
-            let declared = zstd::zstd_safe::get_frame_content_size(stored).ok().flatten();
-            if declared != Some(len as u64) {
-                return Err(cursor.corrupt("column length differs from its zstd frame's"));
-            }
-            let column =
-                unpacked(stored, len).map_err(|error| cursor.corrupt(format!("zstd: {error}")))?;
-            if column.len() == len {
-                Ok((coding, column))
-            } else {
-                Err(cursor.corrupt("column is shorter than it says"))
-            }
-        }
-        CODING_RAW => Err(cursor.corrupt("raw column lengths differ")),
-        _ => Err(cursor.corrupt(format!("unknown column coding {coding}"))),
-    }
+/// A column of a stored block.
+pub(super) struct Column<'a> {
+    coding: u8,
+    len: usize,
+    stored: &'a [u8],
 }
 
-/// The content of a zstd frame, of at most `len_bytes_max`.
-fn unpacked(frame: &[u8], len_bytes_max: usize) -> std::io::Result<Vec<u8>> {
-    UNPACKER.with_borrow_mut(|kept| {
-        let unpacker = match kept {
-            Some(unpacker) => unpacker,
-            None => kept.insert(Decompressor::new()?),
-        };
-        unpacker.decompress(frame, len_bytes_max)
-    })
+impl<'a> Column<'a> {
+    /// The next one.
+    pub(super) fn take(cursor: &mut Cursor<'a>) -> Result<Self> {
+        let coding = cursor.u8()?;
+        let len = cursor.length(BLOCK_LEN_BYTES_MAX)?;
+        let stored_len = cursor.length(cursor.remaining())?;
+        let stored = cursor.take(stored_len)?;
+        match coding {
+            CODING_RAW if len == stored.len() => {}
+            CODING_ZSTD | CODING_PLANES => {
+                // The frame's own idea of its size must agree before memory is set aside for it.
+                if len > stored.len().saturating_mul(ZSTD_RATIO_MAX) {
+                    return Err(
+                        cursor.corrupt("column is longer than its zstd frame can unpack to")
+                    );
+                }
+                let declared = zstd::zstd_safe::get_frame_content_size(stored).ok().flatten();
+                if declared != Some(len as u64) {
+                    return Err(cursor.corrupt("column length differs from its zstd frame's"));
+                }
+            }
+            CODING_RAW => return Err(cursor.corrupt("raw column lengths differ")),
+            _ => return Err(cursor.corrupt(format!("unknown column coding {coding}"))),
+        }
+        Ok(Self { coding, len, stored })
+    }
+
+    /// How many bytes it holds.
+    pub(super) fn len_bytes(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn has_planes(&self) -> bool {
+        self.coding == CODING_PLANES
+    }
+
+    /// What `f` makes of its bytes, which are not kept.
+    pub(super) fn read<T>(&self, f: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+        if self.coding == CODING_RAW {
+            return f(self.stored);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            self.unpack(scratch)?;
+            let made = f(scratch);
+            if scratch.capacity() > SCRATCH_LEN_BYTES_MAX {
+                *scratch = Vec::new();
+            }
+            made
+        })
+    }
+
+    /// Its bytes.
+    pub(super) fn into_bytes(self) -> Result<Vec<u8>> {
+        if self.coding == CODING_RAW {
+            return Ok(self.stored.to_vec());
+        }
+        let mut bytes = Vec::new();
+        self.unpack(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Puts the content of its zstd frame into `out`, instead of what is there.
+    fn unpack(&self, out: &mut Vec<u8>) -> Result<()> {
+        let corrupt = |what: String| FormatError::corrupt("run block", what);
+        out.clear();
+        out.reserve_exact(self.len);
+        let unpacked = UNPACKER.with_borrow_mut(|kept| {
+            let unpacker = match kept {
+                Some(unpacker) => unpacker,
+                None => kept.insert(Decompressor::new()?),
+            };
+            unpacker.decompress_to_buffer(self.stored, out)
+        });
+        let len = unpacked.map_err(|error| corrupt(format!("zstd: {error}")))?;
+        if len == self.len { Ok(()) } else { Err(corrupt("column is shorter than it says".into())) }
+    }
 }

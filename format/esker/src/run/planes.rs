@@ -99,75 +99,99 @@ pub(super) fn split(items: &[u8], lens: &[u32], out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// Lengths of items, from either end and more than once.
+pub(super) trait Lens: ExactSizeIterator<Item = u32> + DoubleEndedIterator + Clone {}
+
+impl<I: ExactSizeIterator<Item = u32> + DoubleEndedIterator + Clone> Lens for I {}
+
 /// The items of `planes`, one behind the other; none if one is too long, or they do not add up to
 /// `planes`.
-pub(super) fn join(planes: &[u8], lens: impl Iterator<Item = u32> + Clone) -> Option<Vec<u8>> {
-    let Shape { mut starts, whole, longest, len_bytes } = shape(lens.clone())?;
+pub(super) fn join(planes: &[u8], mut lens: impl Lens) -> Option<Vec<u8>> {
+    let Shape { starts, whole, longest, len_bytes } = shape(lens.clone())?;
     if len_bytes != planes.len() {
         return None;
     }
     let mut items = vec![0; planes.len()];
-    let (mut end, mut ends, mut waiting) = (0, [0; 8], 0);
-    for len in lens.clone() {
-        end += len as usize;
-        (ends[waiting], waiting) = (end, waiting + 1);
-        if waiting < 8 {
-            continue;
-        }
-        waiting = 0;
-        for (number, next) in starts[..whole].chunks_mut(8).enumerate() {
+    if whole == 8 && longest == 8 {
+        join_words(planes, &mut items)?;
+        return Some(items);
+    }
+    // From the last item on, eight at a time and those that are left over first: what is moved stands
+    // before an item too, where the item before it comes next.
+    let count = lens.len();
+    // Of planes that not all items have: where each ends, but for what was taken.
+    let mut ends = starts;
+    ends.rotate_left(1);
+    ends[ITEM_LEN_BYTES_MAX as usize - 1] = planes.len();
+    let (mut number, mut end) = (count, items.len());
+    while number > 0 {
+        let some = if number.is_multiple_of(8) { 8 } else { number % 8 };
+        number -= some;
+        let mut words = [[0; 8]; WHOLE_MAX / 8];
+        for (words, starts) in words.iter_mut().zip(starts[..whole].chunks(8)) {
             let mut columns = [0; 8];
-            for (next, column) in next.iter_mut().zip(&mut columns) {
-                *column = u64::from_le_bytes(*planes.get(*next..)?.first_chunk()?);
-                *next += 8;
+            for (start, column) in starts.iter().zip(&mut columns) {
+                *column = word_at(planes, start + number);
             }
-            for (end, word) in ends.iter().zip(transposed(columns)) {
-                let end = end - 8 * number;
-                match items[..end].last_chunk_mut() {
-                    Some(bytes) if next.len() == 8 => *bytes = word.to_be_bytes(),
-                    _ => put_last(word, &mut items[end - next.len()..end]),
+            *words = transposed(columns);
+        }
+        for place in (0..some).rev() {
+            let len = lens.next_back()? as usize;
+            let begin = end - len;
+            match items[..end].last_chunk_mut::<WHOLE_MAX>() {
+                Some(bytes) => {
+                    for (words, bytes) in words.iter().zip(bytes.rchunks_exact_mut(8)) {
+                        bytes.copy_from_slice(&words[place].to_be_bytes());
+                    }
+                }
+                None => {
+                    let bytes = words.iter().flat_map(|words| words[place].to_le_bytes());
+                    items[begin..end].iter_mut().rev().zip(bytes).for_each(|(at, byte)| *at = byte);
                 }
             }
-        }
-    }
-    for end in &ends[..waiting] {
-        for (byte, next) in items[..*end].iter_mut().rev().zip(&mut starts[..whole]) {
-            *byte = *planes.get(*next)?;
-            *next += 1;
-        }
-    }
-    if longest > whole {
-        let mut left = items.as_mut_slice();
-        for len in lens {
-            let (item, rest) = std::mem::take(&mut left).split_at_mut_checked(len as usize)?;
-            left = rest;
-            let before = item.len() - whole;
-            for (byte, next) in item[..before].iter_mut().rev().zip(&mut starts[whole..]) {
-                *byte = *planes.get(*next)?;
-                *next += 1;
+            if len > whole {
+                let rest = &mut items[begin..end - whole];
+                for (byte, end) in rest.iter_mut().rev().zip(&mut ends[whole..longest]) {
+                    *end -= 1;
+                    *byte = *planes.get(*end)?;
+                }
             }
+            end = begin;
         }
     }
     Some(items)
 }
 
-/// Puts the lowest bytes of `word` into `place`, of fewer than eight, the lowest one last: by moves of a
-/// known length, as a call takes longer than they do.
+/// The same for items of eight bytes, numbers most often.
+fn join_words(planes: &[u8], items: &mut [u8]) -> Option<()> {
+    let count = planes.len() / 8;
+    let (eights, rest) = items.as_chunks_mut::<64>();
+    for (number, eight) in eights.iter_mut().enumerate() {
+        let mut columns = [0; 8];
+        for (plane, column) in planes.chunks_exact(count).zip(&mut columns) {
+            *column = word_at(plane, 8 * number);
+        }
+        let words = transposed(columns);
+        for (word, bytes) in words.iter().zip(eight.as_chunks_mut::<8>().0) {
+            *bytes = word.to_be_bytes();
+        }
+    }
+    let first = 8 * eights.len();
+    for (number, item) in rest.chunks_exact_mut(8).enumerate() {
+        for (plane, byte) in planes.chunks_exact(count).zip(item.iter_mut().rev()) {
+            *byte = *plane.get(first + number)?;
+        }
+    }
+    Some(())
+}
+
+/// The eight bytes from `at` on, the first one lowest; zeros for those there are not.
 #[inline]
-fn put_last(word: u64, place: &mut [u8]) {
-    let mut left = place;
-    for len in [4, 2, 1] {
-        if left.len() & len == 0 {
-            continue;
-        }
-        let shift = 8 * (left.len() - len);
-        let (front, rest) = left.split_at_mut(len);
-        match (front.len(), word >> shift) {
-            (4, word) => front.copy_from_slice(&(word as u32).to_be_bytes()),
-            (2, word) => front.copy_from_slice(&(word as u16).to_be_bytes()),
-            (_, word) => front.fill(word as u8),
-        }
-        left = rest;
+fn word_at(bytes: &[u8], at: usize) -> u64 {
+    let bytes = bytes.get(at..).unwrap_or_default();
+    match bytes.first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::super::error::named;
 use crate::{Error, ErrorKind, Result};
+use esker_format::bytes::copy_short;
 use rocksdb::{Options, SstFileWriter};
 use std::mem;
 use std::ops::Range;
@@ -24,6 +25,8 @@ pub(in super::super::super) enum Change {
 #[derive(Default)]
 pub(in super::super::super) struct Changes {
     bytes: Vec<u8>,
+    /// Where they end: what is behind is room for others.
+    end: usize,
     /// Where the last one begins.
     last: usize,
     /// Where the memory goes back to.
@@ -52,7 +55,6 @@ impl Drop for Changes {
         let Some(pool) = &self.pool else { return };
         let mut pooled = pool.locked();
         if pooled.len() < POOLED_MAX && self.bytes.capacity() <= POOLED_LEN_BYTES_MAX {
-            self.bytes.clear();
             pooled.push(mem::take(&mut self.bytes));
         }
     }
@@ -70,8 +72,11 @@ impl Changes {
         len_bytes: usize,
     ) -> Self {
         let mut bytes = pool.locked().pop().unwrap_or_default();
-        bytes.reserve(len_bytes + count * HEAD_LEN_BYTES);
-        Self { bytes, last: 0, pool: Some(Arc::clone(pool)) }
+        let room = len_bytes + count * HEAD_LEN_BYTES;
+        if bytes.len() < room {
+            bytes.resize(room, 0);
+        }
+        Self { bytes, end: 0, last: 0, pool: Some(Arc::clone(pool)) }
     }
 
     /// # Errors
@@ -84,27 +89,34 @@ impl Changes {
     ) -> Result<()> {
         let [a, b, c, d] = len_of(key)?.to_le_bytes();
         let [e, f, g, h] = len_of(value)?.to_le_bytes();
-        self.last = self.bytes.len();
-        self.bytes.extend_from_slice(&[change as u8, a, b, c, d, e, f, g, h]);
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value);
+        let end = self.end + HEAD_LEN_BYTES + key.len() + value.len();
+        if self.bytes.len() < end {
+            self.bytes.resize(end.max(2 * self.bytes.len()), 0);
+        }
+        let (head, rest) = self.bytes[self.end..end].split_at_mut(HEAD_LEN_BYTES);
+        let (key_place, value_place) = rest.split_at_mut(key.len());
+        head.copy_from_slice(&[change as u8, a, b, c, d, e, f, g, h]);
+        copy_short(key_place, key);
+        copy_short(value_place, value);
+        (self.last, self.end) = (self.end, end);
         Ok(())
     }
 
     /// Gives back what was not needed, if that is most of it.
     pub(in super::super::super) fn shrink(&mut self) {
-        if self.bytes.len() < self.bytes.capacity() / 2 {
+        if self.end < self.bytes.capacity() / 2 {
+            self.bytes.truncate(self.end);
             self.bytes.shrink_to_fit();
         }
     }
 
     pub(in super::super::super) fn len_bytes(&self) -> usize {
-        self.bytes.len()
+        self.end
     }
 
     /// The key of the last of those that begin in `range`, as [`of`](Self::of) has it.
     fn last_key(&self, range: Range<usize>) -> Option<&[u8]> {
-        let last = match range.end == self.bytes.len() && range.contains(&self.last) {
+        let last = match range.end == self.end && range.contains(&self.last) {
             true => self.of(self.last..range.end).next(),
             false => self.of(range).last(),
         };
