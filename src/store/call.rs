@@ -7,7 +7,8 @@ use bytes::Bytes;
 use futures::{TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{
-    Error as StoreError, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    Error as StoreError, GetOptions, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    PutPayload,
 };
 use std::ops::Range;
 
@@ -104,18 +105,34 @@ impl Store {
         len_bytes_max: u64,
     ) -> Result<Option<Bytes>> {
         let path = self.path(name)?;
-        let failed = |error| error::map(error, "read the file", path.as_ref());
-        let Some(found) = present(self.objects.get(&path).await).map_err(failed)? else {
-            return Ok(None);
-        };
+        let Some(found) = self.open_within(&path, len_bytes_max).await? else { return Ok(None) };
         let len_bytes = found.meta.size;
-        if len_bytes > len_bytes_max {
-            let message = format!("longer than {len_bytes_max} bytes: bytes={len_bytes}");
-            return Err(Error::new(ErrorKind::Corrupt, message).at_path(path.as_ref()));
-        }
+        let failed = |error| error::map(error, "read the file", path.as_ref());
         let bytes = found.bytes().await.map_err(failed)?;
         check_len(&path, len_bytes, &bytes)?;
         Ok(Some(bytes))
+    }
+
+    /// A file of at most `len_bytes_max` bytes, of which nothing is read yet, or none if there is no
+    /// such file. One call.
+    ///
+    /// # Errors
+    /// As for [`Store::get_within`].
+    pub(super) async fn open_within(
+        &self,
+        path: &Path,
+        len_bytes_max: u64,
+    ) -> Result<Option<GetResult>> {
+        let found = present(self.objects.get(path).await)
+            .map_err(|error| error::map(error, "read the file", path.as_ref()))?;
+        if let Some(found) = &found
+            && found.meta.size > len_bytes_max
+        {
+            let len_bytes = found.meta.size;
+            let message = format!("longer than {len_bytes_max} bytes: bytes={len_bytes}");
+            return Err(Error::new(ErrorKind::Corrupt, message).at_path(path.as_ref()));
+        }
+        Ok(found)
     }
 
     /// The bytes of `range` of a file, or none if there is no such file. One call.
@@ -231,7 +248,7 @@ impl Store {
     }
 }
 
-pub(super) fn present<T>(result: Outcome<T>) -> Outcome<Option<T>> {
+fn present<T>(result: Outcome<T>) -> Outcome<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),
         Err(StoreError::NotFound { .. }) => Ok(None),

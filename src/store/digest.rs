@@ -1,14 +1,13 @@
 //! The digests of files, of which no more is in memory than a piece.
 
-use super::call::present;
 use super::{Store, blocking, error};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 use bytes::Bytes;
 use esker_format::digest::Digester;
 use esker_format::{Digest, RelativeName};
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
-use object_store::{Error as StoreError, GetResultPayload, ObjectStoreExt};
+use object_store::{Error as StoreError, GetResultPayload};
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -32,14 +31,7 @@ impl Store {
     ) -> Result<Option<Digest>> {
         let path = self.path(name)?;
         let failed = |error| error::map(error, "read the file", path.as_ref());
-        let Some(found) = present(self.objects.get(&path).await).map_err(failed)? else {
-            return Ok(None);
-        };
-        let len_bytes = found.meta.size;
-        if len_bytes > len_bytes_max {
-            let message = format!("longer than {len_bytes_max} bytes: bytes={len_bytes}");
-            return Err(Error::new(ErrorKind::Corrupt, message).at_path(path.as_ref()));
-        }
+        let Some(found) = self.open_within(&path, len_bytes_max).await? else { return Ok(None) };
         let digest = match found.payload {
             GetResultPayload::File(file, _) => {
                 let read = blocking(move || of_file(file)).await?;

@@ -102,6 +102,11 @@ impl Part {
             .map(|(file, (len_bytes, digest))| FileRef { file, len_bytes, digest })
     }
 
+    /// The time of capture of the state `id`, if it has TTL and the part knows it.
+    pub fn ttl_time_ms(&self, id: u32) -> Option<i64> {
+        self.states.iter().find(|state| state.id == id)?.ttl_time_ms
+    }
+
     /// The bytes of the part's file.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ impl<'a> Lines<'a> {
     /// The lines of `info`, in the part whose capture was at its time.
     pub(super) fn new(on: &OnSide<'a>, info: &'a StateInfo, part: &Part, expired: Expired) -> Self {
         let mut canonical = Canonical::new(&on.operator.uid, on.operator.key.as_ref(), info);
-        canonical.at(time_ms(part, info), expired);
+        canonical.at(part.ttl_time_ms(info.id), expired);
         let (key, line) = (Vec::new(), String::new());
         Self { state: info.id, canonical, key, line, refused: None }
     }
@@ -53,10 +53,6 @@ impl<'a> Lines<'a> {
     }
 }
 
-fn time_ms(part: &Part, info: &StateInfo) -> Option<i64> {
-    part.states.iter().find(|state| state.id == info.id).and_then(|state| state.ttl_time_ms)
-}
-
 /// Whether entries of both sides that are the same to the byte are the same lines: types are, and what is
 /// expired.
 pub(super) fn are_twins(
@@ -78,5 +74,5 @@ pub(super) fn are_twins(
         expired == Expired::Shown || a.ttl.is_none_or(|ttl| ttl.duration_ms.is_none());
     on_a.operator.key == on_b.operator.key
         && types(a) == types(b)
-        && (never_expires || time_ms(part_a, a) == time_ms(part_b, b))
+        && (never_expires || part_a.ttl_time_ms(a.id) == part_b.ttl_time_ms(b.id))
 }

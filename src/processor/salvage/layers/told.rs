@@ -92,20 +92,17 @@ impl Layers<'_> {
     pub(super) fn ttl_times_ms(&self, operator: usize, subtask: usize) -> BTreeMap<u32, i64> {
         let mut times = BTreeMap::new();
         let Some(first) = self.operator((0, operator)) else { return times };
-        let time = |part: &Part, id: u32| {
-            part.states.iter().find(|state| state.id == id).and_then(|state| state.ttl_time_ms)
-        };
         for info in first.states.iter().filter(|info| info.ttl.is_some()) {
             let own = self.part((0, operator, subtask));
             let known = match own {
-                Some(part) => time(part, info.id),
+                Some(part) => part.ttl_time_ms(info.id),
                 None => self.snapshots.iter().find_map(|snapshot| {
                     let operators = &snapshot.manifest.operators;
                     let at = operators.iter().position(|other| other.uid == first.uid)?;
                     let states = &operators.get(at)?.states;
                     let id = states.iter().find(|other| other.name == info.name)?.id;
                     let parts = snapshot.parts.get(at)?.iter().flatten();
-                    parts.filter_map(|part| time(part, id)).max()
+                    parts.filter_map(|part| part.ttl_time_ms(id)).max()
                 }),
             };
             times.extend(known.map(|time_ms| (info.id, time_ms)));

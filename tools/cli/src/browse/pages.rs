@@ -7,10 +7,9 @@ use esker::format::manifest::{Operator, StateInfo};
 use esker::format::part::Part;
 use esker::format::run::Entry;
 use esker::format::{KeyGroup, KeyGroupRange};
-use esker::snapshot::{ChainReader, OpenSnapshot};
-use esker::{Error, ErrorKind, block_on};
+use esker::snapshot::OpenSnapshot;
+use esker::{Error, ErrorKind};
 use std::collections::BTreeMap;
-use std::slice;
 
 /// A page ends after so many entries, or so much text.
 const ENTRIES_MAX: usize = 256;
@@ -149,8 +148,7 @@ impl Source<'_> {
         };
         let mut canonical =
             Canonical::new(&self.operator.uid, self.operator.key.as_ref(), self.info);
-        let known = part.states.iter().find(|state| state.id == self.info.id);
-        canonical.at(known.and_then(|state| state.ttl_time_ms), self.expired);
+        canonical.at(part.ttl_time_ms(self.info.id), self.expired);
         let mut at = Place { skipped: 0, ..from };
         let mut refused = None;
         let merged = entries.merge(range, Some(self.info.id), &mut |entry: Entry<'_>| {
@@ -196,8 +194,7 @@ impl Source<'_> {
             return Entries::open(store, (part, owned), &part.runs, [self.info]).map(Some);
         }
         let Some(run) = &part.operator_run else { return Ok(None) };
-        let chain = block_on(ChainReader::open_salvaging(store, slice::from_ref(run)))?;
-        Ok(Some(Entries::Runs(chain.of_states([self.info.id]))))
+        Entries::of_run(store, run, [self.info]).map(Some)
     }
 
     /// The key group of an entry; of operator state, which has none, 0.

@@ -3,31 +3,16 @@
 use super::app::{App, Content};
 use super::pages::Pages;
 use crate::snapshot::{OperatorSizes, Type};
+use esker::format::canonical;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState, Wrap};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 const HELP: &str = "↑↓ move  Enter open  Esc back  / key  q leave";
 /// No more of a text stands in a cell, whatever the screen's width.
 const CELL_CHARS_MAX: usize = 400;
-
-/// A canonical line, in parts.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Parts<'a> {
-    #[serde(borrow)]
-    key: Option<&'a RawValue>,
-    #[serde(borrow)]
-    namespace: Option<&'a RawValue>,
-    #[serde(borrow)]
-    user_key: Option<&'a RawValue>,
-    #[serde(borrow)]
-    value: Option<&'a RawValue>,
-}
 
 /// Draws the screen.
 pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App<'_>) {
@@ -188,10 +173,11 @@ fn state_cells(sizes: &OperatorSizes<'_>) -> Vec<Vec<String>> {
 }
 
 fn entry_cells(line: &str) -> Vec<String> {
-    let Ok(parts) = serde_json::from_str::<Parts<'_>>(line) else { return vec![line.to_owned()] };
-    let Parts { key, namespace, user_key, value } = parts;
-    let cell = |json: Option<&RawValue>| {
-        json.map(|json| json.get().chars().take(CELL_CHARS_MAX).collect()).unwrap_or_default()
+    let Ok(parts) = canonical::Line::parse(line) else { return vec![line.to_owned()] };
+    let canonical::Line { key, namespace, user_key, value, .. } = parts;
+    let cell = |json: Option<&str>| {
+        let shown = json.filter(|json| *json != "null");
+        shown.map(|json| json.chars().take(CELL_CHARS_MAX).collect()).unwrap_or_default()
     };
     [key, namespace, user_key, value].map(cell).into()
 }

@@ -114,8 +114,7 @@ fn find(args: &Args, lines: &mut Vec<String>) -> Result<(), Stop> {
     let mut found = Entries::open(&at.store, (&part, owned), &runs_of(&part, group), [info])?;
     let mut canonical = Canonical::new(&operator.uid, operator.key.as_ref(), info);
     let expired = if args.include_expired { Expired::Shown } else { Expired::Hidden };
-    let known = part.states.iter().find(|state| state.id == info.id);
-    canonical.at(known.and_then(|state| state.ttl_time_ms), expired);
+    canonical.at(part.ttl_time_ms(info.id), expired);
     let mut each = |entry: Entry<'_>| {
         let mut line = String::new();
         if *CompositeKey::decode(entry.key)?.key == *key && canonical.write(entry, &mut line)? {

@@ -9,8 +9,8 @@ use esker::format::manifest::{Operator, StateInfo, TypeInfo};
 use esker::format::part::{Part, RunRef};
 use esker::format::run::Entry;
 use esker::processor::DiffFilter;
-use esker::snapshot::{ChainReader, Lost, OpenSnapshot};
-use esker::{Error, ErrorKind, block_on};
+use esker::snapshot::{Lost, OpenSnapshot};
+use esker::{Error, ErrorKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which lines.
@@ -173,10 +173,8 @@ impl Work<'_> {
     }
 
     fn operator(&mut self, store: &esker::Store, run: &RunRef) -> Result<(), Error> {
-        let chain = block_on(ChainReader::open_salvaging(store, std::slice::from_ref(run)))?;
-        let states = self.filter.states(self.operator).map(|info| info.id);
-        let chain = chain.of_states(states.collect::<Vec<_>>());
-        self.lines(Entries::Runs(chain), KeyGroupRange::ALL, false)
+        let entries = Entries::of_run(store, run, self.filter.states(self.operator))?;
+        self.lines(entries, KeyGroupRange::ALL, false)
     }
 
     fn lines(
@@ -190,8 +188,7 @@ impl Work<'_> {
             .map(|info| {
                 let mut canonical =
                     Canonical::new(&self.operator.uid, self.operator.key.as_ref(), info);
-                let known = self.part.states.iter().find(|state| state.id == info.id);
-                canonical.at(known.and_then(|state| state.ttl_time_ms), self.filter.expired);
+                canonical.at(self.part.ttl_time_ms(info.id), self.filter.expired);
                 (info.id, canonical)
             })
             .collect();

@@ -27,10 +27,7 @@ impl Entries {
         states: impl IntoIterator<Item = &'a StateInfo>,
     ) -> Result<Self, Error> {
         match &part.native {
-            None => {
-                let chain = block_on(ChainReader::open_salvaging(store, runs))?;
-                Ok(Self::Runs(chain.of_states(states.into_iter().map(|info| info.id))))
-            }
+            None => Self::of_runs(store, runs, states),
             #[cfg(feature = "rocksdb")]
             Some(native) => {
                 database::Database::open(store, native, range, states).map(Self::Database)
@@ -41,6 +38,27 @@ impl Entries {
                 Err(unreadable(native))
             }
         }
+    }
+
+    /// Opens what `run`, that of operator state, holds of `states`. What is damaged is passed over.
+    ///
+    /// # Errors
+    /// The store's that are no damage.
+    pub(crate) fn of_run<'a>(
+        store: &Store,
+        run: &RunRef,
+        states: impl IntoIterator<Item = &'a StateInfo>,
+    ) -> Result<Self, Error> {
+        Self::of_runs(store, std::slice::from_ref(run), states)
+    }
+
+    fn of_runs<'a>(
+        store: &Store,
+        runs: &[RunRef],
+        states: impl IntoIterator<Item = &'a StateInfo>,
+    ) -> Result<Self, Error> {
+        let chain = block_on(ChainReader::open_salvaging(store, runs))?;
+        Ok(Self::Runs(chain.of_states(states.into_iter().map(|info| info.id))))
     }
 
     /// The entries in run order, as [`ChainReader::merge`].
