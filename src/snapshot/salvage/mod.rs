@@ -20,3 +20,6 @@ pub(crate) use entries::{SoundEntries, StateCounts, StateLayer, StateLayers};
 pub(crate) use interval::{Interval, intersect, union};
 pub(crate) use survey::{Surveyor, Wanted};
 pub(crate) use surveyed::{Found, Surveyed};
+
+#[cfg(test)]
+mod tests;
