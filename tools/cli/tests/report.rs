@@ -4,6 +4,7 @@
 mod run;
 mod world;
 
+use esker::format::manifest::Manifest;
 use esker_test_support::tool::{self, BROWSERS};
 use run::esker;
 use std::io::Read;
@@ -74,6 +75,52 @@ fn damage_is_on_the_page_and_what_cannot_be_tried_is_told_apart() {
     assert!(!folder.join("new.html").exists());
     let (code, _, err) = esker(folder, &["report", "save"]);
     assert!(code == 2 && err.contains("--html"), "{err}");
+}
+
+#[test]
+fn damage_in_the_history_is_on_the_page_and_in_the_exit_code() {
+    let (folder, _world) = made(3);
+    let folder = folder.path();
+    let args = ["report", "job", "--html", "page.html"];
+    let said = "wrote page.html: checkpoint 3 of flights, 2 operators, 7 states, 3 checkpoints\n";
+    let reported = |status: &str| {
+        let (code, out, err) = esker(folder, &args);
+        assert_eq!((code, out.as_str()), (1, said), "{err}");
+        let page = std::fs::read_to_string(folder.join("page.html")).unwrap();
+        assert_eq!(page.matches(&format!("<p class=\"warn\">{status}")).count(), 1, "{page}");
+        assert_eq!(page.matches("class=\"warn\"").count(), 1, "{page}");
+        err
+    };
+    let manifest = folder.join("job/chk-1-1/_metadata");
+    let whole = std::fs::read(&manifest).unwrap();
+    std::fs::write(&manifest, &whole[..whole.len() - 1]).unwrap();
+    let damaged = "damaged chk-1-1/_metadata: ";
+    let err = reported(damaged);
+    assert!(err.starts_with(&format!("esker: {damaged}")) && err.lines().count() == 1, "{err}");
+    std::fs::remove_file(&manifest).unwrap();
+    let gone = "damaged chk-1-1/_metadata: the file is missing, and a snapshot names it";
+    assert_eq!(reported(gone), format!("esker: {gone}\n"));
+    std::fs::write(&manifest, whole).unwrap();
+    let (code, _, err) = esker(folder, &args);
+    assert_eq!((code, err.as_str()), (0, ""));
+    // A part of an older checkpoint alone.
+    let parts = |name: &str| {
+        let bytes = std::fs::read(folder.join("job").join(name).join("_metadata")).unwrap();
+        let operators = Manifest::decode(&bytes).unwrap().operators;
+        let parts = operators.iter().flat_map(|operator| &operator.parts);
+        parts.map(|part| part.name().unwrap()).collect::<Vec<_>>()
+    };
+    let newer = [parts("chk-2-1"), parts("chk-3-1")].concat();
+    let of_first = parts("chk-1-1").into_iter().find(|part| !newer.contains(part)).unwrap();
+    std::fs::remove_file(folder.join("job").join(of_first.as_str())).unwrap();
+    let gone = format!("damaged {of_first}: the file is missing");
+    let err = reported(&gone);
+    assert!(err.starts_with(&format!("esker: {gone}")) && err.lines().count() == 1, "{err}");
+    // A snapshot that is asked for by itself is of a job nevertheless.
+    let (code, _, err) = esker(folder, &["report", "job/chk-3-1", "--html", "page.html"]);
+    assert!(code == 1 && err.starts_with(&format!("esker: {gone}")), "{err}");
+    let (code, _, err) = esker(folder, &["report", "save", "--html", "page.html"]);
+    assert_eq!((code, err.as_str()), (0, ""));
 }
 
 /// What a browser makes of a page: the document as it is in the end, and what it says on the console.

@@ -283,6 +283,55 @@ fn operator_state_is_lost_by_position_and_found_in_an_older_snapshot() {
     assert!(dumped(folder, "newer") == world.lines.iter().cloned().collect::<Vec<_>>());
 }
 
+/// Damages the block of operator state of a subtask of `save`; what is said of it, and then of its states.
+fn lose_operator_state(folder: &Path, subtask: usize, broadcast: &str) -> String {
+    let snapshot = opened(&folder.join("save"), "_metadata");
+    let run = snapshot.parts[0][subtask].as_ref().unwrap().operator_run.clone().unwrap();
+    flip(&folder.join("save").join(run.file.as_str()), 40);
+    format!(
+        "esker: damaged save: {}: run block: digest differs; it holds state 2876920718 key group 0 up to \
+         the end of the run at byte 16 (9 entries)\n\
+         esker: lost kinds/union of subtask {subtask} from 0: gone\n\
+         esker: lost kinds/split of subtask {subtask}: gone\n\
+         esker: lost kinds/broadcast of subtask {subtask}: {broadcast}\n",
+        run.file
+    )
+}
+
+#[test]
+fn what_every_subtask_holds_is_taken_from_another_and_gone_where_none_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let golden = "../../format/esker/golden/v1/savepoints/every-kind";
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(golden), &folder.join("save"));
+    let is_broadcast = |line: &String| line.contains("operator-broadcast");
+    let rules: Vec<String> = dumped(folder, "save").into_iter().filter(is_broadcast).collect();
+    assert_eq!(rules.len(), 6);
+
+    let first = lose_operator_state(folder, 0, "another subtask holds the same");
+    let (code, out, err) = esker(folder, &["salvage", "save", "one"]);
+    assert_eq!((code, &err), (1, &first));
+    let told = "\nkinds/union: 3 entries, 6 before\nkinds/split: 3 entries, 6 before\n\
+                kinds/broadcast: 6 entries, 6 before; 3 keys from save\n";
+    assert!(out.starts_with("damaged one: checkpoint 7 of save: 288 entries; "), "{out}");
+    assert!(out.ends_with(told), "{out}");
+    sound(folder, "one");
+    let found: Vec<String> = dumped(folder, "one").into_iter().filter(is_broadcast).collect();
+    assert_eq!(found, rules);
+    let (code, out, _) = esker(folder, &["salvage", "--json", "save", "one"]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let older: Vec<_> = report["lost"].as_array().unwrap().iter().map(|l| &l["older"]).collect();
+    assert_eq!((code, older), (1, vec![&Value::Null, &Value::Null, &json!("save")]));
+
+    let first = first.replace("another subtask holds the same", "gone");
+    let second = lose_operator_state(folder, 1, "gone");
+    let (code, out, err) = esker(folder, &["salvage", "save", "none"]);
+    assert_eq!((code, err), (1, first + &second));
+    assert!(out.ends_with("\nkinds/broadcast: 0 entries, 6 before\n"), "{out}");
+    sound(folder, "none");
+    assert!(!dumped(folder, "none").iter().any(is_broadcast));
+}
+
 /// A copy of `save` whose operator `delays` has a database for its keyed state.
 fn native(folder: &Path) {
     let snapshot = opened(&folder.join("save"), "_metadata");
