@@ -33,12 +33,14 @@ pub struct Error {
     path: Option<String>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Whether a device cannot give back what it holds.
+    is_unreadable: bool,
 }
 
 impl Error {
     /// An error of `kind`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), path: None, source: None }
+        Self { kind, message: message.into(), path: None, source: None, is_unreadable: false }
     }
 
     /// What to do about it.
@@ -60,8 +62,30 @@ impl Error {
 
     /// The same error without its cause.
     pub(crate) fn again(&self) -> Self {
-        let Self { kind, message, path, .. } = self;
-        Self { kind: *kind, message: message.clone(), path: path.clone(), source: None }
+        let Self { kind, message, path, is_unreadable, .. } = self;
+        let (message, path) = (message.clone(), path.clone());
+        Self { kind: *kind, message, path, source: None, is_unreadable: *is_unreadable }
+    }
+
+    /// Whether stored bytes are damaged, for who looks at a snapshot: [`ErrorKind::Corrupt`], or that a
+    /// device cannot give them back, as with a sector that cannot be read (`EIO`).
+    ///
+    /// That is `Retry` nevertheless: what lies on a network may be back in a while, and a job waits for it
+    /// rather than going back to an older checkpoint.
+    pub fn is_damage(&self) -> bool {
+        self.kind == ErrorKind::Corrupt || self.is_unreadable
+    }
+
+    /// Whether it is damage that a device tells of by itself.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.is_unreadable
+    }
+
+    /// The same error, of a device that cannot give back what it holds if that is so.
+    #[must_use]
+    pub(crate) fn unreadable(mut self, is_unreadable: bool) -> Self {
+        self.is_unreadable = is_unreadable;
+        self
     }
 
     /// The same error, with what it happened to in front.
@@ -90,7 +114,7 @@ impl From<FormatError> for Error {
             FormatErrorKind::Incompatible => ErrorKind::Incompatible,
             _ => ErrorKind::Corrupt,
         };
-        Self { kind, message: error.to_string(), path: None, source: Some(Box::new(error)) }
+        Self::new(kind, error.to_string()).with_source(error)
     }
 }
 

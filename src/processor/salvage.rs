@@ -20,7 +20,9 @@ use layers::Layers;
 /// runs hold of it may be stale; of a run whose index is damaged or that is missing, all that it counts
 /// for; of a part that is, all key groups of its subtask. Nothing that was deleted returns and nothing that
 /// was changed is older than it was, but for keys in the ranges told that were taken from an older snapshot.
-/// Footers are not looked at, nor are filters unless a block is damaged: nothing is lost with them.
+/// Footers are not looked at, nor are filters unless a block is damaged: nothing is lost with them. What a
+/// device cannot give back ([`Error::is_damage`]) counts as damaged: the blocks of which it does not give all bytes
+/// when they are asked for one by one.
 ///
 /// Job, checkpoint, operators, types, parallelism and times of capture are those of the first snapshot;
 /// states of the others are found by the names of operator and state, and asked if their types are the

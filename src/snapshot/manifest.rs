@@ -201,7 +201,9 @@ pub async fn open_snapshot(store: &Store, name: &RelativeName) -> Result<OpenSna
         while of_operator.len() < operator.parts.len() {
             match read.next().await {
                 Some(Ok(part)) => of_operator.push(Some(part)),
-                Some(Err(error)) if error.kind() == ErrorKind::Retry => return Err(error),
+                Some(Err(error)) if error.kind() == ErrorKind::Retry && !error.is_damage() => {
+                    return Err(error);
+                }
                 Some(Err(error)) => {
                     let range = operator.range(of_operator.len())?;
                     let lost = vec![Lost { state: None, range }];

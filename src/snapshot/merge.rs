@@ -66,7 +66,8 @@ impl ChainReader {
     }
 
     /// As [`open`](Self::open), but runs and blocks that are damaged or missing are left out and
-    /// reported by [`damage`](Self::damage). Failures of the store that may pass are still errors.
+    /// reported by [`damage`](Self::damage), as [`Error::is_damage`] says. Failures of the store that may pass
+    /// are still errors.
     ///
     /// # Errors
     /// The store's.
@@ -122,8 +123,7 @@ impl ChainReader {
     }
 
     fn pass_over(&self, error: Error, entries: Option<u64>, lost: Vec<Lost>) -> Result<()> {
-        let Some(damage) = self.damage.as_ref().filter(|_| error.kind() == ErrorKind::Corrupt)
-        else {
+        let Some(damage) = self.damage.as_ref().filter(|_| error.is_damage()) else {
             return Err(error);
         };
         if let Ok(mut damage) = damage.lock() {

@@ -157,7 +157,7 @@ pub(crate) async fn fetch_sound(
     let fetches = stream::iter(fetches(files, states, dir)).map(|fetch| async move {
         let state = fetch.file.holds.map(|(id, _)| id);
         match fetch.done(store).await {
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
+            Err(error) if error.is_damage() => {
                 Ok(Some(Damage { error, entries: None, lost: vec![Lost { state, range }] }))
             }
             done => done.map(|()| None),

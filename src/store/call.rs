@@ -107,7 +107,7 @@ impl Store {
         let path = self.path(name)?;
         let Some(found) = self.open_within(&path, len_bytes_max).await? else { return Ok(None) };
         let len_bytes = found.meta.size;
-        let failed = |error| error::map(error, "read the file", path.as_ref());
+        let failed = |error| error::of_read(error, path.as_ref());
         let bytes = found.bytes().await.map_err(failed)?;
         check_len(&path, len_bytes, &bytes)?;
         Ok(Some(bytes))
@@ -124,7 +124,7 @@ impl Store {
         len_bytes_max: u64,
     ) -> Result<Option<GetResult>> {
         let found = present(self.objects.get(path).await)
-            .map_err(|error| error::map(error, "read the file", path.as_ref()))?;
+            .map_err(|error| error::of_read(error, path.as_ref()))?;
         if let Some(found) = &found
             && found.meta.size > len_bytes_max
         {
@@ -148,7 +148,7 @@ impl Store {
                 .map(|len| within(&path, &range, len).map(|()| Bytes::new()))
                 .transpose();
         }
-        let failed = |error| error::map(error, "read the file", path.as_ref());
+        let failed = |error| error::of_read(error, path.as_ref());
         let options = GetOptions::new().with_range(Some(range.clone()));
         let found = match present(self.objects.get_opts(&path, options).await) {
             Ok(Some(found)) => found,
@@ -184,7 +184,7 @@ impl Store {
         ranges.iter().try_for_each(|range| within(&path, range, len_bytes))?;
         let asked: Vec<_> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
         let found = present(self.objects.get_ranges(&path, &asked).await)
-            .map_err(|error| error::map(error, "read the file", path.as_ref()))?;
+            .map_err(|error| error::of_read(error, path.as_ref()))?;
         let Some(found) = found else { return Ok(None) };
         let mut found = found.into_iter();
         let mut all = Vec::with_capacity(ranges.len());

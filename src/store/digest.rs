@@ -30,7 +30,7 @@ impl Store {
         len_bytes_max: u64,
     ) -> Result<Option<Digest>> {
         let path = self.path(name)?;
-        let failed = |error| error::map(error, "read the file", path.as_ref());
+        let failed = |error| error::of_read(error, path.as_ref());
         let Some(found) = self.open_within(&path, len_bytes_max).await? else { return Ok(None) };
         let digest = match found.payload {
             GetResultPayload::File(file, _) => {

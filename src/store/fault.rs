@@ -1,16 +1,19 @@
 //! An object store that fails, waits and tells when it is told to, for tests and demonstrations.
 
+use super::error::EIO;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    CopyOptions, Error, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
     Result, UploadPart,
 };
 use std::fmt;
 use std::future::Future;
+use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -71,6 +74,7 @@ struct Plan {
     fails_always: bool,
     delayed: Option<Vec<Path>>,
     knows_no_copy: bool,
+    lost: Vec<(String, Range<u64>)>,
     hook: Option<Arc<Hook>>,
     done_hook: Option<Arc<Hook>>,
 }
@@ -109,6 +113,12 @@ impl FaultStore {
     /// Lets the call of `number` fail, once, with an error that invites a retry.
     pub fn fail_at(&self, number: u64, when: When) {
         self.plan().fail_at = Some((number, when));
+    }
+
+    /// Lets every read of any of `bytes` of the object at `path` fail from now on, as a disk does one of whose
+    /// sectors cannot be read. Looking the object up goes on to work.
+    pub fn lose(&self, path: &str, bytes: Range<u64>) {
+        self.plan().lost.push((path.to_owned(), bytes));
     }
 
     /// Lets every call from now on fail before it takes effect, with an error that invites no retry,
@@ -242,6 +252,23 @@ impl FaultStore {
         }
     }
 
+    /// What a read of something lost says.
+    fn check_read(&self, path: &Path, options: &GetOptions) -> Result<()> {
+        let asked = match options.range.clone() {
+            Some(GetRange::Bounded(range)) => range,
+            Some(GetRange::Offset(start)) => start..u64::MAX,
+            Some(GetRange::Suffix(_)) | None => 0..u64::MAX,
+        };
+        let plan = self.plan();
+        let touches = |lost: &Range<u64>| lost.start < asked.end && asked.start < lost.end;
+        if options.head || !plan.lost.iter().any(|(of, lost)| of == path.as_ref() && touches(lost))
+        {
+            return Ok(());
+        }
+        let source = io::Error::from_raw_os_error(EIO).into();
+        Err(Error::Generic { store: "fault", source })
+    }
+
     async fn delete_one(&self, path: Path) -> Result<Path> {
         let effect = async {
             let delayed = self.plan().delayed.as_mut().map(|delayed| delayed.push(path.clone()));
@@ -287,7 +314,11 @@ impl ObjectStore for FaultStore {
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let is_head = options.head;
-        let effect = self.shared.objects.get_opts(path, options);
+        let checked = self.check_read(path, &options);
+        let effect = async {
+            checked?;
+            self.shared.objects.get_opts(path, options).await
+        };
         let gives = |found: &GetResult| match is_head {
             true => 0,
             false => found.range.end.saturating_sub(found.range.start),

@@ -17,6 +17,7 @@ mod upload;
 pub use call::Created;
 pub(crate) use call::PART_LEN_BYTES;
 pub(crate) use ended::ended;
+pub use error::is_device_error;
 pub use runtime::block_on;
 pub(crate) use runtime::{blocking, sleep};
 pub(crate) use upload::Upload;

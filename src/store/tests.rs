@@ -198,6 +198,36 @@ fn a_put_that_fails_in_any_call_leaves_no_half_file() {
 }
 
 #[test]
+fn what_a_device_does_not_give_back_is_damage_and_may_be_tried_again() {
+    let (fault, store) = faulty(Store::open("memory://").unwrap());
+    let (file, whole) = (name("a"), Bytes::from_static(b"0123456789"));
+    block_on(store.put(&file, whole.clone())).unwrap();
+    fault.lose("a", 4..5);
+    for error in [
+        block_on(store.get(&file)).unwrap_err(),
+        block_on(store.get_range(&file, 0..5)).unwrap_err(),
+        block_on(store.get_range(&file, 4..5)).unwrap_err(),
+        block_on(store.get_ranges(&file, &[0..1, 3..6])).unwrap_err(),
+        block_on(store.digest_within(&file, 10)).unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.path()), (ErrorKind::Retry, Some("a")));
+        let text = error.to_string();
+        assert!(text.starts_with("cannot read the file: ") && text.contains("os error"), "{text}");
+        assert!(error.is_damage() && error.again().is_damage());
+    }
+    assert_eq!(block_on(store.get_range(&file, 0..4)).unwrap().unwrap(), whole.slice(..4));
+    assert_eq!(block_on(store.get_range(&file, 5..10)).unwrap().unwrap(), whole.slice(5..));
+    assert_eq!(block_on(store.head(&file)).unwrap(), Some(10));
+    // What may pass is none, nor what is not allowed.
+    fault.fail_at(fault.call_count() + 1, When::Before);
+    let error = block_on(store.get_range(&file, 0..1)).unwrap_err();
+    assert!(error.kind() == ErrorKind::Retry && !error.is_damage(), "{error}");
+    fault.fail_always(true);
+    let error = block_on(store.get(&file)).unwrap_err();
+    assert!(error.kind() == ErrorKind::Invalid && !error.is_damage(), "{error}");
+}
+
+#[test]
 fn faults_count_tell_pause_and_delay() {
     let (fault, store) = faulty(Store::open("memory://").unwrap());
     let calls = Arc::new(Mutex::new(Vec::new()));

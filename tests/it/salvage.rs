@@ -10,12 +10,13 @@ use esker::format::composite::CompositeKey;
 use esker::format::manifest::{Manifest, SnapshotKind, StateKind};
 use esker::processor::{LostRange, Salvaged, salvage};
 use esker::snapshot::{MANIFEST_NAME, OpenSnapshot, SnapshotSettings, open_snapshot};
+use esker::store::fault::FaultStore;
 use esker::{Error, Store, block_on};
 use esker_conformance::every::Call;
 use esker_test_support::soak::{self, Random};
 use oracle::{Files, Oracle, Place, Truth, truth_of};
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 const CASES: u64 = 200;
 const WORLDS: u64 = 5;
@@ -315,9 +316,13 @@ fn check(world: &World, files: &Files, older: bool, seen: &mut Seen) -> Result<(
     Ok(())
 }
 
-fn damages(older: bool) -> Seen {
+fn worlds() -> &'static [World] {
     static ALL: OnceLock<Vec<World>> = OnceLock::new();
-    let worlds = ALL.get_or_init(|| (0..WORLDS).map(World::new).collect());
+    ALL.get_or_init(|| (0..WORLDS).map(World::new).collect())
+}
+
+fn damages(older: bool) -> Seen {
+    let worlds = worlds();
     let random = Random::new(soak::seed().wrapping_add(7));
     let mut seen = Seen::default();
     for case in 0..CASES {
@@ -344,4 +349,44 @@ fn what_is_sound_is_salvaged_and_what_is_lost_is_told() {
 fn what_is_lost_is_taken_from_an_older_snapshot_and_told() {
     let seen = damages(true);
     assert!(seen.taken > CASES * 10, "{seen:?}");
+}
+
+#[test]
+fn what_a_disk_does_not_give_back_is_lost_as_what_is_flipped_is() {
+    let random = Random::new(soak::seed().wrapping_add(23));
+    let salvaged = |world: &World, store: &Store| {
+        let target = Store::open("memory://").unwrap();
+        let snapshots = vec![opened(store, &world.manifest_name).unwrap()];
+        let done = block_on(salvage(snapshots, &target, &settings(), &|_| {})).unwrap();
+        (truth_of(&target, &done.written.manifest), done)
+    };
+    let mut lost = 0;
+    for case in 0..60 {
+        let world = &worlds()[(case % WORLDS) as usize];
+        let names = world.oracle.names();
+        let name = &names[random.draw(0..names.len() as u64) as usize];
+        let mut flipped = world.files.clone();
+        let bytes = flipped.get_mut(name).unwrap();
+        let at = random.draw(0..bytes.len() as u64);
+        bytes[at as usize] ^= 4;
+        let sectors = store_of(&world.files).map_object_store(|objects| {
+            let faults = FaultStore::new(objects);
+            faults.lose(name.as_str(), at..at + 1);
+            Arc::new(faults)
+        });
+        let (expected, of_flipped) = salvaged(world, &store_of(&flipped));
+        let (found, done) = salvaged(world, &sectors);
+        assert!(found == expected, "{name} at {at}");
+        assert_eq!(done.lost, of_flipped.lost, "{name} at {at}");
+        assert_eq!(done.states, of_flipped.states, "{name} at {at}");
+        for damage in &done.damage {
+            let (text, path) = (damage.error.to_string(), damage.error.path());
+            assert!(
+                text.contains("cannot read the file: ") && path == Some(name.as_str()),
+                "{text}"
+            );
+        }
+        lost += done.damage.len();
+    }
+    assert!(lost > 20, "{lost}");
 }

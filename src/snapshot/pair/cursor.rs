@@ -3,7 +3,7 @@
 use crate::snapshot::groups::span as groups_between;
 use crate::snapshot::merge::Damage;
 use crate::snapshot::source::{SPAN_LEN_BYTES, Source, Span, place, prefix};
-use crate::{Error, ErrorKind, Result, block_on};
+use crate::{Error, Result, block_on};
 use bytes::Bytes;
 use esker_format::KeyGroupRange;
 use esker_format::run::{BlockCursor, Entry, Op};
@@ -256,7 +256,7 @@ impl Found {
     /// # Errors
     /// That of `damage`, if it is none.
     pub(super) fn pass_over(&mut self, side: usize, damage: Damage) -> Result<()> {
-        if damage.error.kind() != ErrorKind::Corrupt {
+        if !damage.error.is_damage() {
             return Err(damage.error);
         }
         if let Some(kept) = self.0.get_mut(side) {

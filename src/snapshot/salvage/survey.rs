@@ -6,12 +6,12 @@ use crate::snapshot::groups::Groups;
 use crate::snapshot::plan::counting;
 use crate::snapshot::pool::Pool;
 use crate::snapshot::source::{SPAN_LEN_BYTES, Source, prefix};
-use crate::{Error, ErrorKind, Result, Store, block_on};
+use crate::{Error, Result, Store, block_on};
 use esker_format::part::{PartState, RunRef};
 use esker_format::run::{Block, Entry, StateStats};
 use esker_format::{FormatError, KeyGroupRange};
 use futures::{StreamExt, TryStreamExt, stream};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ impl Surveyor {
         wanted: Arc<Wanted>,
     ) -> Result<std::result::Result<Walked, Error>> {
         let source = match Source::open(store, run, counts.clone()).await {
-            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(Err(error)),
+            Err(error) if error.is_damage() => return Ok(Err(error)),
             source => source?,
         };
         let walked = source.clone();
@@ -90,7 +90,7 @@ impl Surveyor {
         let filter = match lost.is_empty() {
             true => None,
             false => match source.filter().await {
-                Err(error) if error.kind() == ErrorKind::Corrupt => None,
+                Err(error) if error.is_damage() => None,
                 filter => filter?.map(Arc::new),
             },
         };
@@ -168,10 +168,18 @@ fn walk(source: &Source, wanted: &Wanted) -> Result<Vec<(Range<usize>, Error)>> 
         Some((last, _)) if last.end == blocks.start => last.end = blocks.end,
         _ => lost.push((blocks, error)),
     };
-    for span in source.spans_between(numbers, SPAN_LEN_BYTES) {
+    let mut spans = VecDeque::from(source.spans_between(numbers, SPAN_LEN_BYTES));
+    while let Some(span) = spans.pop_front() {
         let bytes = match block_on(source.fetch(&span)) {
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                lose(span.blocks, error);
+            // A sector that cannot be read takes the blocks that lie on it, and no others.
+            Err(error) if error.is_unreadable() && span.blocks.len() > 1 => {
+                let alone = source.spans_between(span.blocks, 0);
+                alone.into_iter().rev().for_each(|span| spans.push_front(span));
+                continue;
+            }
+            Err(error) if error.is_damage() => {
+                let Range { start, end } = span.bytes;
+                lose(span.blocks, error.of(format_args!("bytes {start} up to {end}")));
                 continue;
             }
             bytes => bytes?,

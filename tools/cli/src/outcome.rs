@@ -1,5 +1,6 @@
 //! How a command ends, and why a file was refused.
 
+use esker::store::is_device_error;
 use esker_format::{FormatError, FormatErrorKind};
 use serde::Serialize;
 use std::fmt;
@@ -33,7 +34,7 @@ impl From<Outcome> for ExitCode {
 pub(crate) enum Status {
     /// Sound.
     Ok,
-    /// Not what esker wrote.
+    /// Not what esker wrote, or nothing that the device gives back.
     Damaged,
     /// Newer than this esker, or not to be overwritten.
     Refused,
@@ -82,7 +83,11 @@ impl Problem {
     /// A file that the operating system does not give us.
     pub(crate) fn unreadable(error: &io::Error) -> Self {
         let (what, message) = ("file".to_owned(), error.to_string());
-        Self { status: Status::Unreadable, what, message, offset: None }
+        let status = match is_device_error(error) {
+            true => Status::Damaged,
+            false => Status::Unreadable,
+        };
+        Self { status, what, message, offset: None }
     }
 }
 

@@ -161,6 +161,16 @@ fn verify_goes_on_behind_a_file_that_is_not_there() {
     assert_eq!(lines[1], "ok v1/claim.log log");
 }
 
+/// No address of a process is 0, and reading there is an error of the device.
+#[cfg(target_os = "linux")]
+#[test]
+fn verify_counts_what_a_device_does_not_give_back_as_damage() {
+    let (code, out, err) = esker(&["verify", "/proc/self/mem", "v1/claim.log"]);
+    let said =
+        "damaged /proc/self/mem: file: Input/output error (os error 5)\nok v1/claim.log log\n";
+    assert_eq!((code, out.as_str(), err.as_str()), (1, said, ""));
+}
+
 #[test]
 fn dump_run_writes_every_entry() {
     let (code, out, err) = esker(&["dump-run", "v1/sample.run"]);

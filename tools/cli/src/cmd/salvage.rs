@@ -24,7 +24,9 @@ use std::path::{Path, PathBuf};
 ///
 /// Lost is more than what a damaged block held: older blocks may hold other versions of its keys, and what was
 /// deleted, so every key between its first and the next block's first is lost unless newer blocks tell of
-/// it. With a run's index all goes that the run counts for, with a part all key groups of its subtask.
+/// it. With a run's index all goes that the run counts for, with a part all key groups of its subtask. What a
+/// disk cannot give back (an input/output error, as of a sector that cannot be read) is lost as what is damaged
+/// is, block by block.
 /// Nothing stale is in DST, but for keys in the ranges named that were taken from an older SRC.
 ///
 /// Without its _metadata nothing of a snapshot is known: where that of the first SRC is damaged, the next is

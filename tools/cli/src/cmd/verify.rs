@@ -16,7 +16,9 @@ use std::path::Path;
 /// Of a snapshot every file is read that its manifest reaches, and compared with the digest that names it,
 /// manifest to part to run: a bit that changed since it was written is found. What parts, indexes and the
 /// manifest say of each other is compared too. Of a job that is its log and every checkpoint that it
-/// retains. What is damaged is named: the file, and the states and key groups that it takes with it.
+/// retains. What is damaged is named: the file, and the states and key groups that it takes with it. Damaged is
+/// too what a device cannot give back (an input/output error, as of a sector that cannot be read), with what the
+/// device says; what may not be read, or not now, is unreadable (exit code 2).
 ///
 /// With --deep also every entry is read, which takes some twenty times as long: whether what was written
 /// is a snapshot. Keys ascend and are in their key groups, filters and statistics agree with them, values

@@ -6,7 +6,7 @@ use super::at_once::at_once;
 use super::check_run::{CheckedRun, check_run};
 use super::count::count;
 use super::find::SnapshotAt;
-use super::harm::Harm;
+use super::harm::{Harm, is_passing};
 use super::lines::part_harms;
 use esker::format::manifest::{Manifest, Operator, StateInfo};
 use esker::format::part::{NativeFile, Part, RunRef};
@@ -83,7 +83,7 @@ impl Checker {
             block_on(read_manifest(&at.store, &at.manifest, at.digest)).and_then(|_| at.open());
         let snapshot = match opened {
             Ok(snapshot) => snapshot,
-            Err(error) if error.kind() == ErrorKind::Retry => return Err(error),
+            Err(error) if is_passing(&error) => return Err(error),
             Err(error) => {
                 checked.harms.push(Harm::of(&error));
                 return Ok(checked);
@@ -192,7 +192,7 @@ fn check_native(store: &Store, file: &NativeFile) -> Result<Option<String>, Erro
             _ => Some(other.to_owned()),
         },
         Ok(None) => Some("the file is missing".to_owned()),
-        Err(error) if error.kind() == ErrorKind::Retry => return Err(error),
+        Err(error) if is_passing(&error) => return Err(error),
         Err(error) => Some(Harm::of(&error).message),
     })
 }

@@ -1,6 +1,7 @@
 //! All of one run against what its part says of it: every fault, not the first alone.
 
 use super::check::Depth;
+use super::harm::is_passing;
 use super::walk::Walk;
 use bytes::Bytes;
 use esker::format::FormatError;
@@ -10,7 +11,7 @@ use esker::format::run::{
     BlockHandle, FOOTER_LEN_BYTES, HEADER_LEN_BYTES, IndexLocation, RunIndex, RunReader, StateStats,
 };
 use esker::snapshot::Lost;
-use esker::{Error, ErrorKind, Store, block_on};
+use esker::{Error, Store, block_on};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -76,7 +77,7 @@ pub(super) fn check_run(
         None => Err(FormatError::corrupt("run", "the file is missing").into()),
     });
     match checked {
-        Err(error) if error.kind() != ErrorKind::Retry => {
+        Err(error) if !is_passing(&error) => {
             let mut checked = CheckedRun::default();
             checked.whole(error, run);
             Ok(checked)
@@ -89,7 +90,7 @@ pub(super) fn check_run(
 fn is_sound(store: &Store, run: &RunRef) -> Result<bool, Error> {
     match block_on(store.digest_within(&run.file, run.len_bytes)) {
         Ok(digest) => Ok(digest == Some(run.digest)),
-        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
+        Err(error) if error.is_damage() => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -111,7 +112,15 @@ impl RunFile<'_> {
             checked.fault(FormatError::corrupt("run", message), run);
         }
         let end = run.index.offset.saturating_add(run.index.len_bytes);
-        let tail = self.read(run.index.offset..end.saturating_add(FOOTER_LEN_BYTES as u64))?;
+        let behind = end.saturating_add(FOOTER_LEN_BYTES as u64);
+        let (tail, has_footer) = match self.read(run.index.offset..behind) {
+            Err(error) if error.is_damage() => {
+                let index = self.read(run.index.offset..end)?;
+                checked.fault(error, run);
+                (index, false)
+            }
+            tail => (tail?, true),
+        };
         let (index, footer) = tail.split_at(tail.len().min(clamped(run.index.len_bytes)));
         let reader = match RunReader::open(run.index, index) {
             Ok(reader) => reader,
@@ -122,15 +131,15 @@ impl RunFile<'_> {
         };
         let mut digester = Digester::default();
         if !self.is_sound {
-            let header = self.read(0..HEADER_LEN_BYTES as u64)?;
-            digester.update(&header);
+            let header = self.read_or_fault(0..HEADER_LEN_BYTES as u64, &mut checked)?;
+            digester.update(header.as_deref().unwrap_or_default());
             self.blocks(&mut checked, &reader, keyed, depth, &mut digester)?;
             digester.update(&tail);
-            if let Err(error) = RunReader::check_header(&header) {
+            if let Some(Err(error)) = header.map(|header| RunReader::check_header(&header)) {
                 checked.fault(error, run);
             }
         }
-        if let Err(error) = self.check_footer(footer) {
+        if has_footer && let Err(error) = self.check_footer(footer) {
             checked.fault(error, run);
         }
         let index = reader.index();
@@ -159,19 +168,38 @@ impl RunFile<'_> {
     ) -> Result<(), Error> {
         let (run, index) = (self.run, reader.index());
         let at = index.filter.map_or(0..0, |at| at.offset..at.offset.saturating_add(at.len_bytes));
-        let stored_filter = self.read(at)?;
-        let filter = index.filter.map(|_| reader.filter(&stored_filter)).transpose();
+        let stored_filter = self.read_or_fault(at, checked)?;
+        let filter = stored_filter.as_ref().zip(index.filter);
+        let filter = filter.map(|(stored, _)| reader.filter(stored)).transpose();
         let filter = filter.unwrap_or_else(|error| {
             checked.fault(error, run);
             None
         });
         let (mut walk, mut sound) = (Walk::new(filter.as_ref(), keyed), true);
-        let mut from = 0;
+        let (mut from, mut alone_before) = (0, 0);
         while let Some(handles) = index.blocks.get(from..).filter(|handles| !handles.is_empty()) {
-            let (handles, bytes) = span(handles);
-            let (start, stored) = (bytes.start, self.read(bytes)?);
+            let most = if from < alone_before { 0 } else { SPAN_LEN_BYTES };
+            let (handles, bytes) = span(handles, most);
+            let (first, start) = (from, bytes.start);
+            let stored = match self.read(bytes) {
+                // A sector that cannot be read takes the blocks that lie on it, and no others.
+                Err(error) if error.is_damage() && handles.len() > 1 => {
+                    alone_before = from + handles.len();
+                    continue;
+                }
+                stored => stored,
+            };
+            from += handles.len();
+            let stored = match stored {
+                Err(error) if error.is_damage() => {
+                    sound = false;
+                    checked.faults.push(self.fault(error, index, first));
+                    continue;
+                }
+                stored => stored?,
+            };
             digester.update(&stored);
-            for (number, handle) in (from..).zip(handles) {
+            for (number, handle) in (first..).zip(handles) {
                 let offset = clamped(handle.offset.saturating_sub(start));
                 let end = offset.saturating_add(clamped(handle.len_bytes));
                 let block = stored.get(offset..end).unwrap_or_default();
@@ -186,9 +214,8 @@ impl RunFile<'_> {
                     checked.faults.push(self.fault(error, index, number));
                 }
             }
-            from += handles.len();
         }
-        digester.update(&stored_filter);
+        digester.update(stored_filter.as_deref().unwrap_or_default());
         if depth == Depth::Entries && sound && walk.found() != index.stats {
             let message = "its statistics differ from its entries";
             checked.fault(FormatError::corrupt("run index", message), run);
@@ -197,11 +224,11 @@ impl RunFile<'_> {
     }
 
     /// A fault that takes a block.
-    fn fault(&self, error: FormatError, index: &RunIndex, number: usize) -> Fault {
+    fn fault(&self, error: impl Into<Error>, index: &RunIndex, number: usize) -> Fault {
         let lost = index.block_holds(number).into_iter().filter_map(|(state, range)| {
             Some(Lost { state: Some(state), range: range.intersect(self.run.range)? })
         });
-        let error = Error::from(error).at_path(self.run.file.as_str());
+        let error = error.into().at_path(self.run.file.as_str());
         let entries = index.blocks.get(number).map(|block| block.entries.into());
         Fault { error, entries, lost: lost.collect() }
     }
@@ -215,6 +242,21 @@ impl RunFile<'_> {
         Ok(())
     }
 
+    /// The same; none, and a fault, if they cannot be read.
+    fn read_or_fault(
+        &self,
+        range: Range<u64>,
+        checked: &mut CheckedRun,
+    ) -> Result<Option<Bytes>, Error> {
+        match self.read(range) {
+            Err(error) if error.is_damage() => {
+                checked.fault(error, self.run);
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
+    }
+
     /// What there is of the bytes in `range`.
     fn read(&self, range: Range<u64>) -> Result<Bytes, Error> {
         let range = range.start..range.end.min(self.len_bytes);
@@ -226,10 +268,10 @@ impl RunFile<'_> {
 }
 
 /// The blocks that are fetched in one, at least one, of some that lie end to end, and where they lie.
-fn span(blocks: &[BlockHandle]) -> (&[BlockHandle], Range<u64>) {
+fn span(blocks: &[BlockHandle], len_bytes_max: u64) -> (&[BlockHandle], Range<u64>) {
     let start = blocks.first().map_or(0, |block| block.offset);
     let end_of = |block: &BlockHandle| block.offset.saturating_add(block.len_bytes);
-    let fit = blocks.iter().take_while(|block| end_of(block) - start <= SPAN_LEN_BYTES).count();
+    let fit = blocks.iter().take_while(|block| end_of(block) - start <= len_bytes_max).count();
     let blocks = blocks.get(..fit.max(1)).unwrap_or(blocks);
     (blocks, start..blocks.last().map_or(start, end_of))
 }

@@ -1,7 +1,7 @@
 //! What is live in a part once its runs are merged, against what the part says: all entries are read.
 
 use super::at_once::at_once;
-use super::harm::Harm;
+use super::harm::{Harm, is_passing};
 use esker::format::canonical::{Canonical, Expired};
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{Operator, StateInfo, StateKind};
@@ -34,7 +34,7 @@ pub(super) fn count(
     let operator_run = part.operator_run.as_slice();
     for (runs, range) in [(&part.runs[..], range), (operator_run, KeyGroupRange::ALL)] {
         let chain = match block_on(ChainReader::open(store, runs)) {
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
+            Err(error) if error.is_damage() => {
                 harms.push(Harm::of(&error));
                 continue;
             }
@@ -127,7 +127,7 @@ fn of(operator: &Operator, chain: &ChainReader, range: KeyGroupRange) -> Result<
     // All entries of a state follow each other.
     for (id, state) in &mut states {
         match chain.merge(range, Some(*id), &mut |entry| state.count(entry)) {
-            Err(error) if error.kind() == ErrorKind::Retry => return Err(error),
+            Err(error) if is_passing(&error) => return Err(error),
             Err(error) => harm = harm.or_else(|| Some(Harm::of(&error))),
             Ok(()) => {}
         }

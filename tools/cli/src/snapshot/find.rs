@@ -1,6 +1,7 @@
 //! From an argument to a snapshot or a job: a path or URL of a savepoint's folder, a checkpoint's
 //! folder, the `_metadata` in either, or a job's root.
 
+use super::harm::is_passing;
 use esker::checkpoint::log::LogState;
 use esker::checkpoint::{Place, log_folder, read_log};
 use esker::format::manifest::{Manifest, SnapshotKind};
@@ -162,7 +163,7 @@ async fn find_in(store: Store, folder: &str) -> Result<Found, Error> {
         );
         let is_checkpoint = match read_manifest(&store, &manifest, None).await {
             Ok(Manifest { kind, .. }) => kind == SnapshotKind::Checkpoint,
-            Err(error) if error.kind() == ErrorKind::Retry => return Err(error),
+            Err(error) if is_passing(&error) => return Err(error),
             Err(_) => named,
         };
         if !is_checkpoint {
@@ -176,7 +177,7 @@ async fn find_in(store: Store, folder: &str) -> Result<Found, Error> {
     if records.iter().any(|(name, _)| matches!(Place::of(name), Some(Place::Log(_)))) {
         let log = read_log(&store).await;
         return match log {
-            Err(error) if error.kind() == ErrorKind::Retry => Err(error),
+            Err(error) if is_passing(&error) => Err(error),
             log => Ok(Found::Job(store, log)),
         };
     }

@@ -32,6 +32,11 @@ pub(crate) struct LostState {
     pub(crate) key_group_last: u16,
 }
 
+/// Whether what failed may work in a while: something other than damage.
+pub(super) fn is_passing(error: &Error) -> bool {
+    error.kind() == ErrorKind::Retry && !error.is_damage()
+}
+
 impl Harm {
     /// Of an error that takes nothing else with it than what it says.
     pub(crate) fn of(error: &Error) -> Self {
@@ -42,6 +47,7 @@ impl Harm {
         let status = match error.kind() {
             // A codec that is not one of esker's is no damage.
             ErrorKind::Unsupported | ErrorKind::Incompatible => Status::Refused,
+            _ if error.is_damage() => Status::Damaged,
             ErrorKind::Retry | ErrorKind::Conflict => Status::Unreadable,
             // What a store refuses has the store's own error below it: no access, for one.
             ErrorKind::Invalid if error.source().is_some() => Status::Unreadable,

@@ -5,10 +5,16 @@
 pub(super) mod world;
 
 use super::{Args, Named, run};
-use crate::outcome::Outcome;
-use esker::format::frame;
+use crate::outcome::{Outcome, Status};
+use crate::snapshot::{Checked, Checker, Depth, SnapshotAt, find_snapshot};
+use esker::format::part::RunRef;
+use esker::format::run::RunReader;
+use esker::format::{RelativeName, frame};
+use esker::store::fault::FaultStore;
 use esker_test_support::soak;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 use world::{files, made};
 
@@ -164,4 +170,62 @@ fn a_log_that_is_damaged_does_not_hide_the_checkpoints() {
     assert_eq!(outcome, Outcome::No);
     assert_eq!(out.lines().filter(|line| line.starts_with("ok ")).count(), 3, "{out}");
     assert_eq!(out.lines().filter(|line| line.contains("log record ")).count(), 1, "{out}");
+}
+
+/// What is found where a disk does not give back some bytes of files.
+fn unreadable(at: &SnapshotAt, depth: Depth, lost: &[(&RelativeName, Range<u64>)]) -> Checked {
+    let store = at.store.clone().map_object_store(|objects| {
+        let faults = FaultStore::new(objects);
+        lost.iter().for_each(|(file, bytes)| faults.lose(file.as_str(), bytes.clone()));
+        Arc::new(faults)
+    });
+    let at = SnapshotAt { store, ..at.clone() };
+    Checker::new(depth).check(&at, &|_| {}).unwrap()
+}
+
+#[test]
+fn sectors_that_cannot_be_read_are_damage_of_what_lies_there_and_all_else_is_checked() {
+    let folder = made(2).0;
+    let job = folder.path().join("job");
+    let at = find_snapshot(job.to_str().unwrap(), None).unwrap();
+    let snapshot = at.open().unwrap();
+    let run_of = |operator: usize| -> RunRef {
+        snapshot.parts[operator][0].as_ref().unwrap().runs.last().unwrap().clone()
+    };
+    let (run, other) = (run_of(0), run_of(1));
+    let reader =
+        RunReader::open_file(&std::fs::read(job.join(run.file.as_str())).unwrap()).unwrap();
+    let blocks = &reader.index().blocks;
+    let said = "cannot read the file: Input/output error (os error 5)";
+    let index = other.index.offset..other.index.offset + 1;
+    let sector = |number: usize| blocks[number].offset + 3..blocks[number].offset + 4;
+    let both = [(&run.file, sector(0)), (&run.file, sector(2)), (&other.file, index)];
+    for depth in [Depth::Files, Depth::Entries] {
+        let harms = unreadable(&at, depth, &both).harms;
+        let told: Vec<_> = harms.iter().map(|h| (h.status, h.file.as_deref(), h.entries)).collect();
+        let of_block = |number: usize| {
+            (Status::Damaged, Some(run.file.as_str()), Some(u64::from(blocks[number].entries)))
+        };
+        let whole = (Status::Damaged, Some(other.file.as_str()), Some(other.entries));
+        assert_eq!(told, [of_block(0), of_block(2), whole]);
+        assert!(harms.iter().all(|harm| harm.message == said), "{harms:?}");
+        assert!(harms[..2].iter().all(|harm| harm.lost[0].state == "names"));
+        assert!(harms[2].lost.iter().any(|lost| lost.state == "count"), "{harms:?}");
+        // Header and filter take no entry with them, and the footer none either.
+        let filter = reader.index().filter.unwrap().offset;
+        for at_byte in [1, filter, run.len_bytes - 1] {
+            let harms = unreadable(&at, depth, &[(&run.file, at_byte..at_byte + 1)]).harms;
+            assert!(harms.len() == 1 && harms[0].message == said, "{at_byte}: {harms:?}");
+            assert!(harms[0].lost.is_empty(), "{at_byte}: {harms:?}");
+        }
+    }
+    let part = snapshot.manifest.operators[1].parts[0].name().unwrap();
+    for file in [&part, &at.manifest] {
+        let harms = unreadable(&at, Depth::Files, &[(file, 0..1)]).harms;
+        assert!(harms.len() == 1 && harms[0].message == said, "{harms:?}");
+        assert_eq!(
+            (harms[0].status, harms[0].file.as_deref()),
+            (Status::Damaged, Some(file.as_str()))
+        );
+    }
 }
