@@ -159,6 +159,33 @@ fn check_tells_what_becomes_of_each_state() {
 }
 
 #[test]
+fn a_codec_of_the_programs_own_is_not_judged_and_stops_a_deployment_unless_it_is_allowed() {
+    let (folder, _world) = made(1);
+    let folder = folder.path();
+    let count = r#""count", "kind": "value", "value": {"codec": "bincode2", "schema": "u64"}"#;
+    let mine = count.replace("bincode2", "mine");
+    let told = "unknown     delays/count\n            value: \"u64\" by codec=bincode2 becomes \"u64\" by \
+                codec=mine: unknown, the program's codec mine decides (unknown)\n";
+    let (code, out, err) = checked(folder, count, &mine, &[]);
+    assert!(code == 1 && err.is_empty() && out.contains(told), "{out}");
+    assert!(out.ends_with("\nnot deployable: 6 compatible, 1 unknown\n"), "{out}");
+    // What is lost is another thing.
+    assert_eq!(checked(folder, count, &mine, &["--allow-lossy"]).0, 1);
+    let (code, allowed, err) = checked(folder, count, &mine, &["--allow-unknown"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(allowed, out.replace("not deployable", "deployable"));
+    let (code, out, _) = checked(folder, count, &mine, &["--json"]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let states = report["states"].as_array().unwrap();
+    let fates: Vec<&Value> = states.iter().map(|state| &state["fate"]).collect();
+    assert!(code == 1 && fates[1] == "unknown", "{fates:?}");
+    assert_eq!(
+        (&report["deployable"], &states[1]["changes"][0]["fate"]),
+        (&json!(false), &json!("unknown"))
+    );
+}
+
+#[test]
 fn what_is_lost_stops_a_deployment_unless_it_is_allowed() {
     let (folder, _world) = made(1);
     let folder = folder.path();

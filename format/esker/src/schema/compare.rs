@@ -17,6 +17,9 @@ pub enum Fate {
     Migratable,
     /// They are migrated, and something is lost.
     Lossy,
+    /// That is for a codec of the program's own to say: whether it migrates them, no schema tells, only a
+    /// restore.
+    Unknown,
     /// They are refused, all or some of them.
     Impossible,
 }

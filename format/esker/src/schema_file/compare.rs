@@ -147,12 +147,15 @@ fn state(old: &StateSchema, new: &StateSchema) -> Vec<Change> {
 fn value(was: &TypeInfo, is: &TypeInfo, new: &StateSchema, changes: &mut Vec<Change>) {
     let refuse =
         |why: &str| change("value", Fate::Impossible, format!("{was} becomes {is}: {why}"));
+    if !is.codec.is_known() {
+        let what = format!("{was} becomes {is}: unknown, the program's codec {} decides", is.codec);
+        return changes.push(change("value", Fate::Unknown, what));
+    }
     if !was.codec.is_known() {
         return changes.push(refuse("only the codec that wrote it reads it"));
     }
     if is.codec != CodecId::BINCODE2 {
-        return changes
-            .push(refuse("the new codec decides, and none of esker's but bincode2 migrates"));
+        return changes.push(refuse("of esker's codecs none but bincode2 migrates"));
     }
     if let Some(path) = opaque_path(&was.schema) {
         let why = format!("only the program that wrote it knows the shape of {path}");

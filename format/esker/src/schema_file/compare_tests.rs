@@ -1,7 +1,7 @@
 //! Verdicts, and that restores agree with them.
 
 use super::*;
-use crate::codec::{Bincode, CodecId, ValueCodec};
+use crate::codec::{Bincode, CodecId, Migration, ValueCodec};
 use crate::manifest::TtlUpdate;
 use crate::schema::{Change, Fate};
 use crate::{Schema, trace};
@@ -311,6 +311,7 @@ fn states_are_judged_as_a_whole() {
     let ttl = |duration_ms, update| Some(Ttl { duration_ms, update });
     let base = || state::<u8>("s");
     let mine = || Some(TypeInfo { codec: CodecId::new("mine"), schema: Schema::U8 });
+    let theirs = || Some(TypeInfo { codec: CodecId::new("theirs"), schema: Schema::U16 });
     let list = |kind| StateSchema { kind, ..base() };
     for (old, new, fate, expected) in [
         (base(), base(), Fate::Compatible, None),
@@ -354,8 +355,27 @@ fn states_are_judged_as_a_whole() {
         (
             base(),
             StateSchema { value: mine(), ..base() },
+            Fate::Unknown,
+            Some(("value", "unknown, the program's codec mine decides")),
+        ),
+        (
+            // Values of another codec of somebody's own.
+            StateSchema { value: theirs(), ..base() },
+            StateSchema { value: mine(), ..base() },
+            Fate::Unknown,
+            Some(("value", "unknown, the program's codec mine decides")),
+        ),
+        (
+            StateSchema { value: mine(), ..base() },
+            StateSchema { value: mine(), ..base() },
+            Fate::Compatible,
+            None,
+        ),
+        (
+            base(),
+            StateSchema { value: text(), ..base() },
             Fate::Impossible,
-            Some(("value", "the new codec decides")),
+            Some(("value", "of esker's codecs none but bincode2 migrates")),
         ),
         (
             StateSchema { value: text(), ..base() },
@@ -391,4 +411,53 @@ fn states_are_judged_as_a_whole() {
         (2, &None, Fate::Impossible)
     );
     assert_eq!(verdicts[0].changes[0].path, "key");
+}
+
+/// A codec of a program's own for `u16`, two bytes each; one that takes what was a `u8`, if it is to.
+struct Mine {
+    migrates: bool,
+}
+
+impl ValueCodec<u16> for Mine {
+    fn id(&self) -> CodecId {
+        CodecId::new("mine")
+    }
+
+    fn schema(&self) -> crate::Result<Schema> {
+        Ok(Schema::U16)
+    }
+
+    fn encode(&self, value: &u16, out: &mut Vec<u8>) -> crate::Result<()> {
+        out.extend_from_slice(&value.to_be_bytes());
+        Ok(())
+    }
+
+    fn decode(&self, bytes: &[u8]) -> crate::Result<u16> {
+        Ok(u16::from_be_bytes(bytes.try_into().unwrap()))
+    }
+
+    fn migration(&self, stored: &TypeInfo) -> crate::Result<Option<Migration<u16>>> {
+        match stored.schema {
+            Schema::U8 if self.migrates => Ok(Some(Box::new(|bytes: &[u8]| Ok(bytes[0].into())))),
+            _ => Err(crate::FormatError::invalid("codec mine", "it takes nothing else")),
+        }
+    }
+}
+
+#[test]
+fn of_a_codec_of_the_programs_own_nobody_knows_what_it_takes() {
+    let stored = state::<u8>("s");
+    for migrates in [true, false] {
+        let codec = Mine { migrates };
+        let program =
+            StateSchema { value: Some(codec.info().unwrap()), reads: None, ..stored.clone() };
+        let verdicts = file(vec![stored.clone()]).restored_by(&file(vec![program]));
+        assert_eq!(verdicts[0].fate, Fate::Unknown);
+        // A restore asks the codec.
+        let migration = codec.migration(stored.value.as_ref().unwrap());
+        let taken = migration.ok().flatten().map(|migrate| migrate(&[7]).unwrap());
+        assert_eq!(taken, migrates.then_some(7));
+    }
+    // It is worse than what is lost, and better than what is refused: either stands for the whole.
+    assert!(Fate::Lossy < Fate::Unknown && Fate::Unknown < Fate::Impossible);
 }

@@ -15,12 +15,13 @@ use std::io::{self, Read, Write};
 /// The program's states are those of a schema file (`esker::state::ProgramSchema` writes it, `esker schema` one
 /// of another snapshot). Of the snapshot its manifest alone is read. One line for each state says that it
 /// is compatible, migratable (its values are migrated, and nothing is lost), lossy (something is lost),
-/// impossible (the restore refuses it, or some of its values), missing (the program does not have it, which a
+/// unknown (values are for a codec of the program's own, and whether that migrates what is there only a restore
+/// tells), impossible (the restore refuses it, or some of its values), missing (the program does not have it, which a
 /// restore refuses) or new (it begins empty); the lines below say how, what, or why, by the path in the
 /// type. Types are judged, not values: an integer that becomes narrower is impossible, whatever there is.
 ///
-/// Exit code 0: the program can be deployed. 1: it cannot, as a state is impossible, missing, or lossy, the
-/// last unless with `--allow-lossy`.
+/// Exit code 0: the program can be deployed. 1: it cannot, as a state is impossible, missing, lossy (unless with
+/// `--allow-lossy`) or unknown (unless with `--allow-unknown`: try a restore first).
 ///
 /// Without `reads` in the file, as in that of a snapshot, nothing is known of defaults and other names (serde's
 /// `default` and `alias`): an added field is then impossible unless it is an option, and a renamed one is an
@@ -29,7 +30,7 @@ use std::io::{self, Read, Write};
 /// With `--json` one object: `snapshot`, `schema`, `status` (`ok`; `refused`, `damaged`, `absent` or
 /// `unreadable`, of what `damage` says, as `verify` has it), `deployable` (null where the status is not `ok`) and
 /// `states`: `operator`, `state` (null for the operator's keys), `stands` (`both`, `snapshot`, `program`),
-/// `fate` (`compatible`, `migratable`, `lossy`, `impossible`) and `changes`: `path`, `fate`, `what`.
+/// `fate` (`compatible`, `migratable`, `lossy`, `unknown`, `impossible`) and `changes`: `path`, `fate`, `what`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -48,6 +49,9 @@ pub(crate) struct Args {
     /// Deploy although something is lost
     #[arg(long)]
     allow_lossy: bool,
+    /// Deploy although a codec of the program's own decides, which may refuse what is there
+    #[arg(long)]
+    allow_unknown: bool,
     /// Write one JSON object
     #[arg(long)]
     json: bool,
@@ -94,8 +98,13 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
             return Ok(harm.status.outcome());
         }
     };
-    let allowed = if args.allow_lossy { Fate::Lossy } else { Fate::Migratable };
-    let deployable = verdicts.iter().all(|verdict| verdict.fate <= allowed);
+    let is_allowed = |change: &Change| match change.fate {
+        Fate::Compatible | Fate::Migratable => true,
+        Fate::Lossy => args.allow_lossy,
+        Fate::Unknown => args.allow_unknown,
+        Fate::Impossible => false,
+    };
+    let deployable = verdicts.iter().flat_map(|verdict| &verdict.changes).all(is_allowed);
     if args.json {
         let report = Report {
             snapshot: &args.snapshot,
@@ -148,6 +157,7 @@ fn fate(fate: Fate) -> &'static str {
         Fate::Compatible => "compatible",
         Fate::Migratable => "migratable",
         Fate::Lossy => "lossy",
+        Fate::Unknown => "unknown",
         Fate::Impossible => "impossible",
     }
 }
@@ -189,7 +199,7 @@ fn show(verdicts: &[Verdict], deployable: bool, out: &mut impl Write) -> io::Res
         }
     }
     let count = |wanted: &str| verdicts.iter().filter(|verdict| word(verdict) == wanted).count();
-    let words = ["compatible", "migratable", "lossy", "impossible", "missing", "new"];
+    let words = ["compatible", "migratable", "lossy", "unknown", "impossible", "missing", "new"];
     let counts = words.map(|word| (word, count(word)));
     let counts: Vec<String> = counts
         .iter()
