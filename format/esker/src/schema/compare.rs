@@ -217,10 +217,24 @@ impl Comparison<'_> {
                 [Some(_), None] if is_float.is_some() => {
                     (Fate::Impossible, "only what is small enough has an equal")
                 }
-                _ => (Fate::Impossible, "they have nothing in common"),
+                _ => (Fate::Impossible, why_not(old, new)),
             },
         };
         self.add(&at.path, fate, format!("{} becomes {}: {why}", shown(old), shown(new)));
+    }
+}
+
+/// Why values of `old`, which have nothing in common with `new`, do not become any of it.
+fn why_not(old: &Schema, new: &Schema) -> &'static str {
+    use Schema::{Map, Seq, Struct, Tuple, TupleStruct};
+    match (old, new) {
+        (Tuple(_) | TupleStruct { .. } | Seq(_) | Map(..), Struct { .. }) => {
+            "the fields of a struct go by name, and there are no names"
+        }
+        (Struct { .. }, Tuple(_) | TupleStruct { .. } | Seq(_)) => {
+            "fields go by name, and there are none any more"
+        }
+        _ => "they have nothing in common",
     }
 }
 

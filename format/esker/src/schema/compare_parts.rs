@@ -2,6 +2,7 @@
 
 use super::compare::{Comparison, Fate, Places};
 use super::def::Scope;
+use super::migrate::shown;
 use super::{Field, Name, Schema, Shape, Variant};
 use std::collections::HashSet;
 
@@ -128,9 +129,14 @@ impl Comparison<'_> {
                 (Shape::Unit, Shape::Struct(b)) => {
                     self.structs((&[] as &[Field], old_scope), (b, new_scope), &here, depth);
                 }
-                _ => {
-                    let what = "holds another kind of thing: unit, one value, several, or fields";
-                    self.add(&here.path, Fate::Impossible, what.into());
+                (was, is) => {
+                    let what = format!(
+                        "{} becomes {}: what it holds is of another kind: nothing, one value, several by \
+                         position, or fields by name",
+                        held(variant, was),
+                        held(new, is)
+                    );
+                    self.add(&here.path, Fate::Impossible, what);
                 }
             }
         }
@@ -141,5 +147,16 @@ impl Comparison<'_> {
         if !order.is_sorted() {
             self.add(&at.path, Fate::Migratable, "variants are in another order".into());
         }
+    }
+}
+
+/// What a variant of this shape holds, as a type of its own would be shown.
+fn held(variant: &Variant, shape: &Shape) -> String {
+    let name = variant.name.clone();
+    match shape {
+        Shape::Unit => shown(&Schema::Unit),
+        Shape::Newtype(inner) => shown(&Schema::Newtype { name, inner: inner.clone() }),
+        Shape::Tuple(fields) => shown(&Schema::TupleStruct { name, fields: fields.clone() }),
+        Shape::Struct(fields) => shown(&Schema::Struct { name, fields: fields.clone() }),
     }
 }

@@ -283,8 +283,11 @@ impl<'de> Deserializer<'de> for ValueDe {
         match self.0 {
             // A struct that had no fields gets its first ones.
             Value::Unit => Self(Value::Struct(Vec::new())).deserialize_any(visitor),
-            // Neither has fields by name: what is not asked for would go without a word.
-            Value::Seq(_) | Value::Tuple(_) | Value::Map(_) => self.is_no("struct"),
+            // Neither has fields by name: what is not asked for would go without a word, and of two fields
+            // of one type nobody could say which is which.
+            Value::Seq(_) | Value::Tuple(_) | Value::Map(_) => {
+                self.is_no("struct, whose fields go by name")
+            }
             other => Self(other).deserialize_any(visitor),
         }
     }

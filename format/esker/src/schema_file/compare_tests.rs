@@ -210,6 +210,16 @@ fn restores_agree_with_verdicts() {
     #[derive(Debug, Serialize, Deserialize)]
     struct Pair(u8, String);
     #[derive(Debug, Serialize, Deserialize)]
+    struct Numbers(u8, u8);
+    #[derive(Debug, Serialize, Deserialize)]
+    enum Held {
+        D(u8, u8),
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    enum HeldByName {
+        D { a: u8, b: u8 },
+    }
+    #[derive(Debug, Serialize, Deserialize)]
     struct Nothing;
     #[derive(Debug, Serialize, Deserialize)]
     enum Kind {
@@ -293,6 +303,11 @@ fn restores_agree_with_verdicts() {
         Two => StrictOne, Two { a: 1, b: 1 }, Impossible;
         Two => Pair, Two { a: 1, b: 1 }, Impossible;
         (u8, u8) => Two, (1, 1), Impossible;
+        [u8; 2] => Two, [1, 1], Impossible;
+        Numbers => Two, Numbers(1, 1), Impossible;
+        Two => Numbers, Two { a: 1, b: 1 }, Impossible;
+        Held => HeldByName, Held::D(1, 1), Impossible;
+        HeldByName => Held, HeldByName::D { a: 1, b: 1 }, Impossible;
         Nothing => Defaulted, Nothing, Migratable;
         Nothing => One, Nothing, Impossible;
         Kind => NewKind, Kind::A, Migratable;
@@ -460,4 +475,57 @@ fn of_a_codec_of_the_programs_own_nobody_knows_what_it_takes() {
     }
     // It is worse than what is lost, and better than what is refused: either stands for the whole.
     assert!(Fate::Lossy < Fate::Unknown && Fate::Unknown < Fate::Impossible);
+}
+
+/// Positions are no names: of two fields of one type nobody could say which is which.
+#[test]
+fn a_tuple_struct_and_one_with_names_do_not_become_each_other_and_both_say_why() {
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Unnamed(u32, u32);
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Named {
+        width: u32,
+        height: u32,
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Around<T> {
+        size: T,
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    enum Before {
+        Size(u32, u32),
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    enum After {
+        Size { width: u32, height: u32 },
+    }
+    let unnamed = r#"{"tuple_struct":{"name":"Unnamed","fields":["u32","u32"]}}"#;
+    let named = r#"{"struct":{"name":"Named","fields":[{"name":"width","schema":"u32"},{"name":"height","schema":"u32"}]}}"#;
+    let text = |changes: Vec<Change>| {
+        let told: Vec<_> = changes.iter().map(|c| format!("{}: {}", c.path, c.what)).collect();
+        told.join("; ")
+    };
+    let no_names = "the fields of a struct go by name, and there are no names";
+    assert_eq!(
+        text(said::<Around<Unnamed>, Around<Named>>()),
+        format!("value.size: {unnamed} becomes {named}: {no_names}")
+    );
+    assert_eq!(
+        text(said::<Named, Unnamed>()),
+        format!("value: {named} becomes {unnamed}: fields go by name, and there are none any more")
+    );
+    let (unnamed, named) = (unnamed.replace("Unnamed", "Size"), named.replace("Named", "Size"));
+    let kind = "what it holds is of another kind: nothing, one value, several by position, or fields by name";
+    assert_eq!(
+        text(said::<Before, After>()),
+        format!("value::Size: {unnamed} becomes {named}: {kind}")
+    );
+    let refused = restored::<_, Around<Named>>(&Around { size: Unnamed(3, 4) }).unwrap_err();
+    for part in [
+        "path=.size: a tuple is no struct, whose fields go by name",
+        r#"stored as {"tuple_struct":{"name":"Unnamed""#,
+        r#"asked for as {"struct":{"name":"Named""#,
+    ] {
+        assert!(refused.to_string().contains(part), "{refused}");
+    }
 }
