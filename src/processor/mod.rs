@@ -11,6 +11,7 @@ mod plan;
 mod rewrite;
 mod salvage;
 mod sort;
+mod spool;
 mod target;
 mod transfer;
 mod write;
@@ -20,9 +21,10 @@ pub use bring::Transport;
 pub use copy::{Copied, copy};
 pub use diff::{Diff, DiffDamage, DiffFilter, Difference, Side, StateDiff, TypeRole, What, diff};
 pub use rewrite::{
-    AddFieldStep, EntryStep, OperatorPlan, Rehearsed, RewritePlan, Rewritten, SetStep, StateLeft,
-    StatePlan, TtlStep, rehearse, rewrite,
+    AddFieldStep, EntryStep, OperatorPlan, Rehearsed, RekeyStep, RewritePlan, Rewritten, SetStep,
+    StateLeft, StatePlan, TtlStep, Winner, rehearse, rewrite,
 };
 pub use salvage::{LostKey, LostRange, NotAsked, SalvageDamage, Salvaged, StateSalvaged, salvage};
 pub use sort::Sorter;
+pub use spool::{Fold, Spool, Spooled};
 pub use write::{OperatorSources, WrittenSavepoint, write_savepoint};

@@ -10,13 +10,14 @@ mod names;
 #[cfg(not(feature = "expressions"))]
 mod no_expression;
 mod plan;
+mod rekey;
 mod step;
 mod steps;
 #[cfg(feature = "expressions")]
 mod syntax;
 
 pub use plan::{OperatorPlan, RewritePlan, StatePlan};
-pub use step::{AddFieldStep, EntryStep, SetStep, TtlStep};
+pub use step::{AddFieldStep, EntryStep, RekeyStep, SetStep, TtlStep, Winner};
 
 use changes::{StateChange, changes, retype};
 use data::Made;
@@ -94,7 +95,9 @@ pub struct Rehearsed {
 /// as above. What had expired at the capture is not left in a state with one. First come all filters, which
 /// see an entry as the source has it; then the steps of its state in their order, each of which sees what
 /// those before it made, in types too. A list that has no elements any more goes. Memory: as
-/// [`write_savepoint`](super::write_savepoint) says, and 1 MiB for each run of a subtask and thread.
+/// [`write_savepoint`](super::write_savepoint) says, and 1 MiB for each run of a subtask and thread. State that gets
+/// [other keys](RekeyStep) is sorted first, by one thread, in files of about its size in the system's temporary folder,
+/// with 48 MiB of it in memory.
 ///
 /// All that [`copy()`](super::copy()) says of files that are there already, of interruptions, of
 /// `progress` and memory holds here too. Cost of links: the parts, and a look-up and a link for each file.

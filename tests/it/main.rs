@@ -19,4 +19,6 @@ mod identity;
 mod rewrite;
 mod runtimes;
 mod salvage;
+#[cfg(feature = "expressions")]
+mod timed;
 mod world;

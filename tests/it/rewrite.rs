@@ -2,11 +2,13 @@
 //! of the canonical lines. `ESKER_SOAK` says how many cases run.
 
 use crate::identity::job::{self, Job};
+use crate::timed;
 use esker::backend::heap::HeapBackends;
 use esker::format::manifest::{Manifest, StateInfo, StateKind};
 use esker::format::{CodecId, Key, KeyGroup, Schema};
 use esker::processor::{
-    AddFieldStep, EntryStep, RewritePlan, SetStep, StateLeft, Transport, TtlStep, rehearse, rewrite,
+    AddFieldStep, EntryStep, RekeyStep, RewritePlan, SetStep, StateLeft, Transport, TtlStep,
+    Winner, rehearse, rewrite,
 };
 use esker::snapshot::{MANIFEST_NAME, OpenSnapshot, SnapshotSettings, open_snapshot};
 use esker::{Store, block_on};
@@ -16,6 +18,8 @@ use esker_test_support::soak;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// An expression, and what it says of a line.
 type Predicate = (&'static str, fn(&Value) -> bool);
@@ -360,7 +364,7 @@ fn modelled(
     line: &str,
     snapshot: &OpenSnapshot,
     (steps, of_entries, filter, names): OfModel<'_>,
-) -> Option<String> {
+) -> Option<Value> {
     let manifest = &snapshot.manifest;
     let mut value: Value = serde_json::from_str(line).unwrap();
     let mut states = manifest.operators[0].states.iter();
@@ -382,7 +386,84 @@ fn modelled(
     }
     value["operator"] = "renamed".into();
     value["state"] = names[at].as_str().into();
-    Some(value.to_string())
+    Some(value)
+}
+
+/// Other keys: an expression, their type, and which of two stays; and the new one in JSON.
+type OtherKeys = (&'static str, Option<&'static str>, Option<Winner>, fn(i64, &str) -> Value);
+
+const REKEYS: [OtherKeys; 3] = [
+    ("key * 2u + 1u", None, None, |key, _| (key * 2 + 1).into()),
+    ("key / 3u", Some(r#""u16""#), Some(Winner::LowestKey), |key, _| (key / 3).into()),
+    (
+        "[state.contains('l') ? 'l' : 'k', key % 4u]",
+        Some(r#"{"tuple":["string","u8"]}"#),
+        Some(Winner::HighestKey),
+        |key, state| serde_json::json!([if state.contains('l') { "l" } else { "k" }, key % 4]),
+    ),
+];
+
+fn rekey(by: usize) -> RekeyStep {
+    let (to, of, wins, _) = REKEYS[by];
+    let of = of.map(|json| serde_json::from_str(json).unwrap());
+    RekeyStep { to: to.to_owned(), of, wins }
+}
+
+/// The lines under their new keys, one of each.
+fn rekeyed(lines: Vec<Value>, by: usize, old_names: &BTreeMap<String, String>) -> Vec<Value> {
+    let (_, _, wins, new_key) = REKEYS[by];
+    let mut kept = BTreeMap::new();
+    let mut unkeyed = Vec::new();
+    for mut line in lines {
+        let Some(old) = line.get("key").and_then(Value::as_i64) else {
+            unkeyed.push(line);
+            continue;
+        };
+        let state = &old_names[line["state"].as_str().unwrap()];
+        line["key"] = new_key(old, state);
+        let is_timer = line["kind"].as_str().unwrap().starts_with("timer");
+        let time = is_timer.then(|| line["value"].clone());
+        let at = [&line["state"], &line["key"], &line["namespace"]].map(Value::to_string);
+        let at = (at, line.get("userKey").map(Value::to_string), time.map(|time| time.to_string()));
+        match kept.entry(at) {
+            Entry::Vacant(entry) => {
+                entry.insert((old, line));
+            }
+            Entry::Occupied(mut entry) => {
+                let before = entry.get().0;
+                assert!(is_timer || wins.is_some() && before != old);
+                if (wins == Some(Winner::LowestKey)) == (old < before) {
+                    entry.insert((old, line));
+                }
+            }
+        }
+    }
+    kept.into_values().map(|(_, line)| line).chain(unkeyed).collect()
+}
+
+/// The lines without what has expired at the latest capture of a subtask.
+fn live(lines: Vec<Value>, snapshot: &OpenSnapshot, to: &Manifest) -> Vec<Value> {
+    let parts = || snapshot.parts[0].iter().flatten().flat_map(|part| &part.states);
+    let live = |mut line: Value| {
+        if line.get("ttl").is_none() {
+            return Some(line);
+        }
+        let mut states = to.operators[0].states.iter();
+        let info = states.find(|info| line["state"] == info.name.as_str()).unwrap();
+        let of_state = parts().filter(|state| state.id == info.id);
+        let captured_ms = of_state.filter_map(|state| state.ttl_time_ms).max().unwrap_or(NOW_MS);
+        let until = captured_ms - info.ttl.unwrap().duration_ms.unwrap() as i64;
+        let Value::Array(times) = line["ttl"].clone() else {
+            return (number(&line["ttl"]) > until).then_some(line);
+        };
+        for member in ["value", "ttl"] {
+            let mut times = times.iter();
+            let is_live = |_: &Value| number(times.next().unwrap()) > until;
+            line[member].as_array_mut().unwrap().retain(is_live);
+        }
+        (line["ttl"] != Value::Array(Vec::new())).then_some(line)
+    };
+    lines.into_iter().filter_map(live).collect()
 }
 
 /// The same line, its members in another order.
@@ -392,8 +473,7 @@ fn reordered(line: &str) -> String {
 
 /// What is said of keyed states is what is there, of lists each element; of the latter what has expired is
 /// nobody's.
-fn check_left(left: &[StateLeft], lines: &[String], manifest: &Manifest, names: &[String]) {
-    let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+fn check_left(left: &[StateLeft], lines: &[Value], manifest: &Manifest, names: &[String]) {
     for left in left {
         let states = &manifest.operators[0].states;
         let at = states.iter().position(|info| info.name == left.state).unwrap();
@@ -413,10 +493,11 @@ fn what_a_plan_makes_of_a_snapshot_is_what_a_model_makes_of_its_lines() {
     let epochs = proptest::collection::vec(calls, 1..5);
     let filter = prop::option::weighted(0.3, 0..PREDICATES.len());
     let of_entries = proptest::collection::vec(of_entries(), 40);
-    let steps = (steps(), of_entries);
+    let rekeys = prop::option::weighted(0.5, 0..REKEYS.len());
+    let steps = (steps(), of_entries, rekeys);
     let strategy = (1..4_u32, epochs, steps, filter, any::<bool>());
     TestRunner::new(config)
-        .run(&strategy, |(parallelism, epochs, (steps, of_entries), filter, rescaled)| {
+        .run(&strategy, |(parallelism, epochs, (steps, of_entries, rekeys), filter, rescaled)| {
             let mut job = Job::<HeapBackends>::new(parallelism, small());
             for calls in epochs {
                 calls.into_iter().for_each(|call| job.call(call));
@@ -427,7 +508,8 @@ fn what_a_plan_makes_of_a_snapshot_is_what_a_model_makes_of_its_lines() {
                 job.checkpoint(true);
             }
             let manifest = job.last().clone();
-            let (plan, names) = plan(&manifest, &steps, &of_entries, filter);
+            let (mut plan, names) = plan(&manifest, &steps, &of_entries, filter);
+            plan.operator(UID).rekey = rekeys.map(rekey);
             prop_assume!(plan.check(&manifest).is_ok());
             let path = format!("chk-{}-1/{MANIFEST_NAME}", manifest.checkpoint).parse().unwrap();
             let open = || block_on(open_snapshot(&job.store, &path)).unwrap();
@@ -440,8 +522,16 @@ fn what_a_plan_makes_of_a_snapshot_is_what_a_model_makes_of_its_lines() {
             let (source, snapshot) = (lines::of(&job.store, &manifest), open());
             let of_model = (&steps[..], &of_entries[..], filter, &names[..]);
             let expected = source.iter().filter_map(|line| modelled(line, &snapshot, of_model));
-            let expected: Vec<_> = expected.collect();
+            let mut expected: Vec<Value> = expected.collect();
+            if let Some(by) = rekeys {
+                let states = manifest.operators[0].states.iter().map(|info| info.name.clone());
+                expected = rekeyed(expected, by, &names.iter().cloned().zip(states).collect());
+            }
             check_left(&done.left, &expected, &manifest, &names);
+            if rekeys.is_some() {
+                expected = live(expected, &snapshot, &done.manifest);
+            }
+            let expected = expected.iter().map(Value::to_string).collect();
             let difference = lines::difference(&found, &lines::sorted(expected));
             prop_assert!(difference.is_empty(), "{:?}: {:#?}", plan, difference);
             let rehearsed = block_on(rehearse(open(), &plan)).unwrap();
@@ -453,4 +543,62 @@ fn what_a_plan_makes_of_a_snapshot_is_what_a_model_makes_of_its_lines() {
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn rekeyed_entries_expire_by_the_latest_capture_and_go_to_the_subtask_of_their_key() {
+    // Whichever subtask a key is of, what it shows at its capture was updated within 100 ms.
+    let seen: Vec<timed::Seen> = (0..40).map(|key| (key, 960 + key as i64, key as u8)).collect();
+    let (store, manifest) = timed::savepoint("shop", &[(1000, &seen), (1090, &[])]);
+    let path = MANIFEST_NAME.parse().unwrap();
+    let open = |store: &Store| block_on(open_snapshot(store, &path)).unwrap();
+    let lines_of = |store: &Store, manifest: &Manifest| -> Vec<Value> {
+        let lines = lines::of(store, manifest);
+        lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let before = lines_of(&store, &manifest);
+    let plan = RewritePlan::from_toml("operator.shop.rekey.to = 'key + 1000u'").unwrap();
+    let target = Store::open("memory://").unwrap();
+    let settings = SnapshotSettings::default();
+    let done = rewrite(open(&store), &plan, &target, Transport::Link, &settings, &|_| {});
+    let done = block_on(done).unwrap();
+    assert_eq!(done.left[0].entries, before.len() as u64);
+    let opened = open(&target);
+    let times = opened.parts[0].iter().map(|part| {
+        let states = &part.as_ref().unwrap().states;
+        states[0].ttl_time_ms
+    });
+    assert_eq!(times.collect::<Vec<_>>(), [Some(1090); 2]);
+    let mut expected: Vec<i64> = before
+        .iter()
+        .filter(|line| number(&line["ttl"]) > 990)
+        .map(|line| number(&line["key"]) + 1000)
+        .collect();
+    expected.sort_unstable();
+    assert!(expected.len() < before.len());
+    let mut found: Vec<i64> =
+        lines_of(&target, &done.manifest).iter().map(|line| number(&line["key"])).collect();
+    found.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn keys_of_a_foreign_codec_are_replaced_by_keys_of_a_given_type_alone() {
+    let (store, manifest) = timed::savepoint("shop", &[(1000, &[(1, 950, 1), (2, 950, 2)])]);
+    let path = MANIFEST_NAME.parse().unwrap();
+    let rekeyed = |step: &str| {
+        let mut snapshot = block_on(open_snapshot(&store, &path)).unwrap();
+        let key = snapshot.manifest.operators[0].key.as_mut().unwrap();
+        key.codec = serde_json::from_str("\"postcard\"").unwrap();
+        let plan = RewritePlan::from_toml(&format!("[operator.shop.rekey]\n{step}")).unwrap();
+        let target = Store::open("memory://").unwrap();
+        let settings = SnapshotSettings::default();
+        let done = rewrite(snapshot, &plan, &target, Transport::Link, &settings, &|_| {});
+        block_on(done).map(|done| lines::of(&target, &done.manifest).len())
+    };
+    assert_eq!(manifest.operators[0].key.as_ref().unwrap().codec, CodecId::ORDERED);
+    let error = rekeyed("to = 'value'").unwrap_err().to_string();
+    let said = "operator=shop rekey: keys have codec=postcard, not one of esker's: give type";
+    assert_eq!(error, said);
+    assert_eq!(rekeyed("to = 'value'\ntype = 'u64'").unwrap(), 2);
 }

@@ -5,7 +5,8 @@ use super::expression::Expression;
 use super::fields::{Fields, Reader, Uses, time};
 #[cfg(not(feature = "expressions"))]
 use super::no_expression::Expression;
-use super::steps::Steps;
+use super::rekey::Rekey;
+use super::steps::{Steps, plain};
 use super::{RewritePlan, StatePlan};
 use crate::backend::EntrySink;
 use crate::format::composite::CompositeKey;
@@ -18,8 +19,16 @@ use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The states of an operator whose entries are looked at, by their ids.
-pub(super) type OperatorChanges = BTreeMap<u32, Arc<StateChange>>;
+/// What is done to the entries of an operator.
+#[derive(Default)]
+pub(super) struct OperatorChanges {
+    /// The states whose entries are looked at, by their ids.
+    pub(super) states: BTreeMap<u32, Arc<StateChange>>,
+    /// Other keys, for all states that have any: these are all among `states` then.
+    pub(super) rekey: Option<Arc<Rekey>>,
+    /// The type of keys in the source.
+    key: Option<TypeInfo>,
+}
 
 /// What is done to the entries of a state.
 pub(super) struct StateChange {
@@ -47,20 +56,26 @@ pub(super) fn changes(
         if of_operator.drop {
             continue;
         }
-        let mut found = OperatorChanges::new();
+        let of = |error: Error| plain(error).of(format_args!("operator={} rekey", operator.uid));
+        let rekey = of_operator.rekey.as_ref();
+        let rekey = rekey.map(|step| Rekey::new(step, operator, plan.now_ms)).transpose();
+        let rekey = rekey.map_err(of)?.map(Arc::new);
+        let mut found = OperatorChanges { rekey, key: operator.key.clone(), ..Default::default() };
         for info in &operator.states {
             let of_state = of_operator.state.get(&info.name);
             if of_state.is_some_and(|plan| plan.drop) {
                 continue;
             }
-            let change = StateChange::new(plan, operator, info, of_state).map_err(|error| {
-                error.of(format_args!("operator={} state={}", operator.uid, info.name))
-            })?;
+            let rekey = found.rekey.as_deref();
+            let change =
+                StateChange::new(plan, operator, info, of_state, rekey).map_err(|error| {
+                    error.of(format_args!("operator={} state={}", operator.uid, info.name))
+                })?;
             if let Some(change) = change {
-                found.insert(info.id, Arc::new(change));
+                found.states.insert(info.id, Arc::new(change));
             }
         }
-        if !found.is_empty() {
+        if !found.states.is_empty() {
             let uid = of_operator.rename.as_ref().unwrap_or(&operator.uid);
             changes.insert(uid.clone(), found);
         }
@@ -74,7 +89,9 @@ impl StateChange {
         operator: &Operator,
         info: &StateInfo,
         of_state: Option<&StatePlan>,
+        rekey: Option<&Rekey>,
     ) -> Result<Option<Self>> {
+        let rekey = rekey.filter(|_| info.kind.is_keyed());
         // What is asked for of all is asked for of those that have keys.
         let all = [&plan.filter, &plan.of(operator).filter];
         let all = all.into_iter().filter(|_| info.kind.is_keyed()).flatten();
@@ -86,10 +103,11 @@ impl StateChange {
         let filters = compiled.collect::<Result<Vec<_>>>()?;
         let steps = of_state.map_or(&[][..], |plan| &plan.steps);
         let steps = Steps::new(steps, info, plan.now_ms)?;
-        if filters.is_empty() && steps.is_empty() {
+        if filters.is_empty() && steps.is_empty() && rekey.is_none() {
             return Ok(None);
         }
-        let uses = filters.iter().fold(steps.uses, |uses, filter| uses.and(filter.uses()));
+        let uses = rekey.map_or(steps.uses, |rekey| steps.uses.and(rekey.uses()));
+        let uses = filters.iter().fold(uses, |uses, filter| uses.and(filter.uses()));
         let (operator, state, info) = (operator.uid.clone(), info.name.clone(), info.clone());
         Ok(Some(Self { operator, state, info, filters, steps, uses }))
     }
@@ -104,8 +122,11 @@ impl StateChange {
 pub(super) fn retype(manifest: &mut Manifest, changes: &BTreeMap<String, OperatorChanges>) {
     for operator in &mut manifest.operators {
         let Some(changes) = changes.get(&operator.uid) else { continue };
+        if let Some(rekey) = &changes.rekey {
+            operator.key = Some(rekey.new.clone());
+        }
         for info in &mut operator.states {
-            let Some(change) = changes.get(&info.id) else { continue };
+            let Some(change) = changes.states.get(&info.id) else { continue };
             info.value.clone_from(&change.steps.value);
             info.ttl = change.steps.ttl;
         }
@@ -119,7 +140,7 @@ pub(super) struct Changed {
 }
 
 /// A state of one part.
-struct Of {
+pub(super) struct Of {
     change: Arc<StateChange>,
     reader: Reader,
     time_ms: Option<i64>,
@@ -137,11 +158,10 @@ impl Changed {
     ) -> Self {
         let chain = chain.of_states(operator.states.iter().map(|info| info.id));
         let of = |info: &StateInfo| {
-            let change = Arc::clone(changes.get(&info.id)?);
+            let change = Arc::clone(changes.states.get(&info.id)?);
             let known = known.iter().find(|state| state.id == info.id);
             let time_ms = known.and_then(|state| state.ttl_time_ms);
-            let key = operator.key.as_ref();
-            let reader = Reader::new(key, &change.info, change.uses, time_ms);
+            let reader = Reader::new(changes.key.as_ref(), &change.info, change.uses, time_ms);
             let is_list_of_operator =
                 matches!(info.kind, StateKind::OperatorList | StateKind::OperatorUnion);
             Some((info.id, Of { change, reader, time_ms, is_list_of_operator }))
@@ -155,12 +175,14 @@ impl Of {
     /// The fields of an entry that stays, after all steps.
     fn left(&self, entry: Entry<'_>) -> Result<Option<Fields>> {
         let Some(mut fields) = self.reader.read(entry)? else { return Ok(None) };
+        let StateChange { steps, uses, state, .. } = &*self.change;
+        fields.now = steps.now_ms.map(|now_ms| Value::Signed(now_ms.into()));
+        fields.state = uses.state.then(|| Value::String(state.clone()));
         for filter in &self.change.filters {
             if !filter.holds(&fields)? {
                 return Ok(None);
             }
         }
-        let steps = &self.change.steps;
         let stays = steps.is_empty() || steps.apply(&mut fields, self.time_ms)?;
         Ok(stays.then_some(fields))
     }
@@ -214,20 +236,25 @@ impl Of {
         Ok(())
     }
 
-    fn named(&self, error: Error, entry: Entry<'_>) -> Error {
+    pub(super) fn named(&self, error: Error, entry: Entry<'_>) -> Error {
         let at = self.reader.place(entry);
         error.of(format_args!("state={}{at}", self.change.state))
     }
 }
 
-impl EntrySource for Changed {
-    fn write(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
+/// Told of an entry that is left, and of a state whose entries are looked at also of its fields.
+pub(super) type Visit<'a> = dyn FnMut(Entry<'_>, Option<(&Of, &Fields)>) -> Result<()> + 'a;
+
+impl Changed {
+    /// Calls `each` with the entries that are left of the key groups in `range`, in order; and, of a state
+    /// whose entries are looked at, with its fields. An error of `each` ends it and is returned as it is.
+    pub(super) fn visit(&self, range: KeyGroupRange, each: &mut Visit<'_>) -> Result<()> {
         let (mut positions, mut key) = (BTreeMap::<u32, u64>::new(), Vec::new());
         let mut value = Vec::new();
         self.chain.merge(range, None, &mut |entry| {
             let id = entry.key.first_chunk().map(|id| u32::from_be_bytes(*id));
             let Some((id, of)) = id.and_then(|id| Some((id, self.states.get(&id)?))) else {
-                return sink.add(entry);
+                return each(entry, None);
             };
             let named = |error| of.named(error, entry);
             let Some(fields) = of.left(entry).map_err(named)? else { return Ok(()) };
@@ -238,15 +265,21 @@ impl EntrySource for Changed {
                 entry.value = &value;
             }
             if !of.is_list_of_operator {
-                return sink.add(entry);
+                return each(entry, Some((of, &fields)));
             }
             let position = positions.entry(id).or_default();
             key.clear();
             let at = position.to_be_bytes();
             CompositeKey::new(id, KeyGroup(0), &at, &[], &[]).encode_into(&mut key);
             *position += 1;
-            sink.add(Entry { key: &key, ..entry })
+            each(Entry { key: &key, ..entry }, Some((of, &fields)))
         })
+    }
+}
+
+impl EntrySource for Changed {
+    fn write(&self, range: KeyGroupRange, sink: &mut dyn EntrySink) -> Result<()> {
+        self.visit(range, &mut |entry, _| sink.add(entry))
     }
 
     fn len_bytes(&self) -> u64 {

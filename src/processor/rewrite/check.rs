@@ -40,8 +40,13 @@ impl RewritePlan {
 
     /// What is to be done to `operator` of the source.
     pub(super) fn of(&self, operator: &Operator) -> &OperatorPlan {
-        const NOTHING: &OperatorPlan =
-            &OperatorPlan { rename: None, drop: false, filter: None, state: BTreeMap::new() };
+        const NOTHING: &OperatorPlan = &OperatorPlan {
+            rename: None,
+            drop: false,
+            filter: None,
+            rekey: None,
+            state: BTreeMap::new(),
+        };
         self.operator.get(&operator.uid).unwrap_or(NOTHING)
     }
 }
@@ -49,7 +54,8 @@ impl RewritePlan {
 fn check_operator(operator: &Operator, plan: &OperatorPlan) -> Result<()> {
     check_new(plan.rename.as_deref())?;
     let changes_states = plan.state.values().any(|state| !state.is_empty());
-    if plan.drop && (plan.rename.is_some() || plan.filter.is_some() || changes_states) {
+    let is_changed = plan.rename.is_some() || plan.filter.is_some() || plan.rekey.is_some();
+    if plan.drop && (is_changed || changes_states) {
         return invalid("it is to be dropped, and something else is to be done to it");
     }
     for (name, plan) in &plan.state {

@@ -2,6 +2,7 @@
 
 use super::StateLeft;
 use super::changes::{Changed, OperatorChanges};
+use super::rekey::Rekeyed;
 use crate::backend::EntrySink;
 use crate::format::manifest::{Operator, SnapshotKind, StateKind};
 use crate::format::part::Part;
@@ -99,10 +100,16 @@ async fn write_runs(
     let operators = snapshot.manifest.operators.iter_mut().zip(&mut snapshot.parts);
     for (number, (operator, parts)) in (0..).zip(operators) {
         let Some(changes) = changes.get(&operator.uid) else { continue };
+        let of = |error: Error| error.of(format_args!("operator={}", operator.uid));
+        let rekeyed = rekeyed(&snapshot.store, operator, parts, changes).await.map_err(of)?;
         for (subtask, part) in parts.iter_mut().enumerate() {
             let Some(old) = part else { continue };
             let range = operator.range(subtask)?;
-            let source = source(&snapshot.store, operator, old, changes).await?;
+            let mut source = source(&snapshot.store, operator, old, changes).await?;
+            if let Some((rekeyed, times_ms)) = &rekeyed {
+                source.keyed = Some(Arc::clone(rekeyed));
+                source.ttl_times_ms.extend(times_ms);
+            }
             let (kind, subtask) = (SnapshotKind::Savepoint, subtask as u32);
             let id = PartId { kind, checkpoint, generation, operator: number, subtask };
             let told = Told::new(old);
@@ -129,7 +136,7 @@ async fn write_runs(
                 (entries + state.entries, sum.saturating_add(bytes(&state.stats)))
             })
         };
-        made.left.extend(changes.iter().map(|(id, change)| StateLeft::of(change, of(*id))));
+        made.left.extend(changes.states.iter().map(|(id, change)| StateLeft::of(change, of(*id))));
     }
     Ok(made)
 }
@@ -145,10 +152,14 @@ pub(super) async fn count(snapshot: &OpenSnapshot, changes: &AllChanges) -> Resu
         let kinds = operator.states.iter().map(|info| (info.id, info.kind)).collect();
         let mut counting = Counting { kinds, counts: BTreeMap::new() };
         let named = |error: Error| error.of(format_args!("operator={}", operator.uid));
+        let rekeyed = rekeyed(&snapshot.store, operator, parts, changes).await.map_err(named)?;
+        if let Some((rekeyed, _)) = &rekeyed {
+            rekeyed.write(KeyGroupRange::ALL, &mut counting).map_err(named)?;
+        }
         for (subtask, part) in parts.iter().enumerate() {
             let Some(part) = part else { continue };
             let sources = source(&snapshot.store, operator, part, changes).await?;
-            if let Some(keyed) = sources.keyed {
+            if let Some(keyed) = sources.keyed.filter(|_| rekeyed.is_none()) {
                 keyed.write(operator.range(subtask)?, &mut counting).map_err(named)?;
             }
             if let Some(unkeyed) = sources.operator {
@@ -156,9 +167,30 @@ pub(super) async fn count(snapshot: &OpenSnapshot, changes: &AllChanges) -> Resu
             }
         }
         let of = |id: &u32| counting.counts.get(id).copied().unwrap_or_default();
-        left.extend(changes.iter().map(|(id, change)| StateLeft::of(change, of(id))));
+        left.extend(changes.states.iter().map(|(id, change)| StateLeft::of(change, of(id))));
     }
     Ok(left)
+}
+
+/// The keyed state of an operator that gets other keys, and the times of its capture by state: the latest of
+/// all parts, as a restore takes them.
+async fn rekeyed(
+    store: &Store,
+    operator: &Operator,
+    parts: &[Option<Part>],
+    changes: &OperatorChanges,
+) -> Result<Option<(Arc<dyn EntrySource>, BTreeMap<u32, i64>)>> {
+    let Some(rekey) = &changes.rekey else { return Ok(None) };
+    let sorted = Rekeyed::of(store, operator, parts, changes, rekey).await?;
+    let mut times = BTreeMap::new();
+    for state in parts.iter().flatten().flat_map(|part| &part.states) {
+        let change = changes.states.get(&state.id);
+        if let Some(time_ms) = change.and_then(|change| change.ttl_time_ms(state.ttl_time_ms)) {
+            let latest = times.entry(state.id).or_insert(time_ms);
+            *latest = time_ms.max(*latest);
+        }
+    }
+    Ok(Some((Arc::new(sorted), times)))
 }
 
 /// The entries that changes leave of a part.
@@ -179,7 +211,7 @@ async fn source(
     };
     let known = part.states.iter().filter_map(|state| Some((state.id, state.ttl_time_ms?)));
     let mut times: BTreeMap<u32, i64> = known.collect();
-    for (id, change) in changes {
+    for (id, change) in &changes.states {
         let time_ms = change.ttl_time_ms(times.get(id).copied());
         times.extend(time_ms.map(|time_ms| (*id, time_ms)));
     }

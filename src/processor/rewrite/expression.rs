@@ -113,6 +113,7 @@ struct Variables<'a> {
     value: Box<dyn Val + 'a>,
     ttl: Box<dyn Val + 'a>,
     now: Box<dyn Val + 'a>,
+    state: Box<dyn Val + 'a>,
 }
 
 impl<'a> Variables<'a> {
@@ -128,6 +129,7 @@ impl<'a> Variables<'a> {
             value: val(uses.value, &fields.value)?,
             ttl: val(uses.ttl, &fields.ttl)?,
             now: val(uses.now, &fields.now)?,
+            state: val(uses.state, &fields.state)?,
         })
     }
 }
@@ -141,6 +143,7 @@ impl VariableResolver for Variables<'_> {
             "value" => &*self.value,
             "ttl" => &*self.ttl,
             "now" => &*self.now,
+            "state" => &*self.state,
             _ => return None,
         }))
     }

@@ -23,6 +23,8 @@ pub(super) struct Uses {
     pub(super) it: bool,
     /// Values are written again: what they hold keeps its order.
     pub(super) as_written: bool,
+    /// The name of the state.
+    pub(super) state: bool,
 }
 
 impl Uses {
@@ -36,6 +38,7 @@ impl Uses {
             now: self.now || other.now,
             it: self.it || other.it,
             as_written: self.as_written || other.as_written,
+            state: self.state || other.state,
         }
     }
 }
@@ -52,6 +55,8 @@ pub(super) struct Fields {
     pub(super) ttl: Option<Value>,
     /// The time that counts as now, in milliseconds, where one is given.
     pub(super) now: Option<Value>,
+    /// The name of the state in the source, where several have one expression.
+    pub(super) state: Option<Value>,
     /// Whether value and time are those of a list's elements.
     pub(super) is_list: bool,
 }

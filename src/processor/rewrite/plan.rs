@@ -1,6 +1,6 @@
 //! What a rewrite is to do: `serde` data, by the names that the source has.
 
-use super::EntryStep;
+use super::{EntryStep, RekeyStep};
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,6 +55,9 @@ pub struct OperatorPlan {
     /// Which entries of its keyed state are kept, besides [`RewritePlan::filter`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// Other keys for its keyed state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rekey: Option<RekeyStep>,
     /// Its states by name.
     pub state: BTreeMap<String, StatePlan>,
 }
@@ -111,6 +114,7 @@ impl OperatorPlan {
     /// Whether it asks for nothing.
     pub(super) fn is_empty(&self) -> bool {
         let has_none = self.rename.is_none() && !self.drop && self.filter.is_none();
+        let has_none = has_none && self.rekey.is_none();
         has_none && self.state.values().all(StatePlan::is_empty)
     }
 }

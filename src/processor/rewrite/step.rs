@@ -78,6 +78,33 @@ pub struct TtlStep {
     pub last_update: Option<String>,
 }
 
+/// Other keys for all keyed state of an operator, whose type of key is one. Entries go to the key groups of
+/// their new keys, and so to other subtasks. It comes behind all filters and steps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RekeyStep {
+    /// The new key, by an expression that has the names of a step's, and `state`, the name of the state.
+    pub to: String,
+    /// The type of the new keys, as manifests have it; as before if not given. Primitives, strings, bytes and
+    /// tuples of them are written by the codec `ordered`, others by `bincode2`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Schema>,
+    /// Which of two entries stays that would have one key, namespace and user key; if it is not given, there
+    /// must be none. Two timers of one key and time are one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wins: Option<Winner>,
+}
+
+/// Which entry stays of those that would have one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Winner {
+    /// That of the lowest old key, by its bytes: of the codec `ordered`, as keys sort.
+    LowestKey,
+    /// That of the highest old key.
+    HighestKey,
+}
+
 impl EntryStep {
     /// The step that a TOML document has.
     ///

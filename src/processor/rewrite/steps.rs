@@ -13,7 +13,9 @@ use crate::format::{Schema, Value};
 use crate::{Error, ErrorKind, Result};
 
 /// Names that expressions of steps have besides those of an entry.
-const NOW: &str = "now";
+pub(super) const NOW: &str = "now";
+/// The name of the state, where several have one expression.
+pub(super) const STATE: &str = "state";
 const IT: &str = "it";
 /// What to say of a type that the codec `ordered` has none of.
 const ORDERED_HAS: &str =
@@ -172,7 +174,6 @@ impl Steps {
     /// # Errors
     /// `Invalid`, with the step, if an expression cannot be evaluated, or what it gives does not fit.
     pub(super) fn apply(&self, fields: &mut Fields, time_ms: Option<i64>) -> Result<bool> {
-        fields.now = self.now_ms.map(|now_ms| Value::Signed(now_ms.into()));
         for (place, step) in &self.all {
             let stays = step.apply(fields, time_ms.or(self.now_ms));
             if !stays.map_err(|error| plain(error).of(place))? {
@@ -220,7 +221,7 @@ impl Step {
 }
 
 /// Whether the codec `ordered` has values of `schema`.
-fn is_ordered(schema: &Schema) -> bool {
+pub(super) fn is_ordered(schema: &Schema) -> bool {
     use Schema::{
         Bool, Bytes, Char, I8, I16, I32, I64, I128, String, U8, U16, U32, U64, U128, Unit,
     };

@@ -107,6 +107,7 @@ impl<'e> Walk<'e> {
             _ if self.more.contains(&plain) => {
                 uses.now |= plain == "now";
                 uses.it |= plain == "it";
+                uses.state |= plain == "state";
             }
             _ if !is_absolute && self.scopes.contains(&plain) => {}
             // `optional.of(x)` is a function.

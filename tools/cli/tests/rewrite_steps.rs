@@ -478,6 +478,88 @@ fn values_are_written_by_another_codec() {
     assert!(code == 0 && out.contains(r#""codec":"ordered","schema":"u8""#), "{out}");
 }
 
+fn ok_of(folder: &Path, args: &[&str]) -> String {
+    let (code, out, err) = esker(folder, args);
+    assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
+    out
+}
+
+#[test]
+fn keyed_state_gets_other_keys() {
+    let folder = made();
+    let folder = folder.path();
+    let rekeyed = |name: &str, plan: &str| {
+        std::fs::write(folder.join("plan.toml"), format!("[operator.orders.rekey]\n{plan}\n"))
+            .unwrap();
+        let (code, out, err) = esker(folder, &["rewrite", "job", name, "--plan", "plan.toml"]);
+        let rehearsed =
+            esker(folder, &["rewrite", "job", name, "--plan", "plan.toml", "--dry-run"]);
+        assert_eq!((rehearsed.0, &rehearsed.2), (code, &err));
+        assert_eq!(out.lines().next(), rehearsed.1.lines().next());
+        (code, out, err)
+    };
+    let (code, out, err) = rekeyed("number", "to = \"key == 'a' ? 300 : 5\"\ntype = 'u16'");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(
+        out.starts_with("rekey orders key == 'a' ? 300 : 5: 10 entries, ")
+            && out.contains("; left 10 entries, "),
+        "{out}"
+    );
+    assert_eq!(
+        dumped(folder, "number", "seen"),
+        [r#"300:1,"ttl":600"#, r#"5:2,"ttl":900"#].map(|l| l.to_owned())
+    );
+    assert_eq!(dumped(folder, "number", "wake"), ["300:7", "5:7"].map(|l| l.to_owned()));
+    let (code, out, _) = esker(folder, &["verify", "number"]);
+    assert_eq!(code, 0, "{out}");
+    let args = ["get", "number", "--operator", "orders", "--state", "seen", "300"];
+    let (code, out, _) = esker(folder, &args);
+    assert!(code == 0 && out.contains(r#""value":1"#), "{out}");
+
+    let types = |name: &str| ok_of(folder, &["inspect", "--json", name]);
+    let key =
+        |codec: &str, schema: &str| format!(r#""key":{{"codec":"{codec}","schema":{schema}}}"#);
+    assert!(types("number").contains(&key("ordered", r#""u16""#)), "{}", types("number"));
+    rekeyed("some", "to = 'key'\ntype = { option = 'string' }");
+    assert!(
+        types("some").contains(&key("bincode2", r#"{"option":"string"}"#)),
+        "{}",
+        types("some")
+    );
+
+    let (code, out, err) = rekeyed("one", "to = \"'x'\"");
+    assert_eq!((code, out.as_str()), (1, ""));
+    let said = "esker: refused job: operator=orders: state=order: two entries would have the key=\"x\": those of key=\"a\" and \
+                key=\"b\"; say which wins, or give them different ones\n";
+    assert_eq!(err, said);
+    assert!(!folder.join("one/_metadata").exists());
+    let (code, out, _) = rekeyed("one", "to = \"'x'\"\nwins = 'highest-key'");
+    assert!(code == 0 && out.contains("; left 5 entries, "), "{out}");
+    assert_eq!(dumped(folder, "one", "seen"), [r#""x":2,"ttl":900"#]);
+    assert_eq!(dumped(folder, "one", "wake"), [r#""x":7"#]);
+    rekeyed("low", "to = \"'x'\"\nwins = 'lowest-key'");
+    assert_eq!(dumped(folder, "low", "seen"), [r#""x":1,"ttl":600"#]);
+    // Two timers of one key and time are one, and there is nothing to choose.
+    let timers = "to = \"'x'\"\n[operator.orders.state]\norder.drop = true\nlines.drop = true\nseen.drop = true";
+    let (code, out, _) = rekeyed("timers", timers);
+    assert!(code == 0 && out.contains("; left 1 entries, "), "{out}");
+    assert_eq!(dumped(folder, "timers", "wake"), [r#""x":7"#]);
+
+    for (plan, reason) in [
+        ("to = 'key'\ntype = 'f64'", "operator=orders rekey: key type: path=key is a float"),
+        ("to = 'that'", "operator=orders rekey: it names {\"that\"}"),
+        ("to = '1'", "state=order key=\"b\": rekey: value: expected a string, found int 1"),
+        ("to = 'key'\nwins = 'first'", "unknown variant `first`"),
+        (
+            "to = 'key'\n[operator.orders]\ndrop = true",
+            "operator=orders: it is to be dropped, and something",
+        ),
+    ] {
+        let (code, _, err) = rekeyed("none", plan);
+        assert!(code > 0 && err.contains(reason), "{plan}: {err}");
+    }
+}
+
 #[test]
 fn json_tells_what_a_step_says_and_what_it_leaves() {
     let folder = made();

@@ -217,8 +217,12 @@ impl Schema {
         }
     }
 
-    /// Refuses maps, sets, floats and what cannot be looked into, by the path that leads there.
-    pub(crate) fn require_deterministic(&self, path: &str) -> Result<()> {
+    /// Refuses maps, sets, floats and what cannot be looked into, by the path that leads there from `path`:
+    /// keys of such types could be equal without equal bytes.
+    ///
+    /// # Errors
+    /// `Incompatible`, with the path.
+    pub fn require_deterministic(&self, path: &str) -> Result<()> {
         let what = match self {
             Self::Map(..) => "a map",
             Self::Set(_) => "a set",

@@ -35,7 +35,8 @@ use std::io::{self, Write};
 ///
 /// Steps change entries, those that the filters keep, and one sees what those before it made: `set` puts
 /// another value, or a part of it, where there is one; `delete_field` and `add_field` change a struct, in the type
-/// of the state too; `ttl` and `remove_ttl` say when entries expire; `codec` writes values by another one; `filter` is one among them. What does not fit
+/// of the state too; `ttl` and `remove_ttl` say when entries expire; `codec` writes values by another one;
+/// `rekey` gives all keyed state of an operator other keys; `filter` is one among them. What does not fit
 /// its type is refused with operator, state, key and step, and DST is as before. `--step` takes one in TOML;
 /// all of them are in docs/rewrite.md.
 ///
@@ -58,7 +59,7 @@ use std::io::{self, Write};
 /// With `--json` one object: `source`, `target`, `status` (`ok`, `damaged`, `refused`, `absent`,
 /// `unreadable`), `dryRun`, `steps`, and `damage` as `verify` has it. A step has `step`
 /// (`rename-operator`, `drop-operator`, `rename-state`, `drop-state`, `filter`, `set`, `delete-field`,
-/// `add-field`, `ttl`, `remove-ttl`, `codec`), `operator`, `state`, `to`, `what` it says of entries, `entries` and `bytes` of what it is
+/// `add-field`, `ttl`, `remove-ttl`, `codec`, `rekey`), `operator`, `state`, `to`, `what` it says of entries, `entries` and `bytes` of what it is
 /// about, as `du` counts them, and where entries are looked at `left` and `leftBytes`, of the state in DST. `job`, `checkpoint`, `files` (all of DST),
 /// `linked`, `written` and `present`, each `{"files":…,"bytes":…}`, are null where they are not known.
 #[derive(clap::Args)]

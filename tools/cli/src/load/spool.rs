@@ -1,37 +1,20 @@
-//! Entries in any order, sorted in bounded memory: chunks become runs in a temporary folder, and runs
-//! are merged once there are many.
+//! Entries of lines, sorted in bounded memory: whatever was put twice is seen at the end, with the lines that it
+//! came from.
 //!
-//! In these runs an entry is an append, and its value a list of what was put under its key, each with the
-//! line that it came from: so what was put twice is seen at the end. A list holds one value at most, so that
-//! it does not grow with the lines of its key: of what was put twice the lines alone are kept.
+//! The spool keeps one value of a key at most, so that it does not grow with the lines of its key: of what was
+//! put twice the lines alone are kept.
 
+use esker::format::KeyGroupRange;
 use esker::format::list::{elements, put_element};
-use esker::format::part::RunRef;
-use esker::format::run::{
-    BLOCK_LEN_BYTES_MAX, Entry, IndexLocation, KEY_LEN_BYTES_MAX, Op, RunOptions, RunWriter,
-};
-use esker::format::{KeyGroupRange, RelativeName};
+use esker::processor::{Fold, Spooled};
 use esker::snapshot::ChainReader;
-use esker::{Error, ErrorKind, Result, Store, block_on};
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
-use tempfile::TempDir;
+use esker::{Error, ErrorKind, Result};
 
-/// Entries are kept up to this many bytes before they are sorted into a run.
-const MEMORY_LEN_BYTES: usize = 48 << 20;
-/// What an entry takes besides its bytes.
-const ENTRY_OVERHEAD_BYTES: usize = 96;
-/// So many runs of one level are merged into one of the next.
-const FAN_IN: usize = 16;
-/// A run's bytes go to its file when there are so many.
-const TAKE_LEN_BYTES: usize = 1 << 20;
 /// The number of a line, before a value.
 const LINE_LEN_BYTES: usize = 8;
-/// Keys and values have so many bytes together at most: a run's entry, less what the spool and the run
-/// themselves put beside them.
-const ENTRY_LEN_BYTES_MAX: usize = BLOCK_LEN_BYTES_MAX - 64 - 24;
+/// Keys and values have so many bytes together at most: an entry of the spool, less what stands before a value.
+const ENTRY_LEN_BYTES_MAX: usize =
+    esker::processor::Spool::<Lines>::ENTRY_LEN_BYTES_MAX - 2 * LINE_LEN_BYTES;
 /// Of what was put several times so many lines are kept.
 const LINES_MAX: usize = 10;
 /// The first byte of an element: behind the line there is a value.
@@ -50,49 +33,48 @@ pub(crate) enum Lane {
     Elements(usize, u32),
 }
 
-struct Held {
-    lane: Lane,
-    key: Box<[u8]>,
-    line: u64,
-    value: Box<[u8]>,
-}
+/// Values with the lines that they came from.
+struct Lines;
 
-/// The runs of a lane, by how often they were merged.
-#[derive(Debug, Default)]
-struct Runs {
-    levels: Vec<Vec<RunRef>>,
-    raw_len_bytes: u64,
+impl Fold for Lines {
+    type Lane = Lane;
+
+    fn fold(
+        &self,
+        lane: Lane,
+        _: &[u8],
+        values: &mut dyn Iterator<Item = Result<&[u8]>>,
+        list: &mut Vec<u8>,
+    ) -> Result<()> {
+        Under::of(lane, values.map(numbered))?.put(list)
+    }
 }
 
 /// Takes entries in any order.
 pub(crate) struct Spool {
-    folder: Folder,
-    held: Vec<Held>,
-    len_bytes: usize,
-    len_bytes_max: usize,
-    lanes: BTreeMap<Lane, Runs>,
+    spool: esker::processor::Spool<Lines>,
+    /// A line and its value.
+    element: Vec<u8>,
 }
 
 /// Told of what was put several times: composite key and lines, the first ten of them.
 pub(crate) type Twice<'a> = dyn FnMut(Lane, &[u8], Vec<u64>) -> Result<()> + 'a;
 
 /// All entries, sorted. The files are gone when it is dropped.
-pub(crate) struct Sorted {
-    folder: Folder,
-    lanes: BTreeMap<Lane, Runs>,
-}
+pub(crate) struct Sorted(Spooled<Lines>);
 
 impl Spool {
     /// # Errors
     /// `Retry` if there can be no temporary folder.
     pub(crate) fn new() -> Result<Self> {
-        Self::within(MEMORY_LEN_BYTES)
+        Ok(Self { spool: esker::processor::Spool::new(Lines)?, element: Vec::new() })
     }
 
     /// One that keeps about `len_bytes_max` in memory.
+    #[cfg(test)]
     fn within(len_bytes_max: usize) -> Result<Self> {
-        let (held, lanes) = (Vec::new(), BTreeMap::new());
-        Ok(Self { folder: Folder::new()?, held, len_bytes: 0, len_bytes_max, lanes })
+        let spool = esker::processor::Spool::within(len_bytes_max, Lines)?;
+        Ok(Self { spool, element: Vec::new() })
     }
 
     /// Takes an entry of a composite key, which came from line number `line`.
@@ -100,68 +82,21 @@ impl Spool {
     /// # Errors
     /// Those of the temporary folder; `Invalid` if it is too long for a run, and nothing is taken.
     pub(crate) fn add(&mut self, lane: Lane, line: u64, key: &[u8], value: &[u8]) -> Result<()> {
-        let too_long = |what: &str, len: usize, max: usize| {
-            let message = format!("{what} of {len} bytes, the limit is {max}");
-            Err(Error::new(ErrorKind::Invalid, message))
-        };
-        if key.len() > KEY_LEN_BYTES_MAX {
-            return too_long("a key with its namespace", key.len(), KEY_LEN_BYTES_MAX);
+        let len_bytes = key.len() + value.len();
+        if len_bytes > ENTRY_LEN_BYTES_MAX {
+            let message =
+                format!("key and value of {len_bytes} bytes, the limit is {ENTRY_LEN_BYTES_MAX}");
+            return Err(Error::new(ErrorKind::Invalid, message));
         }
-        if key.len() + value.len() > ENTRY_LEN_BYTES_MAX {
-            let len_bytes = key.len() + value.len();
-            return too_long("key and value", len_bytes, ENTRY_LEN_BYTES_MAX);
-        }
-        self.len_bytes += key.len() + value.len() + ENTRY_OVERHEAD_BYTES;
-        self.held.push(Held { lane, key: key.into(), line, value: value.into() });
-        if self.len_bytes < self.len_bytes_max { Ok(()) } else { self.flush() }
+        self.element.clear();
+        put(&mut self.element, WITH_VALUE, line, value);
+        self.spool.add(lane, key, &self.element)
     }
 
     /// # Errors
     /// As for [`add`](Self::add).
-    pub(crate) fn finish(mut self) -> Result<Sorted> {
-        self.flush()?;
-        Ok(Sorted { folder: self.folder, lanes: self.lanes })
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        let mut held = std::mem::take(&mut self.held);
-        self.len_bytes = 0;
-        held.sort_unstable_by(|a, b| (a.lane, &a.key, a.line).cmp(&(b.lane, &b.key, b.line)));
-        let mut list = Vec::new();
-        for of_lane in held.chunk_by(|a, b| a.lane == b.lane) {
-            let Some(Held { lane, .. }) = of_lane.first() else { continue };
-            let mut file = self.folder.create()?;
-            let mut raw_len_bytes = 0;
-            for alike in of_lane.chunk_by(|a, b| a.key == b.key) {
-                let Some(Held { key, .. }) = alike.first() else { continue };
-                list.clear();
-                let said = alike.iter().map(|held| Ok((held.line, Some(&*held.value))));
-                Under::of(*lane, said)?.put(&mut list)?;
-                raw_len_bytes += (key.len() + list.len()) as u64;
-                file.add(key, &list)?;
-            }
-            let runs = self.lanes.entry(*lane).or_default();
-            runs.raw_len_bytes += raw_len_bytes;
-            runs.push(*lane, &mut self.folder, file.finish()?)?;
-        }
-        Ok(())
-    }
-}
-
-impl Runs {
-    fn push(&mut self, lane: Lane, folder: &mut Folder, mut run: RunRef) -> Result<()> {
-        for level in 0.. {
-            if self.levels.len() == level {
-                self.levels.push(Vec::new());
-            }
-            let Some(runs) = self.levels.get_mut(level) else { break };
-            runs.push(run);
-            if runs.len() < FAN_IN {
-                break;
-            }
-            run = folder.merge(lane, std::mem::take(runs))?;
-        }
-        Ok(())
+    pub(crate) fn finish(self) -> Result<Sorted> {
+        Ok(Sorted(self.spool.finish()?))
     }
 }
 
@@ -171,10 +106,7 @@ impl Sorted {
     /// # Errors
     /// Those of the temporary folder.
     pub(crate) fn open(&self, lanes: &[Lane]) -> Result<(ChainReader, u64)> {
-        let found = || lanes.iter().filter_map(|lane| self.lanes.get(lane));
-        let runs: Vec<RunRef> = found().flat_map(|r| r.levels.iter().flatten()).cloned().collect();
-        let raw_len_bytes = found().map(|runs| runs.raw_len_bytes).sum();
-        Ok((block_on(ChainReader::open(&self.folder.store, &runs))?, raw_len_bytes))
+        self.0.open(lanes)
     }
 
     /// Calls `each` with the composite key and the lines, ascending and ten at most, of what was put
@@ -183,14 +115,14 @@ impl Sorted {
     /// # Errors
     /// Those of the temporary folder, and of `each`.
     pub(crate) fn duplicates(&self, each: &mut Twice<'_>) -> Result<()> {
-        for lane in self.lanes.keys() {
-            let (chain, _) = self.open(&[*lane])?;
-            chain.merge(KeyGroupRange::ALL, None, &mut |entry| match Under::of(
-                *lane,
-                elements(entry.value).map(numbered),
-            )? {
-                Under::One(..) => Ok(()),
-                Under::Lines(lines) => each(*lane, entry.key, lines),
+        for lane in self.0.lanes() {
+            let (chain, _) = self.open(&[lane])?;
+            chain.merge(KeyGroupRange::ALL, None, &mut |entry| {
+                let values = elements(entry.value).map(|element| numbered(Ok(element?)));
+                match Under::of(lane, values)? {
+                    Under::One(..) => Ok(()),
+                    Under::Lines(lines) => each(lane, entry.key, lines),
+                }
             })?;
         }
         Ok(())
@@ -232,24 +164,29 @@ impl<'v> Under<'v> {
     }
 
     fn put(&self, list: &mut Vec<u8>) -> Result<()> {
-        let mut put = |tag: u8, line: u64, value: &[u8]| {
+        let mut add = |tag: u8, line: u64, value: &[u8]| {
             put_element(list, |out| {
-                out.push(tag);
-                out.extend_from_slice(&line.to_be_bytes());
-                out.extend_from_slice(value);
+                put(out, tag, line, value);
                 Ok(())
             })
         };
         match self {
-            Self::One(line, value) => put(WITH_VALUE, *line, value)?,
-            Self::Lines(lines) => lines.iter().try_for_each(|line| put(LINE_ALONE, *line, b""))?,
+            Self::One(line, value) => add(WITH_VALUE, *line, value)?,
+            Self::Lines(lines) => lines.iter().try_for_each(|line| add(LINE_ALONE, *line, b""))?,
         }
         Ok(())
     }
 }
 
+/// Appends an element: a line, and its value.
+fn put(out: &mut Vec<u8>, tag: u8, line: u64, value: &[u8]) {
+    out.push(tag);
+    out.extend_from_slice(&line.to_be_bytes());
+    out.extend_from_slice(value);
+}
+
 /// An element of what was put under a key: its line, and its value if it has one.
-fn numbered(element: esker::format::Result<&[u8]>) -> Result<(u64, Option<&[u8]>)> {
+fn numbered(element: Result<&[u8]>) -> Result<(u64, Option<&[u8]>)> {
     let (tag, rest) = element?.split_first().ok_or_else(damaged)?;
     let (line, value) = rest.split_first_chunk::<LINE_LEN_BYTES>().ok_or_else(damaged)?;
     Ok((u64::from_be_bytes(*line), (*tag == WITH_VALUE).then_some(value)))
@@ -260,103 +197,13 @@ fn numbered(element: esker::format::Result<&[u8]>) -> Result<(u64, Option<&[u8]>
 /// # Errors
 /// `Retry` if it is no such value.
 pub(super) fn value_of(spooled: &[u8]) -> Result<&[u8]> {
-    let (_, value) = numbered(elements(spooled).next().ok_or_else(damaged)?)?;
+    let element = elements(spooled).next().ok_or_else(damaged)??;
+    let (_, value) = numbered(Ok(element))?;
     value.ok_or_else(damaged)
 }
 
 fn damaged() -> Error {
-    failed("a run of the temporary folder is damaged")
-}
-
-fn failed(message: &str) -> Error {
-    Error::new(ErrorKind::Retry, message)
-}
-
-/// A temporary folder of runs.
-struct Folder {
-    dir: TempDir,
-    store: Store,
-    made: u64,
-}
-
-impl Folder {
-    fn new() -> Result<Self> {
-        let dir = tempfile::tempdir().map_err(|error| of_folder(&std::env::temp_dir(), &error))?;
-        let path = dir.path().to_str().ok_or_else(|| failed("the temporary folder is no text"))?;
-        let store = Store::open(path)?;
-        Ok(Self { dir, store, made: 0 })
-    }
-
-    fn create(&mut self) -> Result<RunFile> {
-        self.made += 1;
-        let name = format!("{}.run", self.made);
-        let path = self.dir.path().join(&name);
-        let file = File::create(&path).map_err(|error| of_folder(&path, &error))?;
-        let options = RunOptions { filter_bits_per_key: 0, ..RunOptions::default() };
-        let (name, writer) = (RelativeName::new(name)?, RunWriter::new(options));
-        Ok(RunFile { name, path, file, writer, entries: 0 })
-    }
-
-    /// One run of what is in `runs` of a lane, which are removed.
-    fn merge(&mut self, lane: Lane, runs: Vec<RunRef>) -> Result<RunRef> {
-        let mut file = self.create()?;
-        let chain = block_on(ChainReader::open(&self.store, &runs))?;
-        let mut list = Vec::new();
-        chain.merge(KeyGroupRange::ALL, None, &mut |entry| {
-            list.clear();
-            Under::of(lane, elements(entry.value).map(numbered))?.put(&mut list)?;
-            file.add(entry.key, &list)
-        })?;
-        for run in &runs {
-            block_on(self.store.delete(&run.file))?;
-        }
-        file.finish()
-    }
-}
-
-/// A run on its way to its file.
-struct RunFile {
-    name: RelativeName,
-    path: std::path::PathBuf,
-    file: File,
-    writer: RunWriter,
-    entries: u64,
-}
-
-impl RunFile {
-    fn add(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.writer.add(Entry { key, op: Op::Append, value })?;
-        self.entries += 1;
-        if self.writer.pending_bytes() < TAKE_LEN_BYTES {
-            return Ok(());
-        }
-        let bytes = self.writer.take_output();
-        self.file.write_all(&bytes).map_err(|error| of_folder(&self.path, &error))
-    }
-
-    fn finish(mut self) -> Result<RunRef> {
-        let (rest, summary) = self.writer.finish()?;
-        self.file.write_all(&rest).map_err(|error| of_folder(&self.path, &error))?;
-        let index = IndexLocation {
-            offset: summary.index_offset,
-            len_bytes: summary.index_len_bytes,
-            digest: summary.index_digest,
-        };
-        Ok(RunRef {
-            file: self.name,
-            len_bytes: summary.len_bytes,
-            digest: summary.digest,
-            index,
-            range: KeyGroupRange::ALL,
-            base: Vec::new(),
-            entries: self.entries,
-        })
-    }
-}
-
-fn of_folder(path: &Path, error: &io::Error) -> Error {
-    let message = format!("cannot write what is sorted ({error}); TMPDIR names another folder");
-    Error::new(ErrorKind::Retry, message).at_path(path.display().to_string())
+    Error::new(ErrorKind::Retry, "a run of the temporary folder is damaged")
 }
 
 #[cfg(test)]
@@ -365,6 +212,7 @@ mod tests {
     use super::*;
     use esker::format::KeyGroup;
     use esker::format::composite::CompositeKey;
+    use esker::format::run::{Entry, KEY_LEN_BYTES_MAX};
 
     fn key(number: u64) -> Vec<u8> {
         let mut out = Vec::new();
@@ -392,13 +240,6 @@ mod tests {
             spool.add(Lane::Broadcast(3), 9004, &key(7), b"same").unwrap();
             spool.add(Lane::Broadcast(3), 9005, &key(7), b"other").unwrap();
             let sorted = spool.finish().unwrap();
-            let most = sorted.lanes.values().flat_map(|r| &r.levels).map(Vec::len).max();
-            assert!(most.unwrap() < FAN_IN);
-            let files = std::fs::read_dir(sorted.folder.dir.path()).unwrap().count();
-            let named = sorted.lanes.values().flat_map(|r| r.levels.iter().flatten()).count();
-            assert_eq!(files, named, "what was merged is gone");
-            assert_eq!(sorted.lanes[&Lane::Elements(0, 0)].levels.len() > 2, len_bytes_max == 900);
-
             for subtask in 0..2_u64 {
                 let (chain, _) = sorted.open(&[Lane::Elements(0, subtask as u32)]).unwrap();
                 let mut expected: Vec<_> = (0..3000).filter(|n| n % 2 == subtask).collect();
@@ -462,20 +303,16 @@ mod tests {
             }
             let sorted = spool.finish().unwrap();
             let (mut lens, mut twice) = (Vec::new(), Vec::new());
-            for runs in sorted.lanes.values() {
-                for run in runs.levels.iter().flatten() {
-                    let chain = block_on(ChainReader::open(
-                        &sorted.folder.store,
-                        std::slice::from_ref(run),
-                    ));
-                    let each = &mut |entry: Entry<'_>| {
-                        lens.push(entry.value.len());
-                        Ok(())
-                    };
-                    chain.unwrap().merge(KeyGroupRange::ALL, None, each).unwrap();
-                }
+            for lane in [Lane::Broadcast(0), Lane::Keyed(0)] {
+                let each = &mut |entry: Entry<'_>| {
+                    lens.push(entry.value.len());
+                    Ok(())
+                };
+                let (chain, _) = sorted.open(&[lane]).unwrap();
+                chain.merge(KeyGroupRange::ALL, None, each).unwrap();
             }
-            assert!(lens.iter().all(|len| *len <= value.len() + 11), "{lens:?}");
+            // Two levels of runs at most, each of which holds one value.
+            assert!(lens.iter().all(|len| *len <= 32 * (value.len() + 11)), "{lens:?}");
             let each = &mut |lane, _: &[u8], lines| {
                 twice.push((lane, lines));
                 Ok(())

@@ -36,6 +36,9 @@ pub(super) struct Step {
     /// Of the state, where its entries are looked at, once it is known.
     left: Option<u64>,
     left_bytes: Option<u64>,
+    /// The states that it is about.
+    #[serde(skip)]
+    about: Vec<String>,
 }
 
 /// What there is now, or would be.
@@ -103,10 +106,11 @@ impl Step {
             let nothing = OperatorPlan::default();
             let of_all = plan.filter.as_ref();
             let plan = plan.operator.get(uid).unwrap_or(&nothing);
+            let all: Vec<&StateSizes<'_>> = sizes.states.iter().collect();
             let mut add =
-                |step, to: Option<&String>, state: Option<&str>, of: &[StateSizes<'_>]| {
+                |step, to: Option<&String>, state: Option<&str>, of: &[&StateSizes<'_>]| {
                     let (step, what) = step;
-                    let bytes = |of: &StateSizes<'_>| {
+                    let bytes = |of: &&StateSizes<'_>| {
                         of.stats.key_bytes + of.stats.value_bytes + of.file_len_bytes
                     };
                     steps.push(Self {
@@ -119,16 +123,25 @@ impl Step {
                         bytes: of.iter().map(bytes).sum(),
                         left: None,
                         left_bytes: None,
+                        about: of.iter().map(|state| state.info.name.clone()).collect(),
                     });
                 };
             if plan.drop {
-                add(("drop-operator", None), None, None, &sizes.states);
+                add(("drop-operator", None), None, None, &all);
             } else if plan.rename.is_some() {
-                add(("rename-operator", None), plan.rename.as_ref(), None, &sizes.states);
+                add(("rename-operator", None), plan.rename.as_ref(), None, &all);
+            }
+            if let Some(rekey) = &plan.rekey {
+                let stays = |state: &&StateSizes<'_>| {
+                    let of_state = plan.state.get(&state.info.name);
+                    state.info.kind.is_keyed() && !of_state.is_some_and(|plan| plan.drop)
+                };
+                let keyed: Vec<_> = sizes.states.iter().filter(stays).collect();
+                add(("rekey", Some(rekey.to.clone())), None, None, &keyed);
             }
             for state in &sizes.states {
                 let name = &state.info.name;
-                let of = std::slice::from_ref(state);
+                let of = &[state][..];
                 let of_state = plan.state.get(name);
                 let is_dropped = plan.drop || of_state.is_some_and(|plan| plan.drop);
                 if of_state.is_some_and(|plan| plan.drop) {
@@ -172,11 +185,12 @@ impl Step {
         let looks = |step: &&mut Self| step.to.is_none() && !step.step.starts_with("drop-");
         for step in steps.iter_mut().filter(looks) {
             let of = |left: &&StateLeft| {
-                left.operator == step.operator && Some(&left.state) == step.state.as_ref()
+                left.operator == step.operator && step.about.contains(&left.state)
             };
-            let left = left.iter().find(of);
-            step.left = left.map(|left| left.entries);
-            step.left_bytes = left.map(|left| left.len_bytes);
+            for left in left.iter().filter(of) {
+                *step.left.get_or_insert(0) += left.entries;
+                *step.left_bytes.get_or_insert(0) += left.len_bytes;
+            }
         }
     }
 }
@@ -186,7 +200,8 @@ impl Report<'_> {
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let Self { source, target, dry_run, steps, .. } = self;
         let Some(done) = &self.done else { return Ok(()) };
-        for Step { step, operator, state, to, what, entries, bytes, left, left_bytes } in steps {
+        for Step { step, operator, state, to, what, entries, bytes, left, left_bytes, .. } in steps
+        {
             let state = state.as_ref().map_or(String::new(), |state| format!("/{state}"));
             let to = to.as_ref().map_or(String::new(), |to| format!(" to {to}"));
             let what =
