@@ -2,11 +2,13 @@
 //!
 //! [`copy()`] makes of any snapshot one that stands alone, in a folder of its own; [`rewrite()`] makes
 //! one that is changed, as a [`RewritePlan`] says; [`write_savepoint`] makes one of sorted entries, whoever
-//! gives them; [`diff()`] tells what differs between two; [`salvage()`] makes one of what is sound of a damaged one.
+//! gives them; [`merge()`] makes one of several, and [`split()`] several of one; [`diff()`] tells what differs between
+//! two; [`salvage()`] makes one of what is sound of a damaged one.
 
 mod bring;
 mod copy;
 mod diff;
+mod merge;
 mod plan;
 mod rewrite;
 mod salvage;
@@ -20,9 +22,10 @@ pub use crate::snapshot::{Count, EntrySource, SubtaskSource};
 pub use bring::Transport;
 pub use copy::{Copied, copy};
 pub use diff::{Diff, DiffDamage, DiffFilter, Difference, Side, StateDiff, TypeRole, What, diff};
+pub use merge::{Clash, merge};
 pub use rewrite::{
-    AddFieldStep, EntryStep, OperatorPlan, Rehearsed, RekeyStep, RewritePlan, Rewritten, SetStep,
-    StateLeft, StatePlan, TtlStep, Winner, rehearse, rewrite,
+    AddFieldStep, EntryStep, OperatorPlan, OperatorSplit, Rehearsed, RekeyStep, RewritePlan,
+    Rewritten, SetStep, SplitPlan, StateLeft, StatePlan, TtlStep, Winner, rehearse, rewrite, split,
 };
 pub use salvage::{LostKey, LostRange, NotAsked, SalvageDamage, Salvaged, StateSalvaged, salvage};
 pub use sort::Sorter;

@@ -11,16 +11,21 @@ mod names;
 mod no_expression;
 mod plan;
 mod rekey;
+mod split;
 mod step;
 mod steps;
 #[cfg(feature = "expressions")]
 mod syntax;
 
 pub use plan::{OperatorPlan, RewritePlan, StatePlan};
+pub use split::{OperatorSplit, SplitPlan, split};
 pub use step::{AddFieldStep, EntryStep, RekeyStep, SetStep, TtlStep, Winner};
 
+pub(super) use fields::{place_of, time};
+
 use changes::{StateChange, changes, retype};
-use data::Made;
+use data::{AllChanges, Made};
+use split::Shares;
 
 use super::Transport;
 use super::bring::{Brought, bring};
@@ -122,13 +127,26 @@ pub async fn rewrite(
     settings.check()?;
     let snapshot = checked(snapshot, target)?;
     plan.check(&snapshot.manifest)?;
-    let changes = changes(plan, &snapshot.manifest)?;
+    let changes = changes(plan, &snapshot.manifest, &Shares::default())?;
+    changed(snapshot, plan, &changes, target, transport, settings, progress).await
+}
+
+/// Carries out a plan that fits `snapshot`, and `changes`, which are those of its entries.
+async fn changed(
+    snapshot: OpenSnapshot,
+    plan: &RewritePlan,
+    changes: &AllChanges,
+    target: &Store,
+    transport: Transport,
+    settings: &SnapshotSettings,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Rewritten> {
     let mut snapshot = names::renamed(snapshot, plan);
-    data::check_runs(&snapshot, &changes)?;
-    retype(&mut snapshot.manifest, &changes);
+    data::check_runs(&snapshot, changes)?;
+    retype(&mut snapshot.manifest, changes);
     let made = match changes.is_empty() {
         true => Made::default(),
-        false => data::write(&mut snapshot, &changes, target, settings, progress).await?,
+        false => data::write(&mut snapshot, changes, target, settings, progress).await?,
     };
     let mut files = Plan::of(&snapshot)?;
     // They are there.
@@ -152,7 +170,7 @@ pub async fn rewrite(
 pub async fn rehearse(snapshot: OpenSnapshot, plan: &RewritePlan) -> Result<Rehearsed> {
     let snapshot = whole(snapshot)?;
     plan.check(&snapshot.manifest)?;
-    let changes = changes(plan, &snapshot.manifest)?;
+    let changes = changes(plan, &snapshot.manifest, &Shares::default())?;
     let mut snapshot = names::renamed(snapshot, plan);
     data::check_runs(&snapshot, &changes)?;
     retype(&mut snapshot.manifest, &changes);

@@ -49,7 +49,8 @@ pub struct WrittenSavepoint {
 /// # Errors
 /// `Conflict` if `target` holds another snapshot, or files that are not of this one; `Invalid` for wrong
 /// settings, entries that do not fit and a manifest that cannot be; those of the sources; the store's,
-/// with the whole path. No write is under way once it returns.
+/// with the whole path. What was put for entries that are `Invalid` is deleted, as far as it can be. No write is
+/// under way once it returns.
 #[tracing::instrument(skip_all, fields(checkpoint = manifest.checkpoint, target = %target))]
 pub async fn write_savepoint(
     target: &Store,
@@ -90,6 +91,10 @@ pub async fn write_savepoint(
             let (to, states) = ((target, &present), &operator.states);
             let part =
                 write_sourced_part(to, (id, range), source, states, settings, progress).await;
+            if part.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
+                // Nobody will go on with it.
+                present.take_back(target).await;
+            }
             let part = part.map_err(|error| match error.kind() {
                 // Of all the folder.
                 ErrorKind::Conflict => error,

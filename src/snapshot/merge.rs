@@ -191,11 +191,60 @@ impl ChainReader {
         spans: impl Fn(&Source) -> Vec<Span>,
         f: &mut dyn FnMut(Entry<'_>) -> Result<()>,
     ) -> Result<()> {
-        let mut merge = Merge { chain: self, cursors: Vec::new(), heap: Vec::new() };
-        for source in &self.sources {
-            merge.cursors.extend(RunCursor::new(source, range, state, spans(source)));
+        let mut merge = Merge::new(self, range, state, spans);
+        while merge.step(f)? {}
+        Ok(())
+    }
+
+    /// The entries of `state` as [`merge`](Self::merge) gives them, one after the other: for whoever reads
+    /// several chains side by side. A chain opened as a whole one.
+    pub(crate) fn cursor(&self, range: KeyGroupRange, state: u32) -> ChainCursor<'_> {
+        let wants = |id| self.wants(id, Some(state));
+        let spans = |source: &Source| source.spans(range, wants, SPAN_LEN_BYTES);
+        let merge = Merge::new(self, range, Some(state), spans);
+        ChainCursor { merge, key: Vec::new(), value: Vec::new() }
+    }
+}
+
+/// A place among the resolved entries of a chain.
+pub(crate) struct ChainCursor<'a> {
+    merge: Merge<'a>,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl ChainCursor<'_> {
+    /// Goes to the next entry, or the first; false at the end. Blocks the thread while it reads.
+    ///
+    /// # Errors
+    /// As for [`ChainReader::merge`].
+    pub(crate) fn advance(&mut self) -> Result<bool> {
+        let Self { merge, key, value } = self;
+        let mut found = false;
+        while !found {
+            let goes_on = merge.step(&mut |entry| {
+                key.clear();
+                key.extend_from_slice(entry.key);
+                value.clear();
+                value.extend_from_slice(entry.value);
+                found = true;
+                Ok(())
+            })?;
+            if !goes_on {
+                break;
+            }
         }
-        merge.run(f)
+        Ok(found)
+    }
+
+    /// The composite key of its entry.
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// The value of its entry.
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.value
     }
 }
 
@@ -321,9 +370,33 @@ struct Merge<'a> {
     /// Numbers of cursors that are not at their end; the least key on top, of one key those that are not
     /// open, then the oldest.
     heap: Vec<usize>,
+    /// The key and namespace that were last cleared, and by which run: it hides all older ones.
+    cleared: Option<(Vec<u8>, usize)>,
+    /// What the entries of one key come to.
+    key: Vec<u8>,
+    value: Vec<u8>,
 }
 
-impl Merge<'_> {
+impl<'a> Merge<'a> {
+    /// What there is of `state`, or of all, in the key groups of `range`, in the blocks that `spans` says.
+    fn new(
+        chain: &'a ChainReader,
+        range: KeyGroupRange,
+        state: Option<u32>,
+        spans: impl Fn(&Source) -> Vec<Span>,
+    ) -> Self {
+        let sources = chain.sources.iter();
+        let cursors = sources.filter_map(|s| RunCursor::new(s, range, state, spans(s)));
+        let cursors: Vec<_> = cursors.collect();
+        let heap = (0..cursors.len()).collect();
+        let (key, value) = (Vec::new(), Vec::new());
+        let mut merge = Self { chain, cursors, heap, cleared: None, key, value };
+        for at in (0..merge.heap.len() / 2).rev() {
+            merge.sift_down(at);
+        }
+        merge
+    }
+
     fn before(&self, a: usize, b: usize) -> bool {
         let (of_a, of_b) = (&self.cursors[a], &self.cursors[b]);
         match of_a.key().cmp(of_b.key()) {
@@ -367,79 +440,75 @@ impl Merge<'_> {
             && others.into_iter().all(|other| self.cursors[*other].key() != entry.key)
     }
 
-    fn run(&mut self, f: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
-        self.heap = (0..self.cursors.len()).collect();
-        for at in (0..self.heap.len() / 2).rev() {
-            self.sift_down(at);
+    /// Gives `f` what the entries of the next key come to, if they come to something; false at the end.
+    #[inline]
+    fn step(&mut self, f: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<bool> {
+        let Some(top) = self.heap.first().copied() else { return Ok(false) };
+        if !self.cursors[top].is_open() {
+            self.advance_top()?;
+            return Ok(true);
         }
-        // The key and namespace that were last cleared, and by which run: it hides all older ones.
-        let mut cleared: Option<(Vec<u8>, usize)> = None;
-        let (mut key, mut value) = (Vec::new(), Vec::new());
+        let entry = self.cursors[top].entry();
+        if self.cleared.as_ref().is_some_and(|(prefix, _)| !entry.key.starts_with(prefix)) {
+            self.cleared = None;
+        }
+        let complete = place(entry.key)
+            .is_none_or(|(_, KeyGroup(group))| self.chain.complete.contains(KeyGroup(group)));
+        if self.cleared.is_none() && self.top_is_alone(top) {
+            match entry.op {
+                Op::Append if complete => f(Entry { op: Op::Put, ..entry })?,
+                Op::Delete if complete => {}
+                _ => f(entry)?,
+            }
+            self.advance_top()?;
+            return Ok(true);
+        }
+        let (mut key, mut value) = (std::mem::take(&mut self.key), std::mem::take(&mut self.value));
+        key.clear();
+        key.extend_from_slice(entry.key);
+        value.clear();
+        let mut resolved = Resolved::Nothing;
+        let mut clears = false;
         while let Some(top) = self.heap.first().copied() {
-            if !self.cursors[top].is_open() {
-                self.advance_top()?;
-                continue;
+            // One that is not open would have come before those that are.
+            if self.cursors[top].key() != key.as_slice() {
+                break;
             }
             let entry = self.cursors[top].entry();
-            if cleared.as_ref().is_some_and(|(prefix, _)| !entry.key.starts_with(prefix)) {
-                cleared = None;
-            }
-            let complete = place(entry.key)
-                .is_none_or(|(_, KeyGroup(group))| self.chain.complete.contains(KeyGroup(group)));
-            if cleared.is_none() && self.top_is_alone(top) {
-                match entry.op {
-                    Op::Append if complete => f(Entry { op: Op::Put, ..entry })?,
-                    Op::Delete if complete => {}
-                    _ => f(entry)?,
+            let hidden = self.cleared.as_ref().is_some_and(|(_, by)| top < *by);
+            match (entry.op, resolved) {
+                _ if hidden => {}
+                (Op::Clear, _) => {
+                    self.cleared = Some((cleared_prefix(&key)?, top));
+                    (clears, resolved) = (true, Resolved::Nothing);
+                    value.clear();
                 }
-                self.advance_top()?;
-                continue;
-            }
-            key.clear();
-            key.extend_from_slice(entry.key);
-            value.clear();
-            let mut resolved = Resolved::Nothing;
-            let mut clears = false;
-            while let Some(top) = self.heap.first().copied() {
-                // One that is not open would have come before those that are.
-                if self.cursors[top].key() != key.as_slice() {
-                    break;
+                (Op::Append, Resolved::Is(before)) => {
+                    value.extend_from_slice(entry.value);
+                    let op = if before == Op::Append { Op::Append } else { Op::Put };
+                    resolved = Resolved::Is(op);
                 }
-                let entry = self.cursors[top].entry();
-                let hidden = cleared.as_ref().is_some_and(|(_, by)| top < *by);
-                match (entry.op, resolved) {
-                    _ if hidden => {}
-                    (Op::Clear, _) => {
-                        cleared = Some((cleared_prefix(&key)?, top));
-                        (clears, resolved) = (true, Resolved::Nothing);
-                        value.clear();
-                    }
-                    (Op::Append, Resolved::Is(before)) => {
-                        value.extend_from_slice(entry.value);
-                        let op = if before == Op::Append { Op::Append } else { Op::Put };
-                        resolved = Resolved::Is(op);
-                    }
-                    (op, _) => {
-                        value.clear();
-                        value.extend_from_slice(entry.value);
-                        resolved = Resolved::Is(op);
-                    }
+                (op, _) => {
+                    value.clear();
+                    value.extend_from_slice(entry.value);
+                    resolved = Resolved::Is(op);
                 }
-                self.advance_top()?;
             }
-            if clears && !complete {
-                f(Entry { key: &key, op: Op::Clear, value: &[] })?;
-            }
-            match resolved {
-                Resolved::Is(Op::Append) if complete => {
-                    f(Entry { key: &key, op: Op::Put, value: &value })?;
-                }
-                Resolved::Is(Op::Delete) if complete => {}
-                Resolved::Is(op) => f(Entry { key: &key, op, value: &value })?,
-                Resolved::Nothing => {}
-            }
+            self.advance_top()?;
         }
-        Ok(())
+        if clears && !complete {
+            f(Entry { key: &key, op: Op::Clear, value: &[] })?;
+        }
+        match resolved {
+            Resolved::Is(Op::Append) if complete => {
+                f(Entry { key: &key, op: Op::Put, value: &value })?;
+            }
+            Resolved::Is(Op::Delete) if complete => {}
+            Resolved::Is(op) => f(Entry { key: &key, op, value: &value })?,
+            Resolved::Nothing => {}
+        }
+        (self.key, self.value) = (key, value);
+        Ok(true)
     }
 }
 

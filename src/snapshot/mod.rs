@@ -41,6 +41,7 @@ pub use manifest::{
     MANIFEST_NAME, ManifestReferences, NewOperator, OpenSnapshot, WrittenManifest, manifest_folder,
     open_snapshot, read_manifest, read_part, references, write_manifest,
 };
+pub(crate) use merge::ChainCursor;
 pub use merge::{ChainReader, Damage, Lost};
 #[cfg(feature = "rocksdb")]
 pub(crate) use native::fetch_sound;

@@ -16,6 +16,8 @@ mod full;
 mod golden;
 mod identity;
 #[cfg(feature = "expressions")]
+mod merge;
+#[cfg(feature = "expressions")]
 mod rewrite;
 mod runtimes;
 mod salvage;

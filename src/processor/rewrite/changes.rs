@@ -6,6 +6,7 @@ use super::fields::{Fields, Reader, Uses, time};
 #[cfg(not(feature = "expressions"))]
 use super::no_expression::Expression;
 use super::rekey::Rekey;
+use super::split::{Share, Shares};
 use super::steps::{Steps, plain};
 use super::{RewritePlan, StatePlan};
 use crate::backend::EntrySink;
@@ -38,17 +39,21 @@ pub(super) struct StateChange {
     /// The state as the source has it.
     info: StateInfo,
     filters: Vec<Expression>,
+    /// Which of its entries are meant at all.
+    share: Option<Arc<Share>>,
     steps: Steps,
     uses: Uses,
 }
 
-/// The changes of all states that a plan, which fits `manifest`, asks for: by the operators' new uids.
+/// The changes of all states that a plan, which fits `manifest`, asks for: by the operators' new uids. Of
+/// operators with a share there is no more left than that.
 ///
 /// # Errors
 /// `Invalid` for what is no expression; `Unsupported` where the build has none.
 pub(super) fn changes(
     plan: &RewritePlan,
     manifest: &Manifest,
+    shares: &Shares,
 ) -> Result<BTreeMap<String, OperatorChanges>> {
     let mut changes = BTreeMap::new();
     for operator in &manifest.operators {
@@ -67,8 +72,9 @@ pub(super) fn changes(
                 continue;
             }
             let rekey = found.rekey.as_deref();
+            let of_all = (rekey, shares.of(operator, info));
             let change =
-                StateChange::new(plan, operator, info, of_state, rekey).map_err(|error| {
+                StateChange::new(plan, operator, info, of_state, of_all).map_err(|error| {
                     error.of(format_args!("operator={} state={}", operator.uid, info.name))
                 })?;
             if let Some(change) = change {
@@ -89,7 +95,7 @@ impl StateChange {
         operator: &Operator,
         info: &StateInfo,
         of_state: Option<&StatePlan>,
-        rekey: Option<&Rekey>,
+        (rekey, share): (Option<&Rekey>, Option<Arc<Share>>),
     ) -> Result<Option<Self>> {
         let rekey = rekey.filter(|_| info.kind.is_keyed());
         // What is asked for of all is asked for of those that have keys.
@@ -103,13 +109,14 @@ impl StateChange {
         let filters = compiled.collect::<Result<Vec<_>>>()?;
         let steps = of_state.map_or(&[][..], |plan| &plan.steps);
         let steps = Steps::new(steps, info, plan.now_ms)?;
-        if filters.is_empty() && steps.is_empty() && rekey.is_none() {
+        if filters.is_empty() && steps.is_empty() && rekey.is_none() && share.is_none() {
             return Ok(None);
         }
         let uses = rekey.map_or(steps.uses, |rekey| steps.uses.and(rekey.uses()));
+        let uses = share.as_ref().map_or(uses, |share| uses.and(share.uses()));
         let uses = filters.iter().fold(uses, |uses, filter| uses.and(filter.uses()));
         let (operator, state, info) = (operator.uid.clone(), info.name.clone(), info.clone());
-        Ok(Some(Self { operator, state, info, filters, steps, uses }))
+        Ok(Some(Self { operator, state, info, filters, share, steps, uses }))
     }
 
     /// The time of capture of the state in a part that says `known_ms`, if it has TTL afterwards.
@@ -178,6 +185,13 @@ impl Of {
         let StateChange { steps, uses, state, .. } = &*self.change;
         fields.now = steps.now_ms.map(|now_ms| Value::Signed(now_ms.into()));
         fields.state = uses.state.then(|| Value::String(state.clone()));
+        if let Some(share) = &self.change.share {
+            let group = CompositeKey::decode(entry.key)?.group;
+            fields.key_group = uses.key_group.then(|| Value::Signed(group.0.into()));
+            if !share.has(&fields)? {
+                return Ok(None);
+            }
+        }
         for filter in &self.change.filters {
             if !filter.holds(&fields)? {
                 return Ok(None);

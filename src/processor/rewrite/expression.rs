@@ -114,6 +114,7 @@ struct Variables<'a> {
     ttl: Box<dyn Val + 'a>,
     now: Box<dyn Val + 'a>,
     state: Box<dyn Val + 'a>,
+    key_group: Box<dyn Val + 'a>,
 }
 
 impl<'a> Variables<'a> {
@@ -130,6 +131,7 @@ impl<'a> Variables<'a> {
             ttl: val(uses.ttl, &fields.ttl)?,
             now: val(uses.now, &fields.now)?,
             state: val(uses.state, &fields.state)?,
+            key_group: val(uses.key_group, &fields.key_group)?,
         })
     }
 }
@@ -144,6 +146,7 @@ impl VariableResolver for Variables<'_> {
             "ttl" => &*self.ttl,
             "now" => &*self.now,
             "state" => &*self.state,
+            "keyGroup" => &*self.key_group,
             _ => return None,
         }))
     }

@@ -25,6 +25,7 @@ pub(super) struct Uses {
     pub(super) as_written: bool,
     /// The name of the state.
     pub(super) state: bool,
+    pub(super) key_group: bool,
 }
 
 impl Uses {
@@ -39,6 +40,7 @@ impl Uses {
             it: self.it || other.it,
             as_written: self.as_written || other.as_written,
             state: self.state || other.state,
+            key_group: self.key_group || other.key_group,
         }
     }
 }
@@ -57,6 +59,8 @@ pub(super) struct Fields {
     pub(super) now: Option<Value>,
     /// The name of the state in the source, where several have one expression.
     pub(super) state: Option<Value>,
+    /// The number of the key group, where it is asked for.
+    pub(super) key_group: Option<Value>,
     /// Whether value and time are those of a list's elements.
     pub(super) is_list: bool,
 }
@@ -129,19 +133,7 @@ impl Reader {
 
     /// Where `entry` stands, as text: its key, namespace and user key as JSON, as far as they can be read.
     pub(super) fn place(&self, entry: Entry<'_>) -> String {
-        let Ok(parts) = CompositeKey::decode(entry.key) else { return String::new() };
-        let keyed = self.info.kind.is_keyed();
-        let user_key = if keyed { &parts.user_key } else { &parts.key };
-        let fields: [(_, Option<&TypeInfo>, &[u8]); 3] = [
-            ("key", self.key.as_ref().filter(|_| keyed), &parts.key),
-            ("namespace", self.info.namespace.as_ref().filter(|_| keyed), &parts.namespace),
-            ("userKey", self.info.user_key.as_ref(), user_key),
-        ];
-        let text = |(name, info, bytes): (&str, Option<&TypeInfo>, &[u8])| {
-            let value = decode_value(&info?.codec, &info?.schema, bytes).ok()?;
-            Some(format!(" {name}={}", value.to_json()))
-        };
-        fields.into_iter().filter_map(text).collect()
+        place_of(entry.key, self.key.as_ref(), &self.info)
     }
 
     fn list(&self, bytes: &[u8], mut fields: Fields) -> Result<Option<Fields>> {
@@ -190,8 +182,30 @@ fn decoded(info: Option<&TypeInfo>, bytes: &[u8]) -> Result<Option<Value>> {
     Ok(info.map(|info| decode_value(&info.codec, &info.schema, bytes)).transpose()?)
 }
 
+/// A composite key of the state `info`, whose operator has keys of the type `key`, as text: key, namespace and user
+/// key as JSON, as far as they can be read.
+pub(in crate::processor) fn place_of(
+    composite: &[u8],
+    key: Option<&TypeInfo>,
+    info: &StateInfo,
+) -> String {
+    let Ok(parts) = CompositeKey::decode(composite) else { return String::new() };
+    let keyed = info.kind.is_keyed();
+    let user_key = if keyed { &parts.user_key } else { &parts.key };
+    let fields: [(_, Option<&TypeInfo>, &[u8]); 3] = [
+        ("key", key.filter(|_| keyed), &parts.key),
+        ("namespace", info.namespace.as_ref().filter(|_| keyed), &parts.namespace),
+        ("userKey", info.user_key.as_ref(), user_key),
+    ];
+    let text = |(name, info, bytes): (&str, Option<&TypeInfo>, &[u8])| {
+        let value = decode_value(&info?.codec, &info?.schema, bytes).ok()?;
+        Some(format!(" {name}={}", value.to_json()))
+    };
+    fields.into_iter().filter_map(text).collect()
+}
+
 /// The time at the front of `bytes`, in milliseconds, and what follows it.
-pub(super) fn time(bytes: &[u8]) -> Result<(i64, &[u8])> {
+pub(in crate::processor) fn time(bytes: &[u8]) -> Result<(i64, &[u8])> {
     let Some((time, rest)) = bytes.split_first_chunk::<TIME_LEN_BYTES>() else {
         let message = format!("a time takes 8 bytes, not {}", bytes.len());
         return Err(Error::new(ErrorKind::Corrupt, message));

@@ -16,6 +16,8 @@ use crate::{Error, ErrorKind, Result};
 pub(super) const NOW: &str = "now";
 /// The name of the state, where several have one expression.
 pub(super) const STATE: &str = "state";
+/// The number of an entry's key group, where entries are dealt out.
+pub(super) const KEY_GROUP: &str = "keyGroup";
 const IT: &str = "it";
 /// What to say of a type that the codec `ordered` has none of.
 const ORDERED_HAS: &str =

@@ -108,6 +108,7 @@ impl<'e> Walk<'e> {
                 uses.now |= plain == "now";
                 uses.it |= plain == "it";
                 uses.state |= plain == "state";
+                uses.key_group |= plain == "keyGroup";
             }
             _ if !is_absolute && self.scopes.contains(&plain) => {}
             // `optional.of(x)` is a function.

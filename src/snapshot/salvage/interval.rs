@@ -71,7 +71,7 @@ pub(crate) fn intersect(a: &[Interval], b: &[Interval]) -> Vec<Interval> {
 }
 
 /// How many bytes of a composite key stand before its user key; none if it is no composite key.
-pub(super) fn prefix_len(key: &[u8]) -> Option<usize> {
+pub(crate) fn prefix_len(key: &[u8]) -> Option<usize> {
     let user_key_len = CompositeKey::decode(key).ok()?.user_key.len();
     key.len().checked_sub(user_key_len)
 }

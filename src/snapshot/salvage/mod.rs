@@ -17,7 +17,7 @@ mod survey;
 mod surveyed;
 
 pub(crate) use entries::{SoundEntries, StateCounts, StateLayer, StateLayers};
-pub(crate) use interval::{Interval, intersect, union};
+pub(crate) use interval::{Interval, intersect, prefix_len, union};
 pub(crate) use survey::{Surveyor, Wanted};
 pub(crate) use surveyed::{Found, Surveyed};
 

@@ -15,6 +15,7 @@ mod layout;
 mod load;
 mod ls;
 mod man;
+mod merge;
 mod report;
 mod rewrite;
 mod salvage;
@@ -62,6 +63,7 @@ pub(crate) enum Command {
     Browse(browse::Args),
     Schema(schema::Args),
     Salvage(salvage::Args),
+    Merge(merge::Args),
     Check(check::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
@@ -79,6 +81,7 @@ pub(crate) fn run(command: Command, out: &mut (impl Write + Send)) -> io::Result
         Command::Rewrite(args) => rewrite::run(&args, out),
         Command::Schema(args) => schema::run(&args, out),
         Command::Salvage(args) => salvage::run(&args, out),
+        Command::Merge(args) => merge::run(&args, out),
         Command::Check(args) => check::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),

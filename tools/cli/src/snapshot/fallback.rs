@@ -10,7 +10,7 @@ use esker::snapshot::OpenSnapshot;
 use esker::{Error, ErrorKind, block_on};
 
 /// Which checkpoint of a job is meant.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct Pick {
     /// Of a job, this checkpoint instead of the last one
     #[arg(long, value_name = "N")]
