@@ -9,6 +9,8 @@ mod fields;
 mod names;
 #[cfg(not(feature = "expressions"))]
 mod no_expression;
+#[cfg(feature = "expressions")]
+mod plain;
 mod plan;
 mod rekey;
 mod split;

@@ -367,5 +367,6 @@ fn a_split_says_where_everything_goes() {
 
     let mut to = SplitPlan::default();
     to.operator.insert("shop".into(), OperatorSplit { to: Some("a".into()), ..Default::default() });
-    assert_eq!(dealt(&to, &[("a", memory())]).unwrap()[0].written.files, 1, "nothing is read");
+    let whole = dealt(&to, &[("a", memory())]).unwrap();
+    assert!(whole[0].left.is_empty() && whole[0].written.files > 0, "no entry is looked at");
 }

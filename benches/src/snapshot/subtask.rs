@@ -3,8 +3,8 @@
 use crate::heap::{State, filled, state};
 use esker::backend::KeyedState;
 use esker::snapshot::{
-    Lineage, NewOperator, PartId, PartInput, SnapshotSettings, Target, WriteStats, restore,
-    write_manifest, write_part,
+    Lineage, NewOperator, PartId, PartInput, SnapshotSettings, Target, WriteStats, WrittenManifest,
+    restore, write_manifest, write_part,
 };
 use esker::{Store, block_on};
 use esker_format::manifest::{Manifest, Operator, PartRef, SnapshotKind, StateInfo, StateKind};
@@ -87,7 +87,8 @@ impl Subtask {
     }
 }
 
-fn stored() -> Result<StateInfo, String> {
+/// The state, as manifests have it.
+pub(crate) fn stored() -> Result<StateInfo, String> {
     Ok(StateInfo {
         id: 1,
         name: "counts".into(),
@@ -100,26 +101,42 @@ fn stored() -> Result<StateInfo, String> {
     })
 }
 
-/// Writes the manifest of a snapshot with one operator of these parts.
-pub(crate) fn written(
+/// An operator with keys as that state's, and these parts.
+pub(crate) fn operator(
+    uid: &str,
+    states: Vec<StateInfo>,
+    parts: Vec<(Part, Option<PartRef>)>,
+) -> Result<NewOperator, String> {
+    let (key, uid) = (stored()?.value, uid.into());
+    let extra = Default::default();
+    let operator = Operator { uid, key, states, dropped: vec![], parts: vec![], extra };
+    Ok(NewOperator { operator, parts })
+}
+
+/// Writes the manifest of a checkpoint with these operators.
+pub(crate) fn written_with(
     store: &Store,
     checkpoint: u64,
-    parts: Vec<(Part, Option<PartRef>)>,
-) -> Result<esker::snapshot::WrittenManifest, String> {
-    let states = vec![stored()?];
-    let key = states[0].value.clone();
-    let extra = Default::default;
-    let operator =
-        Operator { uid: UID.into(), key, states, dropped: vec![], parts: vec![], extra: extra() };
+    operators: Vec<NewOperator>,
+) -> Result<WrittenManifest, String> {
     let manifest = Manifest {
         job: "bench".into(),
         kind: SnapshotKind::Checkpoint,
         checkpoint,
         generation: 1,
         operators: vec![],
-        extra: extra(),
+        extra: Default::default(),
     };
-    block_on(write_manifest(store, manifest, vec![NewOperator { operator, parts }])).map_err(text)
+    block_on(write_manifest(store, manifest, operators)).map_err(text)
+}
+
+/// Writes the manifest of a checkpoint with one operator of these parts.
+pub(crate) fn written(
+    store: &Store,
+    checkpoint: u64,
+    parts: Vec<(Part, Option<PartRef>)>,
+) -> Result<WrittenManifest, String> {
+    written_with(store, checkpoint, vec![operator(UID, vec![stored()?], parts)?])
 }
 
 /// As [`written`]; the manifest alone.

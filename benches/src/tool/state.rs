@@ -5,8 +5,12 @@ use crate::heap::update;
 use crate::keys;
 use crate::measure::{in_turn, median, seconds};
 use crate::report::{Better, Question, Report};
-use crate::snapshot::subtask::{Subtask, written};
+use crate::snapshot::subtask::{Subtask, UID, operator, stored, written, written_with};
+use esker::Store;
 use esker_format::KeyGroupRange;
+use esker_format::manifest::StateInfo;
+use esker_format::part::Part;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
@@ -47,7 +51,16 @@ struct State {
     /// Of its keys and values.
     encoded_len_bytes: u64,
     threads: usize,
+    /// Where the checkpoints are, and the part of the first.
+    root: PathBuf,
+    store: Store,
+    part: Part,
+    /// A few of its keys.
+    some_keys: Vec<u64>,
 }
+
+/// How many keys another operator has.
+const SOME: usize = 1000;
 
 impl State {
     fn new(folder: &Folder) -> Result<Self, String> {
@@ -56,17 +69,44 @@ impl State {
         let mut subtask = Subtask::new(KeyGroupRange::ALL, &keys)?;
         subtask.full_at(&root.to_string_lossy())?;
         let first = manifest(&subtask, &root)?;
+        let part = subtask.lineage.chain().part.clone();
         let (found, encoded_len_bytes) = (files(&root)?, subtask.encoded_len_bytes());
         let changed: Vec<u64> = keys.iter().copied().step_by(CHANGED_EVERY).collect();
         update(&mut subtask.state, &changed, 2);
         subtask.checkpoint()?;
         let checkpoints = [first, manifest(&subtask, &root)?];
-        let threads = subtask.settings.threads;
-        Ok(Self { checkpoints, files: found, encoded_len_bytes, threads })
+        Ok(Self {
+            checkpoints,
+            files: found,
+            encoded_len_bytes,
+            threads: subtask.settings.threads,
+            root,
+            store: subtask.store,
+            part,
+            some_keys: keys.into_iter().take(SOME).collect(),
+        })
     }
 
     fn len_bytes(&self) -> f64 {
         self.files.iter().map(|(_, len_bytes)| *len_bytes).sum::<u64>() as f64
+    }
+
+    /// A savepoint of the state as it was first, from which it can go: its operator has another state, without
+    /// entries, and there is another operator.
+    fn savepoint(&self, folder: &Folder) -> Result<PathBuf, String> {
+        let mut other = Subtask::new(KeyGroupRange::ALL, &self.some_keys)?;
+        other.full_at(&self.root.to_string_lossy())?;
+        let rest = other.lineage.chain().part.clone();
+        let empty = StateInfo { id: 2, name: "empty".into(), ..stored()? };
+        let operators = vec![
+            operator(UID, vec![stored()?, empty], vec![(self.part.clone(), None)])?,
+            operator("rest", vec![stored()?], vec![(rest, None)])?,
+        ];
+        let written = written_with(&self.store, self.checkpoints.len() as u64 + 1, operators)?;
+        let source = self.root.join(written.published.manifest_path.as_str());
+        let target = folder.join("savepoint");
+        timed(&[&"copy", &source, &target], 0)?;
+        Ok(target)
     }
 
     fn hash(&self) -> f64 {
@@ -145,20 +185,29 @@ fn typed(report: &mut Report, on: &State, folder: &Folder, rounds: usize) -> Res
     })
 }
 
-/// What reads no entry.
+/// What reads no entry: names stand in manifests alone, and files are linked.
 fn named(report: &mut Report, on: &State, folder: &Folder, rounds: usize) -> Result<(), String> {
-    let (name, target) = ("tool.rename", folder.join("renamed"));
-    if !report.wants(name) {
-        return Ok(());
+    let target = folder.join("named");
+    let row = |report: &mut Report, name, source: &Path, step: [&dyn AsRef<OsStr>; 2]| {
+        if !report.wants(name) {
+            return Ok(());
+        }
+        let times = (0..rounds).map(|_| {
+            let time = timed(&[&"rewrite", &source, &target, step[0], step[1]], 0);
+            std::fs::remove_dir_all(&target).map_err(text)?;
+            time
+        });
+        let times = times.collect::<Result<Vec<_>, _>>()?;
+        report.limit(Question::less(name, "s", 1.0, ENTRIES, rounds), median(times), 1.0);
+        Ok::<_, String>(())
+    };
+    row(report, "tool.rename", &on.checkpoints[0], [&"--rename-operator", &"op=renamed"])?;
+    let drops = ["tool.drop.operator", "tool.drop.state"];
+    if drops.iter().any(|name| report.wants(name)) {
+        let savepoint = on.savepoint(folder)?;
+        row(report, drops[0], &savepoint, [&"--drop-operator", &"op"])?;
+        row(report, drops[1], &savepoint, [&"--drop-state", &"op/counts"])?;
     }
-    let times = (0..rounds).map(|_| {
-        let step: [&dyn AsRef<std::ffi::OsStr>; 2] = [&"--rename-operator", &"op=renamed"];
-        let time = timed(&[&"rewrite", &on.checkpoints[0], &target, step[0], step[1]], 0);
-        std::fs::remove_dir_all(&target).map_err(text)?;
-        time
-    });
-    let times = times.collect::<Result<Vec<_>, _>>()?;
-    report.limit(Question::less(name, "s", 1.0, ENTRIES, rounds), median(times), 1.0);
     Ok(())
 }
 

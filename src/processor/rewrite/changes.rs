@@ -179,26 +179,27 @@ impl Changed {
 }
 
 impl Of {
-    /// The fields of an entry that stays, after all steps.
-    fn left(&self, entry: Entry<'_>) -> Result<Option<Fields>> {
-        let Some(mut fields) = self.reader.read(entry)? else { return Ok(None) };
+    /// Whether an entry stays; `fields` are its own then, after all steps.
+    fn stays(&self, entry: Entry<'_>, fields: &mut Fields) -> Result<bool> {
+        if !self.reader.read(entry, fields)? {
+            return Ok(false);
+        }
         let StateChange { steps, uses, state, .. } = &*self.change;
         fields.now = steps.now_ms.map(|now_ms| Value::Signed(now_ms.into()));
         fields.state = uses.state.then(|| Value::String(state.clone()));
         if let Some(share) = &self.change.share {
             let group = CompositeKey::decode(entry.key)?.group;
             fields.key_group = uses.key_group.then(|| Value::Signed(group.0.into()));
-            if !share.has(&fields)? {
-                return Ok(None);
+            if !share.has(fields)? {
+                return Ok(false);
             }
         }
         for filter in &self.change.filters {
-            if !filter.holds(&fields)? {
-                return Ok(None);
+            if !filter.holds(fields)? {
+                return Ok(false);
             }
         }
-        let stays = steps.is_empty() || steps.apply(&mut fields, self.time_ms)?;
-        Ok(stays.then_some(fields))
+        Ok(steps.is_empty() || steps.apply(fields, self.time_ms)?)
     }
 
     /// Appends the value of what is left of `entry`, as it is stored.
@@ -264,14 +265,16 @@ impl Changed {
     /// whose entries are looked at, with its fields. An error of `each` ends it and is returned as it is.
     pub(super) fn visit(&self, range: KeyGroupRange, each: &mut Visit<'_>) -> Result<()> {
         let (mut positions, mut key) = (BTreeMap::<u32, u64>::new(), Vec::new());
-        let mut value = Vec::new();
+        let (mut value, mut fields) = (Vec::new(), Fields::default());
         self.chain.merge(range, None, &mut |entry| {
             let id = entry.key.first_chunk().map(|id| u32::from_be_bytes(*id));
             let Some((id, of)) = id.and_then(|id| Some((id, self.states.get(&id)?))) else {
                 return each(entry, None);
             };
             let named = |error| of.named(error, entry);
-            let Some(fields) = of.left(entry).map_err(named)? else { return Ok(()) };
+            if !of.stays(entry, &mut fields).map_err(named)? {
+                return Ok(());
+            }
             let mut entry = entry;
             if of.change.steps.changes_entries {
                 value.clear();

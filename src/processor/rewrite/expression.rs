@@ -2,6 +2,7 @@
 //! (`docs/decisions/0004-expressions.md`).
 
 use super::fields::{Fields, Uses};
+use super::plain::{Plain, Scope, are_known, is_known};
 use super::syntax::{DEPTH_MAX, FIELDS, Names, TooDeep};
 use crate::format::Value;
 use crate::{Error, ErrorKind, Result};
@@ -23,6 +24,8 @@ const PARSER_STACK_LEN_BYTES: usize = 64 << 20;
 /// A compiled expression.
 pub(super) struct Expression {
     program: Program,
+    /// The same, if it is of that kind: asked first.
+    pub(super) plain: Option<Plain>,
     env: Arc<Env>,
     uses: Uses,
 }
@@ -58,7 +61,8 @@ impl Expression {
             let message = format!("it names {unknown:?}, and an entry has {known:?} alone");
             return Err(invalid(message));
         }
-        Ok(Self { program, env, uses })
+        let plain = Plain::of(&program);
+        Ok(Self { program, plain, env, uses })
     }
 
     /// What it has to know of an entry.
@@ -71,6 +75,15 @@ impl Expression {
     /// # Errors
     /// `Invalid` if it is neither, or cannot be evaluated.
     pub(super) fn holds(&self, fields: &Fields) -> Result<bool> {
+        let plain = self.plain.as_ref().filter(|_| !self.uses.it && are_known(fields, self.uses));
+        let answer = plain.and_then(|plain| plain.evaluate(Scope { fields, it: None })?.truth());
+        match answer {
+            Some(holds) => Ok(holds),
+            None => self.holds_by_cel(fields),
+        }
+    }
+
+    fn holds_by_cel(&self, fields: &Fields) -> Result<bool> {
         match self.value(&Variables::of(fields, self.uses)?)? {
             cel::Value::Bool(holds) => Ok(holds),
             other => {
@@ -90,11 +103,24 @@ impl Expression {
         fields: &Fields,
         work: impl FnOnce(&mut dyn FnMut(&Value) -> Result<Value>) -> Result<R>,
     ) -> Result<R> {
-        let variables = Variables::of(fields, self.uses)?;
+        let plain = self.plain.as_ref().filter(|_| are_known(fields, self.uses));
+        let mut variables = match plain {
+            Some(_) => None,
+            None => Some(Variables::of(fields, self.uses)?),
+        };
         work(&mut |it| {
+            let plain = plain.filter(|_| !self.uses.it || is_known(it));
+            let answer = plain.and_then(|plain| plain.evaluate(Scope { fields, it: Some(it) }));
+            if let Some(answer) = answer {
+                return Ok(answer.loose());
+            }
+            let others = match &mut variables {
+                Some(variables) => variables,
+                none => none.insert(Variables::of(fields, self.uses)?),
+            };
             // It may hold what no expression can look at, and this one need not.
             let it = if self.uses.it { val(it)? } else { null() };
-            loose(self.value(&WithIt { it: &*it, others: &variables })?)
+            loose(self.value(&WithIt { it: &*it, others })?)
         })
     }
 

@@ -88,15 +88,15 @@ impl Reader {
         Self { key: key.cloned(), info: info.clone(), uses, expired_until_ms }
     }
 
-    /// The fields of `entry`, a put; none if it is expired.
+    /// Puts the fields of `entry`, a put, in the place of those of another one; `false` if it is expired.
     ///
     /// # Errors
     /// `Corrupt` if it is no entry of the state; `Incompatible` if a codec is not one of esker's.
-    pub(super) fn read(&self, entry: Entry<'_>) -> Result<Option<Fields>> {
+    pub(super) fn read(&self, entry: Entry<'_>, fields: &mut Fields) -> Result<bool> {
         let (uses, info) = (self.uses, &self.info);
         let parts = CompositeKey::decode(entry.key)?;
         let keyed = info.kind.is_keyed();
-        let mut fields = Fields::default();
+        *fields = Fields::default();
         if keyed && uses.key {
             fields.key = decoded(self.key.as_ref(), &parts.key)?;
         }
@@ -118,7 +118,7 @@ impl Reader {
                 if info.ttl.is_some() {
                     let (time_ms, rest) = time(bytes)?;
                     if !self.is_live(time_ms) {
-                        return Ok(None);
+                        return Ok(false);
                     }
                     bytes = rest;
                     fields.ttl = Some(Value::Signed(time_ms.into()));
@@ -128,7 +128,7 @@ impl Reader {
                 }
             }
         }
-        Ok(Some(fields))
+        Ok(true)
     }
 
     /// Where `entry` stands, as text: its key, namespace and user key as JSON, as far as they can be read.
@@ -136,7 +136,7 @@ impl Reader {
         place_of(entry.key, self.key.as_ref(), &self.info)
     }
 
-    fn list(&self, bytes: &[u8], mut fields: Fields) -> Result<Option<Fields>> {
+    fn list(&self, bytes: &[u8], fields: &mut Fields) -> Result<bool> {
         let (mut values, mut times) = (Vec::new(), Vec::new());
         let (mut elements, mut live) = (0_usize, 0_usize);
         for element in list::elements(bytes) {
@@ -156,12 +156,12 @@ impl Reader {
             }
         }
         if elements > 0 && live == 0 {
-            return Ok(None);
+            return Ok(false);
         }
         fields.is_list = true;
         fields.value = Some(Value::Seq(values));
         fields.ttl = self.info.ttl.map(|_| Value::Seq(times));
-        Ok(Some(fields))
+        Ok(true)
     }
 
     fn value(&self, bytes: &[u8]) -> Result<Option<Value>> {
