@@ -57,7 +57,7 @@ pub enum Clash {
 /// # Errors
 /// `Invalid`, naming operator, state, key and namespace, for a key that several have, unless the later one wins, and
 /// what was written is deleted then, as far as it can be; `Incompatible`, naming what, for operators or states that do
-/// not go together; `Unsupported` for a native checkpoint; `Invalid` for no snapshots, wrong settings, and a `target`
+/// not go together; `Unsupported` for a native checkpoint; `Invalid` for no snapshots, one that is there twice, wrong settings, and a `target`
 /// where one of them lies; `Corrupt`, naming the file, for what is missing or damaged; `Conflict` as for
 /// [`write_savepoint`]; the stores'. No write is under way once it returns.
 #[tracing::instrument(skip_all, fields(target = %target))]
@@ -75,6 +75,16 @@ pub async fn merge(
     let Some(first) = manifests.first() else {
         return Err(Error::new(ErrorKind::Invalid, "there is no snapshot"));
     };
+    for (number, manifest) in manifests.iter().enumerate() {
+        if let Some(same) = manifests.iter().take(number).position(|other| other == manifest) {
+            let message = format!(
+                "snapshots {} and {} are the same: lists of operators would have each element twice",
+                same + 1,
+                number + 1,
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+    }
     let operators = unite(&manifests)?.into_iter().map(|united| {
         let of = |error: Error| error.of(format_args!("operator={}", united.operator.uid));
         let subtasks = entries::sources(&united, &snapshots, clash).map_err(of)?;

@@ -6,12 +6,13 @@ use crate::snapshot::{
     SnapshotSettings, SubtaskSource, in_target, write_sourced_part,
 };
 use crate::store::ended;
-use crate::{ErrorKind, Result, Store};
+use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
 use esker_format::manifest::{Manifest, Operator, SnapshotKind};
 use esker_format::{KeyGroupRange, RelativeName};
 use futures::stream;
 use std::collections::BTreeMap;
+use std::error::Error as StdError;
 
 /// An operator of a savepoint to be written.
 pub struct OperatorSources {
@@ -91,7 +92,11 @@ pub async fn write_savepoint(
             let (to, states) = ((target, &present), &operator.states);
             let part =
                 write_sourced_part(to, (id, range), source, states, settings, progress).await;
-            if part.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
+            let is_refused = |error: &Error| {
+                // One with a source is a store's: what it does not allow now it may allow later.
+                error.kind() == ErrorKind::Invalid && StdError::source(error).is_none()
+            };
+            if part.as_ref().is_err_and(is_refused) {
                 // Nobody will go on with it.
                 present.take_back(target).await;
             }

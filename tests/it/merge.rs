@@ -294,6 +294,9 @@ fn a_key_of_two_snapshots_is_named_and_what_does_not_go_together_too() {
     assert!(error.to_string().contains("operator=shop: snapshot 2: "), "{error}");
     let none = merged(Vec::new(), Clash::Refuse, &memory()).unwrap_err();
     assert_eq!(none.to_string(), "there is no snapshot");
+    let twice = vec![open(&first.0, &first.1), open(&first.0, &first.1)];
+    let twice = merged(twice, Clash::LaterWins, &memory()).unwrap_err();
+    assert!(twice.to_string().starts_with("snapshots 1 and 2 are the same"), "{twice}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::backend::EntrySink;
 use crate::format::composite::CompositeKey;
 use crate::format::list::{elements, put_element};
 use crate::format::manifest::{Operator, StateInfo, StateKind, TypeInfo};
-use crate::format::part::Part;
+use crate::format::part::{Part, PartState};
 use crate::format::run::{Entry, Op};
 use crate::format::{CodecId, KeyGroup, KeyGroupRange, decode_value, encode_value};
 use crate::processor::{Fold, Spool, Spooled};
@@ -204,7 +204,9 @@ impl Rekeyed {
         for (subtask, part) in parts.iter().enumerate() {
             let Some(part) = part.as_ref().filter(|part| !part.runs.is_empty()) else { continue };
             let chain = ChainReader::open(store, &part.runs).await?;
-            let changed = Changed::new(chain, operator, changes, &part.states);
+            // What stays is judged as of the time that the result will say, whichever part it comes from.
+            let known: Vec<_> = part.states.iter().map(|state| at_latest(state, parts)).collect();
+            let changed = Changed::new(chain, operator, changes, &known);
             all.push((operator.range(subtask)?, changed));
         }
         let (rekey, parallelism) = (Arc::clone(rekey), parts.len() as u64);
@@ -248,6 +250,12 @@ impl EntrySource for Rekeyed {
     fn len_bytes(&self) -> u64 {
         self.len_bytes
     }
+}
+
+/// What is said of a state, with the latest time at which one of `parts` captured it.
+fn at_latest(state: &PartState, parts: &[Option<Part>]) -> PartState {
+    let same = parts.iter().flatten().flat_map(|part| &part.states).filter(|s| s.id == state.id);
+    PartState { ttl_time_ms: same.filter_map(|state| state.ttl_time_ms).max(), ..state.clone() }
 }
 
 fn damaged() -> Error {

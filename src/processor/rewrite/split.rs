@@ -56,7 +56,7 @@ pub struct OperatorSplit {
     /// The target that gets all of it; nothing else may be said then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// In the place of [`SplitPlan::by`].
+    /// In the place of [`by`](SplitPlan#structfield.by) of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The targets of states that go to one, by their names.
@@ -147,7 +147,8 @@ impl SplitPlan {
         for operator in &manifest.operators {
             let goes = |info: &&StateInfo| self.to(operator, info).is_some_and(|to| to != target);
             let gone: Vec<_> = operator.states.iter().filter(goes).collect();
-            if gone.len() == operator.states.len() {
+            // One that has no states stays everywhere.
+            if !gone.is_empty() && gone.len() == operator.states.len() {
                 rest.operator(&operator.uid).drop = true;
                 continue;
             }

@@ -148,8 +148,7 @@ impl<'a> Column<'a> {
             return f(self.stored);
         }
         SCRATCH.with_borrow_mut(|scratch| {
-            self.unpack(scratch)?;
-            let made = f(scratch);
+            let made = self.unpack(scratch).and_then(|()| f(scratch));
             if scratch.capacity() > SCRATCH_LEN_BYTES_MAX {
                 *scratch = Vec::new();
             }
@@ -180,6 +179,10 @@ impl<'a> Column<'a> {
             unpacker.decompress_to_buffer(self.stored, out)
         });
         let len = unpacked.map_err(|error| corrupt(format!("zstd: {error}")))?;
-        if len == self.len { Ok(()) } else { Err(corrupt("column is shorter than it says".into())) }
+        if len == self.len {
+            Ok(())
+        } else {
+            Err(corrupt("column is not as long as it says".into()))
+        }
     }
 }
