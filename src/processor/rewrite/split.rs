@@ -220,7 +220,8 @@ impl Share {
 
 /// Deals `snapshot` out to `targets`: at the root of each there is a savepoint afterwards, of what `plan` gives to its
 /// name. The source is not changed. Every entry of keyed state goes to exactly one of them, and so does a state or
-/// operator of which the plan says so; other operator state goes to all. Operators, types, parallelism, times and
+/// operator of which the plan says so; other operator state goes to all, and its lists would be there as often if they
+/// were [merged](super::super::merge()) again: give such a state a target. Operators, types, parallelism, times and
 /// the checkpoint's number stay; who starts a job from each of them names it anew.
 ///
 /// It is one [`rewrite()`](super::rewrite()) after the other, each with all that is said there of transport,
