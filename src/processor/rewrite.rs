@@ -23,7 +23,7 @@ pub use plan::{OperatorPlan, RewritePlan, StatePlan};
 pub use split::{OperatorSplit, SplitPlan, split};
 pub use step::{AddFieldStep, EntryStep, RekeyStep, SetStep, TtlStep, Winner};
 
-pub(super) use fields::{place_of, time};
+pub(super) use fields::{expired_until_ms, place_of, time};
 
 use changes::{StateChange, changes, retype};
 use data::{AllChanges, Made};
@@ -34,8 +34,19 @@ use super::bring::{Brought, bring};
 use super::copy::{checked, whole};
 use super::plan::Plan;
 use crate::snapshot::{Count, OpenSnapshot, SnapshotSettings};
-use crate::{ErrorKind, Result, Store};
+use crate::{Error, ErrorKind, Result, Store};
 use esker_format::manifest::Manifest;
+use serde::de::DeserializeOwned;
+
+fn invalid<T>(message: impl Into<String>) -> Result<T> {
+    Err(Error::new(ErrorKind::Invalid, message))
+}
+
+/// What a TOML document says; errors begin with `what` it is.
+fn from_toml<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {
+    toml::from_str(text)
+        .or_else(|error| invalid(format!("{what}: {}", error.to_string().trim_end())))
+}
 
 /// What [`rewrite()`] did; files are manifest, parts, runs and files of databases.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 //! In these runs an entry is an append, and its value the list of what was kept of its key: so those of one
 //! key come together whenever runs are read side by side.
 
-use crate::format::list::{elements, put_element};
+use crate::format::list::{elements, put_encoded};
 use crate::format::part::RunRef;
 use crate::format::run::{
     BLOCK_LEN_BYTES_MAX, Entry, IndexLocation, KEY_LEN_BYTES_MAX, Op, RunOptions, RunWriter,
@@ -32,7 +32,7 @@ pub trait Fold {
     /// Entries of one lane are sorted together, those of different ones apart.
     type Lane: Copy + Ord;
 
-    /// Appends to `list`, by [`put_element`], what is kept of the values of a key: all that were put, or what was
+    /// Appends to `list`, by [`put_encoded`], what is kept of the values of a key: all that were put, or what was
     /// kept of them before. It is called for some of them, then for what is left of those and others, in
     /// no order that the caller knows; a key that was put once may never be seen.
     ///
@@ -129,19 +129,14 @@ impl<F: Fold> Spool<F> {
             let mut file = self.folder.create()?;
             let mut raw_len_bytes = 0;
             for alike in of_lane.chunk_by(|a, b| a.key == b.key) {
+                let [Held { key, value, .. }, others @ ..] = alike else { continue };
                 list.clear();
-                let key = match alike {
-                    [one] => {
-                        put(&mut list, &one.value)?;
-                        &one.key
-                    }
-                    [first, ..] => {
-                        let mut values = alike.iter().map(|held| Ok(&*held.value));
-                        self.fold.fold(*lane, &first.key, &mut values, &mut list)?;
-                        &first.key
-                    }
-                    [] => continue,
-                };
+                if others.is_empty() {
+                    put_encoded(&mut list, value);
+                } else {
+                    let mut values = alike.iter().map(|held| Ok(&*held.value));
+                    self.fold.fold(*lane, key, &mut values, &mut list)?;
+                }
                 raw_len_bytes += (key.len() + list.len()) as u64;
                 file.add(key, &list)?;
             }
@@ -197,14 +192,6 @@ impl<F: Fold> Spooled<F> {
     pub fn fold(&self) -> &F {
         &self.fold
     }
-}
-
-/// Appends an element to a list.
-fn put(list: &mut Vec<u8>, value: &[u8]) -> Result<()> {
-    Ok(put_element(list, |out| {
-        out.extend_from_slice(value);
-        Ok(())
-    })?)
 }
 
 /// A temporary folder of runs.

@@ -32,6 +32,12 @@ pub fn put_element(
     Ok(())
 }
 
+/// Appends an element that is encoded already.
+pub fn put_encoded(out: &mut Vec<u8>, element: &[u8]) {
+    put_varint(out, element.len() as u64);
+    out.extend_from_slice(element);
+}
+
 /// The elements of a list value, in order; after an error there are no more.
 pub fn elements(bytes: &[u8]) -> Elements<'_> {
     Elements { cursor: Cursor::new("list value", bytes), failed: false }

@@ -10,7 +10,7 @@ use crate::backend::{EntrySink, StateCapture};
 use crate::state::TtlConfig;
 use crate::{Error, ErrorKind, Result};
 use esker_format::KeyGroupRange;
-use esker_format::list::{elements, put_element};
+use esker_format::list::{elements, put_encoded};
 use esker_format::run::{Entry, Op};
 use std::sync::Arc;
 
@@ -60,10 +60,7 @@ impl Capture {
         for element in elements(value) {
             let element = element?;
             if !had_expired(element)? {
-                put_element(live, |out| {
-                    out.extend_from_slice(element);
-                    Ok(())
-                })?;
+                put_encoded(live, element);
             }
         }
         Ok((!live.is_empty()).then_some(live))

@@ -3,7 +3,7 @@
 use super::codec::{Timed, time_of};
 use crate::state::{TtlConfig, TtlVisibility};
 use crate::{Error, ErrorKind, Result};
-use esker_format::list::{elements, put_element};
+use esker_format::list::{elements, put_encoded};
 use esker_format::manifest::{StateInfo, TtlUpdate};
 use esker_format::run::{Entry, Op};
 
@@ -99,10 +99,7 @@ impl Clock {
         for element in elements(entry.value) {
             let element = element?;
             if !self.had_expired(element) {
-                put_element(&mut live, |out| {
-                    out.extend_from_slice(element);
-                    Ok(())
-                })?;
+                put_encoded(&mut live, element);
             }
         }
         Ok(Some(live))

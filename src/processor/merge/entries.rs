@@ -3,12 +3,12 @@
 use super::Clash;
 use super::unite::{Input, United};
 use crate::backend::EntrySink;
-use crate::processor::rewrite::{place_of, time};
+use crate::processor::rewrite::{expired_until_ms, place_of, time};
 use crate::snapshot::salvage::prefix_len;
 use crate::snapshot::{ChainCursor, ChainReader, EntrySource, OpenSnapshot, SubtaskSource};
 use crate::{Error, ErrorKind, Result, Store, block_on};
 use esker_format::composite::CompositeKey;
-use esker_format::list::{elements, put_element};
+use esker_format::list::{elements, put_encoded};
 use esker_format::manifest::{Operator, StateInfo, StateKind};
 use esker_format::part::{Part, RunRef};
 use esker_format::run::{Entry, Op};
@@ -313,10 +313,7 @@ fn live(list: &[u8], until_ms: i64) -> Result<Vec<u8>> {
     for element in elements(list) {
         let element = element?;
         if time(element)?.0 > until_ms {
-            put_element(&mut kept, |out| {
-                out.extend_from_slice(element);
-                Ok(())
-            })?;
+            put_encoded(&mut kept, element);
         }
     }
     Ok(kept)
@@ -339,12 +336,12 @@ impl EntrySource for Keyed {
             opened.push((input, chains.collect::<Result<Vec<_>>>()?));
         }
         for info in operator.states.iter().filter(|info| info.kind.is_keyed()) {
-            let duration_ms = info.ttl.and_then(|ttl| i64::try_from(ttl.duration_ms?).ok());
+            let duration_ms = info.ttl.and_then(|ttl| ttl.duration_ms);
             let streams = opened.iter().filter_map(|(input, chains)| {
                 let own = *input.ids.get(&info.id)?;
                 let cursors = chains.iter().rev().map(|(chain, range, open)| {
-                    let until_ms = chain.times_ms.get(&own).zip(duration_ms);
-                    let until_ms = until_ms.and_then(|(time, long)| time.checked_sub(long));
+                    let time_ms = chain.times_ms.get(&own).copied();
+                    let until_ms = expired_until_ms(time_ms, duration_ms);
                     (open.cursor(*range, own), until_ms)
                 });
                 let next = cursors.collect();

@@ -12,7 +12,6 @@ use super::{RewritePlan, StatePlan};
 use crate::backend::EntrySink;
 use crate::format::composite::CompositeKey;
 use crate::format::manifest::{Manifest, Operator, StateInfo, StateKind, TypeInfo};
-use crate::format::part::PartState;
 use crate::format::run::Entry;
 use crate::format::{Key, KeyGroup, KeyGroupRange, Value, encode_value, list};
 use crate::snapshot::{ChainReader, EntrySource};
@@ -156,18 +155,18 @@ pub(super) struct Of {
 }
 
 impl Changed {
-    /// What `changes` leave of `chain`, which holds state of `operator`; `known` is what its part says.
+    /// What `changes` leave of `chain`, which holds state of `operator`; `known_ms` is when
+    /// states were captured, by their ids.
     pub(super) fn new(
         chain: ChainReader,
         operator: &Operator,
         changes: &OperatorChanges,
-        known: &[PartState],
+        known_ms: &BTreeMap<u32, i64>,
     ) -> Self {
         let chain = chain.of_states(operator.states.iter().map(|info| info.id));
         let of = |info: &StateInfo| {
             let change = Arc::clone(changes.states.get(&info.id)?);
-            let known = known.iter().find(|state| state.id == info.id);
-            let time_ms = known.and_then(|state| state.ttl_time_ms);
+            let time_ms = known_ms.get(&info.id).copied();
             let reader = Reader::new(changes.key.as_ref(), &change.info, change.uses, time_ms);
             let is_list_of_operator =
                 matches!(info.kind, StateKind::OperatorList | StateKind::OperatorUnion);
@@ -205,6 +204,9 @@ impl Of {
     /// Appends the value of what is left of `entry`, as it is stored.
     fn put_value(&self, entry: Entry<'_>, fields: &Fields, out: &mut Vec<u8>) -> Result<()> {
         let StateChange { info, steps, .. } = &*self.change;
+        if !steps.changes_entries && fields.has_expired {
+            return self.reader.put_live(entry.value, out);
+        }
         let Some(TypeInfo { codec, schema }) = &steps.value else {
             out.extend_from_slice(entry.value);
             return Ok(());
@@ -219,10 +221,7 @@ impl Of {
                 element.clear();
                 self.put_time(times.get(number), &mut element)?;
                 element.extend_from_slice(&encode_value(codec, schema, value)?);
-                list::put_element(out, |out| {
-                    out.extend_from_slice(&element);
-                    Ok(())
-                })?;
+                list::put_encoded(out, &element);
             }
             return Ok(());
         }
@@ -276,7 +275,7 @@ impl Changed {
                 return Ok(());
             }
             let mut entry = entry;
-            if of.change.steps.changes_entries {
+            if of.change.steps.changes_entries || fields.has_expired {
                 value.clear();
                 of.put_value(entry, &fields, &mut value).map_err(named)?;
                 entry.value = &value;

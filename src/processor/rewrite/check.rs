@@ -1,8 +1,8 @@
 //! Whether a plan fits a snapshot.
 
-use super::{OperatorPlan, RewritePlan, StatePlan};
+use super::{OperatorPlan, RewritePlan, StatePlan, invalid};
 use crate::snapshot::find_operator;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 use esker_format::manifest::{Manifest, Operator};
 use std::collections::BTreeMap;
 
@@ -59,10 +59,7 @@ fn check_operator(operator: &Operator, plan: &OperatorPlan) -> Result<()> {
         return invalid("it is to be dropped, and something else is to be done to it");
     }
     for (name, plan) in &plan.state {
-        if !operator.states.iter().any(|state| state.name == *name) {
-            let known: Vec<_> = operator.states.iter().map(|state| &state.name).collect();
-            return invalid(&format!("it has no state {name:?}; it has {known:?}"));
-        }
+        check_state(operator, name)?;
         let of_state = |error: Error| error.of(format!("state={name}"));
         check_new(plan.rename.as_deref()).map_err(of_state)?;
         if plan.drop && *plan != (StatePlan { drop: true, ..StatePlan::default() }) {
@@ -90,12 +87,17 @@ fn no_clash<'a>(what: &str, names: impl Iterator<Item = (&'a str, &'a str)>) -> 
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for (new, old) in names {
         if let Some(other) = taken.insert(new, old) {
-            return invalid(&format!("two {what} would be {new:?}: {other:?} and {old:?}"));
+            return invalid(format!("two {what} would be {new:?}: {other:?} and {old:?}"));
         }
     }
     Ok(())
 }
 
-fn invalid<T>(message: &str) -> Result<T> {
-    Err(Error::new(ErrorKind::Invalid, message))
+/// That `operator` has a state of this name.
+pub(super) fn check_state(operator: &Operator, name: &str) -> Result<()> {
+    if operator.states.iter().any(|state| state.name == name) {
+        return Ok(());
+    }
+    let known: Vec<_> = operator.states.iter().map(|state| &state.name).collect();
+    invalid(format!("it has no state {name:?}; it has {known:?}"))
 }

@@ -159,7 +159,7 @@ pub(super) async fn count(snapshot: &OpenSnapshot, changes: &AllChanges) -> Resu
         for (subtask, part) in parts.iter().enumerate() {
             let Some(part) = part else { continue };
             let sources = source(&snapshot.store, operator, part, changes).await?;
-            if let Some(keyed) = sources.keyed.filter(|_| rekeyed.is_none()) {
+            if let Some(keyed) = sources.keyed {
                 keyed.write(operator.range(subtask)?, &mut counting).map_err(named)?;
             }
             if let Some(unkeyed) = sources.operator {
@@ -193,30 +193,31 @@ async fn rekeyed(
     Ok(Some((Arc::new(sorted), times)))
 }
 
-/// The entries that changes leave of a part.
+/// The entries that changes leave of a part, but for keyed state that gets other keys.
 async fn source(
     store: &Store,
     operator: &Operator,
     part: &Part,
     changes: &OperatorChanges,
 ) -> Result<SubtaskSource> {
+    let known = part.states.iter().filter_map(|state| Some((state.id, state.ttl_time_ms?)));
+    let known_ms: BTreeMap<u32, i64> = known.collect();
     let open = async |runs: &[_]| -> Result<Option<Arc<dyn EntrySource>>> {
         if runs.is_empty() {
             return Ok(None);
         }
         let chain = ChainReader::open(store, runs).await?;
         let changed: Arc<dyn EntrySource> =
-            Arc::new(Changed::new(chain, operator, changes, &part.states));
+            Arc::new(Changed::new(chain, operator, changes, &known_ms));
         Ok(Some(changed))
     };
-    let known = part.states.iter().filter_map(|state| Some((state.id, state.ttl_time_ms?)));
-    let mut times: BTreeMap<u32, i64> = known.collect();
+    let mut times = known_ms.clone();
     for (id, change) in &changes.states {
         let time_ms = change.ttl_time_ms(times.get(id).copied());
         times.extend(time_ms.map(|time_ms| (*id, time_ms)));
     }
     Ok(SubtaskSource {
-        keyed: open(&part.runs).await?,
+        keyed: if changes.rekey.is_some() { None } else { open(&part.runs).await? },
         operator: open(part.operator_run.as_slice()).await?,
         ttl_times_ms: times,
     })

@@ -63,6 +63,16 @@ pub(super) struct Fields {
     pub(super) key_group: Option<Value>,
     /// Whether value and time are those of a list's elements.
     pub(super) is_list: bool,
+    /// Whether the list has elements that are expired, besides these.
+    pub(super) has_expired: bool,
+}
+
+/// What was last updated then or before is expired at `time_ms`; none if nothing can be.
+pub(in crate::processor) fn expired_until_ms(
+    time_ms: Option<i64>,
+    duration_ms: Option<u64>,
+) -> Option<i64> {
+    time_ms?.checked_sub(i64::try_from(duration_ms?).ok()?)
 }
 
 /// Reads the entries of one state.
@@ -70,7 +80,7 @@ pub(super) struct Reader {
     key: Option<TypeInfo>,
     info: StateInfo,
     uses: Uses,
-    /// What was last updated then or before is expired.
+    /// As [`expired_until_ms`] has it.
     expired_until_ms: Option<i64>,
 }
 
@@ -82,9 +92,8 @@ impl Reader {
         uses: Uses,
         ttl_time_ms: Option<i64>,
     ) -> Self {
-        let duration_ms = info.ttl.and_then(|ttl| i64::try_from(ttl.duration_ms?).ok());
-        let expired_until_ms =
-            ttl_time_ms.zip(duration_ms).and_then(|(time, duration)| time.checked_sub(duration));
+        let duration_ms = info.ttl.and_then(|ttl| ttl.duration_ms);
+        let expired_until_ms = expired_until_ms(ttl_time_ms, duration_ms);
         Self { key: key.cloned(), info: info.clone(), uses, expired_until_ms }
     }
 
@@ -138,13 +147,13 @@ impl Reader {
 
     fn list(&self, bytes: &[u8], fields: &mut Fields) -> Result<bool> {
         let (mut values, mut times) = (Vec::new(), Vec::new());
-        let (mut elements, mut live) = (0_usize, 0_usize);
+        let (mut live, mut has_expired) = (0_usize, false);
         for element in list::elements(bytes) {
             let mut element = element?;
-            elements += 1;
             if self.info.ttl.is_some() {
                 let (time_ms, rest) = time(element)?;
                 if !self.is_live(time_ms) {
+                    has_expired = true;
                     continue;
                 }
                 element = rest;
@@ -155,13 +164,24 @@ impl Reader {
                 values.extend(self.value(element)?);
             }
         }
-        if elements > 0 && live == 0 {
+        if has_expired && live == 0 {
             return Ok(false);
         }
-        fields.is_list = true;
+        (fields.is_list, fields.has_expired) = (true, has_expired);
         fields.value = Some(Value::Seq(values));
         fields.ttl = self.info.ttl.map(|_| Value::Seq(times));
         Ok(true)
+    }
+
+    /// Appends the elements of a list with TTL that are live to `out`.
+    pub(super) fn put_live(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        for element in list::elements(bytes) {
+            let element = element?;
+            if self.is_live(time(element)?.0) {
+                list::put_encoded(out, element);
+            }
+        }
+        Ok(())
     }
 
     fn value(&self, bytes: &[u8]) -> Result<Option<Value>> {
@@ -212,4 +232,54 @@ pub(in crate::processor) fn time(bytes: &[u8]) -> Result<(i64, &[u8])> {
     };
     // Ordered: the sign bit is flipped, so that bytes sort as times do.
     Ok(((u64::from_be_bytes(*time) ^ 1 << 63).cast_signed(), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::manifest::{Ttl, TtlUpdate};
+    use crate::format::{CodecId, Key, KeyGroup, Schema};
+
+    fn list_of(updates: &[(i64, u8)]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (time_ms, value) in updates {
+            let mut element = Vec::new();
+            time_ms.encode_into(&mut element);
+            element.push(*value);
+            list::put_encoded(&mut out, &element);
+        }
+        out
+    }
+
+    #[test]
+    fn elements_that_are_expired_are_left_out_of_a_list() {
+        let u8s = TypeInfo { codec: CodecId::ORDERED, schema: Schema::U8 };
+        let info = StateInfo {
+            id: 1,
+            name: "seen".into(),
+            kind: StateKind::List,
+            namespace: None,
+            user_key: None,
+            value: Some(u8s),
+            ttl: Some(Ttl { duration_ms: Some(100), update: TtlUpdate::Write }),
+            extra: Default::default(),
+        };
+        let uses = Uses { value: true, ..Uses::default() };
+        let reader = Reader::new(None, &info, uses, Some(1000));
+        let mut key = Vec::new();
+        CompositeKey::new(1, KeyGroup(0), b"k", b"", b"").encode_into(&mut key);
+        let read = |updates: &[(i64, u8)]| {
+            let value = list_of(updates);
+            let (mut fields, mut put) = (Fields::default(), Vec::new());
+            let entry = Entry { key: &key, op: crate::format::run::Op::Put, value: &value };
+            let stays = reader.read(entry, &mut fields).unwrap();
+            reader.put_live(&value, &mut put).unwrap();
+            (stays, fields.has_expired, put)
+        };
+        assert_eq!(read(&[(901, 1)]), (true, false, list_of(&[(901, 1)])));
+        let live = list_of(&[(950, 2), (1001, 4)]);
+        assert_eq!(read(&[(900, 1), (950, 2), (0, 3), (1001, 4)]), (true, true, live));
+        assert!(!read(&[(900, 1), (0, 3)]).0);
+        assert_eq!(read(&[]), (true, false, Vec::new()));
+    }
 }

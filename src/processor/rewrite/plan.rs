@@ -1,7 +1,7 @@
 //! What a rewrite is to do: `serde` data, by the names that the source has.
 
-use super::{EntryStep, RekeyStep};
-use crate::{Error, ErrorKind, Result};
+use super::{EntryStep, RekeyStep, from_toml};
+use crate::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -86,10 +86,7 @@ impl RewritePlan {
     /// # Errors
     /// `Invalid`, with the place in the document.
     pub fn from_toml(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| {
-            let message = format!("plan: {}", error.to_string().trim_end());
-            Error::new(ErrorKind::Invalid, message)
-        })
+        from_toml("plan", text)
     }
 
     /// What is to be done to an operator, to add to it.

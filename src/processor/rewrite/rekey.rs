@@ -5,21 +5,23 @@ use super::changes::{Changed, Of, OperatorChanges};
 #[cfg(feature = "expressions")]
 use super::expression::Expression;
 use super::fields::{Fields, Uses};
+use super::invalid;
 #[cfg(not(feature = "expressions"))]
 use super::no_expression::Expression;
 use super::step::{RekeyStep, Winner};
 use super::steps::{NOW, STATE, is_ordered, plain};
 use crate::backend::EntrySink;
 use crate::format::composite::CompositeKey;
-use crate::format::list::{elements, put_element};
+use crate::format::list::{elements, put_encoded};
 use crate::format::manifest::{Operator, StateInfo, StateKind, TypeInfo};
-use crate::format::part::{Part, PartState};
+use crate::format::part::Part;
 use crate::format::run::{Entry, Op};
 use crate::format::{CodecId, KeyGroup, KeyGroupRange, decode_value, encode_value};
 use crate::processor::{Fold, Spool, Spooled};
 use crate::snapshot::{ChainReader, EntrySource};
 use crate::store::blocking;
 use crate::{Error, ErrorKind, Result, Store};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Length of the length of the old key, before it and the value.
@@ -41,10 +43,10 @@ impl Rekey {
     /// # Errors
     /// `Invalid` for what is no expression, an operator without keyed state, and a type that no key has.
     pub(super) fn new(step: &RekeyStep, operator: &Operator, now_ms: Option<i64>) -> Result<Self> {
-        let Some(old) = &operator.key else { return invalid("it has no keyed state".to_owned()) };
+        let Some(old) = &operator.key else { return invalid("it has no keyed state") };
         let to = Expression::compile(&step.to, &[STATE, NOW])?;
         if to.uses().now && now_ms.is_none() {
-            return invalid("it names now, and no time is given: give now_ms".to_owned());
+            return invalid("it names now, and no time is given: give now_ms");
         }
         let schema = step.of.as_ref().unwrap_or(&old.schema);
         schema.check_names()?;
@@ -134,9 +136,7 @@ impl Rekey {
         );
         invalid(message)
     }
-}
 
-impl Rekey {
     /// The value that stays of those of a key, each behind its old key.
     fn one<'v>(
         &self,
@@ -165,11 +165,8 @@ impl Fold for Arc<Rekey> {
         values: &mut dyn Iterator<Item = Result<&[u8]>>,
         list: &mut Vec<u8>,
     ) -> Result<()> {
-        let value = self.one(key, values)?;
-        Ok(put_element(list, |out| {
-            out.extend_from_slice(value);
-            Ok(())
-        })?)
+        put_encoded(list, self.one(key, values)?);
+        Ok(())
     }
 }
 
@@ -200,13 +197,19 @@ impl Rekeyed {
         changes: &OperatorChanges,
         rekey: &Arc<Rekey>,
     ) -> Result<Self> {
+        // What stays is judged as of the time that the result will say, whichever part it comes from.
+        let mut latest_ms = BTreeMap::new();
+        for state in parts.iter().flatten().flat_map(|part| &part.states) {
+            if let Some(time_ms) = state.ttl_time_ms {
+                let latest = latest_ms.entry(state.id).or_insert(time_ms);
+                *latest = time_ms.max(*latest);
+            }
+        }
         let mut all = Vec::new();
         for (subtask, part) in parts.iter().enumerate() {
             let Some(part) = part.as_ref().filter(|part| !part.runs.is_empty()) else { continue };
             let chain = ChainReader::open(store, &part.runs).await?;
-            // What stays is judged as of the time that the result will say, whichever part it comes from.
-            let known: Vec<_> = part.states.iter().map(|state| at_latest(state, parts)).collect();
-            let changed = Changed::new(chain, operator, changes, &known);
+            let changed = Changed::new(chain, operator, changes, &latest_ms);
             all.push((operator.range(subtask)?, changed));
         }
         let (rekey, parallelism) = (Arc::clone(rekey), parts.len() as u64);
@@ -252,16 +255,6 @@ impl EntrySource for Rekeyed {
     }
 }
 
-/// What is said of a state, with the latest time at which one of `parts` captured it.
-fn at_latest(state: &PartState, parts: &[Option<Part>]) -> PartState {
-    let same = parts.iter().flatten().flat_map(|part| &part.states).filter(|s| s.id == state.id);
-    PartState { ttl_time_ms: same.filter_map(|state| state.ttl_time_ms).max(), ..state.clone() }
-}
-
 fn damaged() -> Error {
     Error::new(ErrorKind::Retry, "a run of the temporary folder is damaged")
-}
-
-fn invalid<T>(message: String) -> Result<T> {
-    Err(Error::new(ErrorKind::Invalid, message))
 }

@@ -1,19 +1,20 @@
 //! A snapshot dealt out to several, each a savepoint of its own.
 
 use super::changes::changes;
+use super::check::check_state;
 #[cfg(feature = "expressions")]
 use super::expression::Expression;
 use super::fields::{Fields, Uses};
 #[cfg(not(feature = "expressions"))]
 use super::no_expression::Expression;
 use super::steps::{KEY_GROUP, STATE};
-use super::{RewritePlan, Rewritten, changed};
+use super::{RewritePlan, Rewritten, changed, from_toml, invalid};
 use crate::format::Value;
 use crate::format::manifest::{Manifest, Operator, StateInfo};
 use crate::processor::Transport;
 use crate::processor::copy::whole;
 use crate::snapshot::{OpenSnapshot, SnapshotSettings, find_operator};
-use crate::{Error, ErrorKind, Result, Store};
+use crate::{Error, Result, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,10 +70,7 @@ impl SplitPlan {
     /// # Errors
     /// `Invalid`, with the place in the document.
     pub fn from_toml(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| {
-            let message = format!("plan: {}", error.to_string().trim_end());
-            Error::new(ErrorKind::Invalid, message)
-        })
+        from_toml("plan", text)
     }
 
     /// That every state of `manifest` has a target among `targets`, and every target a state.
@@ -89,8 +87,7 @@ impl SplitPlan {
             let of = |error: Error| error.of(format_args!("operator={uid}"));
             let operator = find_operator(manifest, uid)?;
             if plan.to.is_some() && (plan.by.is_some() || !plan.state.is_empty()) {
-                return invalid("all of it goes to one target, and more is said of it".to_owned())
-                    .map_err(of);
+                return invalid("all of it goes to one target, and more is said of it").map_err(of);
             }
             plan.to
                 .iter()
@@ -98,11 +95,7 @@ impl SplitPlan {
                 .try_for_each(|name| known(name))
                 .map_err(of)?;
             for name in plan.state.keys() {
-                if !operator.states.iter().any(|info| info.name == *name) {
-                    let known: Vec<_> = operator.states.iter().map(|info| &info.name).collect();
-                    return invalid(format!("it has no state {name:?}; it has {known:?}"))
-                        .map_err(of);
-                }
+                check_state(operator, name).map_err(of)?;
             }
         }
         for operator in &manifest.operators {
@@ -285,8 +278,4 @@ pub async fn split(
         made.push(one.map_err(of)?);
     }
     Ok(made)
-}
-
-fn invalid<T>(message: String) -> Result<T> {
-    Err(Error::new(ErrorKind::Invalid, message))
 }

@@ -1,8 +1,9 @@
 //! What is to be done to the entries of a state, one step after the other: `serde` data.
 
+use super::from_toml;
+use crate::Result;
 use crate::format::manifest::TtlUpdate;
 use crate::format::{CodecId, Schema};
-use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 /// One step: it sees of an entry what the steps before it made. Its expressions have the names of a
@@ -111,10 +112,7 @@ impl EntryStep {
     /// # Errors
     /// `Invalid`, with the place in the document.
     pub fn from_toml(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| {
-            let message = format!("step: {}", error.to_string().trim_end());
-            Error::new(ErrorKind::Invalid, message)
-        })
+        from_toml("step", text)
     }
 
     /// Its name in a plan.

@@ -2,7 +2,8 @@
 
 #[cfg(feature = "expressions")]
 use super::expression::Expression;
-use super::fields::{Fields, Uses};
+use super::fields::{Fields, Uses, expired_until_ms};
+use super::invalid;
 #[cfg(not(feature = "expressions"))]
 use super::no_expression::Expression;
 use super::step::{AddFieldStep, EntryStep, SetStep, TtlStep};
@@ -106,7 +107,7 @@ impl Steps {
                     "bincode2" => Step::Codec,
                     "ordered" if is_ordered(&value.schema) => Step::Codec,
                     "ordered" => return invalid(ORDERED_HAS),
-                    other => return invalid(&format!("{other:?} is not one of esker's codecs")),
+                    other => return invalid(format!("{other:?} is not one of esker's codecs")),
                 }
             }
         })
@@ -209,9 +210,7 @@ impl Step {
                     let times = last_update.each(fields, |evaluate| evaluate(&Value::Unit))?;
                     fields.ttl = Some(times_of(times, fields)?);
                 }
-                let duration_ms = i64::try_from(*duration_ms).ok();
-                let until =
-                    time_ms.zip(duration_ms).and_then(|(time, long)| time.checked_sub(long));
+                let until = expired_until_ms(time_ms, Some(*duration_ms));
                 return Ok(until.is_none_or(|until| fields.lives(until)));
             }
             Self::RemoveTtl => fields.ttl = None,
@@ -249,7 +248,7 @@ fn times_of(loose: Value, fields: &Fields) -> Result<Value> {
         Value::Seq(times) => {
             let (times, elements) = (times.len(), elements.len());
             let message = format!("last_update: {times} times for {elements} elements");
-            invalid(&message)
+            invalid(message)
         }
         loose => Ok(Value::Seq(vec![one(loose)?; elements.len()])),
     }
@@ -268,7 +267,7 @@ impl Fields {
             let message = format!(
                 "a list with TTL keeps a time for each element: {now} elements instead of {before}"
             );
-            return invalid(&message);
+            return invalid(message);
         }
         let is_gone = self.is_list && now == 0 && before > 0;
         self.value = Some(value);
@@ -302,8 +301,4 @@ pub(super) fn plain(error: Error) -> Error {
 
 fn no_value() -> Error {
     Error::new(ErrorKind::Invalid, "the entry has no value")
-}
-
-fn invalid<T>(message: &str) -> Result<T> {
-    Err(Error::new(ErrorKind::Invalid, message))
 }

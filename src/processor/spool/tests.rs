@@ -29,7 +29,10 @@ impl Fold for Largest {
             Some(_) if lane == 9 && values.len() > 1 => {
                 Err(Error::new(ErrorKind::Invalid, "twice"))
             }
-            Some(largest) => put(list, largest),
+            Some(largest) => {
+                put_encoded(list, largest);
+                Ok(())
+            }
             None => Ok(()),
         }
     }

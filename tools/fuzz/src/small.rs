@@ -15,11 +15,7 @@ pub(crate) fn list(bytes: &[u8]) {
     let Ok(elements) = list::elements(bytes).collect::<Result<Vec<_>>>() else { return };
     let mut again = Vec::new();
     for element in &elements {
-        list::put_element(&mut again, |out| {
-            out.extend_from_slice(element);
-            Ok(())
-        })
-        .unwrap();
+        list::put_encoded(&mut again, element);
     }
     assert!(again.len() <= bytes.len(), "a varint in its shortest form is no longer");
     let back = list::elements(&again).collect::<Result<Vec<_>>>().unwrap();
