@@ -2,12 +2,13 @@
 //!
 //! [`copy()`] makes of any snapshot one that stands alone, in a folder of its own; [`rewrite()`] makes
 //! one that is changed, as a [`RewritePlan`] says; [`write_savepoint`] makes one of sorted entries, whoever
-//! gives them; [`merge()`] makes one of several, and [`split()`] several of one; [`diff()`] tells what differs between
+//! gives them, [`load`] one of entries in any order, typed or not, or of files; [`merge()`] makes one of several, and [`split()`] several of one; [`diff()`] tells what differs between
 //! two; [`salvage()`] makes one of what is sound of a damaged one.
 
 mod bring;
 mod copy;
 mod diff;
+pub mod load;
 mod merge;
 mod plan;
 mod rewrite;

@@ -5,7 +5,7 @@
 //! (`format/esker/golden/v1/savepoints`). They may change only in the commit that changes the format, or the bytes that
 //! zstd compresses to.
 
-mod kinds;
+pub(crate) mod kinds;
 mod types;
 
 use crate::backends::{Tested, of_each_backend};

@@ -15,6 +15,7 @@ mod evolve;
 mod full;
 mod golden;
 mod identity;
+mod load;
 #[cfg(feature = "expressions")]
 mod merge;
 #[cfg(feature = "expressions")]

@@ -3,11 +3,13 @@
 //! `{"operator":…,"state":…,"kind":…,"key":…,"namespace":…,"userKey":…,"value":…,"ttl":…}`, one line
 //! per value, list, map entry, timer and element of operator state. Two snapshots hold the same
 //! state if and only if their sorted lines are the same. [`Canonical`] writes them, [`LineReader`] reads
-//! them back.
+//! them back, and entries of the same members that are values ([`DynamicEntry`]).
 
+mod entry;
 mod parse;
 
-pub use parse::{Line, LineReader};
+pub use entry::{DynamicEntry, LineReader};
+pub use parse::Line;
 
 use crate::composite::CompositeKey;
 use crate::manifest::{StateInfo, StateKind, TypeInfo};

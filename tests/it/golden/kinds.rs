@@ -13,20 +13,20 @@ use esker::state::{
 /// What entries are written at, and when the savepoint is taken.
 const WRITTEN_MS: i64 = 1_750_000_000_000;
 const TAKEN_MS: i64 = WRITTEN_MS + 30_000;
-const MINUTE: TtlConfig = TtlConfig::new(60_000);
+pub(crate) const MINUTE: TtlConfig = TtlConfig::new(60_000);
 /// As the time goes on, what is older is there and not seen: it was written with the savepoint.
-const KEPT: TtlConfig = TtlConfig {
+pub(crate) const KEPT: TtlConfig = TtlConfig {
     update: TtlUpdate::ReadAndWrite,
     clean_full_snapshots: false,
     ..TtlConfig::new(20_000)
 };
 /// A window, and what it is of.
-type Window = (i64, String);
+pub(crate) type Window = (i64, String);
 
 pub(super) struct EveryKind;
 
 #[derive(Clone, Copy)]
-struct Mean;
+pub(crate) struct Mean;
 
 impl Aggregate for Mean {
     type Input = u32;

@@ -2,11 +2,12 @@
 
 use super::{Slice, progress, say_harms, say_refused};
 use crate::columnar::{Shape, Writer, shapes};
-use crate::load::{COLUMNS, Format};
+use crate::load::Format;
 use crate::outcome::{Outcome, say};
 use crate::snapshot::{Filter, Harm, Pick, each_line};
 use esker::format::canonical::Line;
 use esker::processor::Sorter;
+use esker::processor::load::COLUMNS;
 use esker::snapshot::OpenSnapshot;
 use esker::{Error, ErrorKind};
 use std::io::{self, IsTerminal, Write};

@@ -2,11 +2,11 @@
 
 use super::copy::Files;
 use super::{progress, write_json_line};
-use crate::columnar::Bad;
-use crate::load::{Ended, Format, Loader, Origin, Problem, Template, sources};
+use crate::load::{Format, Origin, of_schema};
 use crate::outcome::{Outcome, Status, say};
 use crate::snapshot::{Harm, Pick, open_store, part_harms};
 use clap::value_parser;
+use esker::processor::load::{self, Bootstrap, ReadError, Template};
 use esker::processor::{WrittenSavepoint, write_savepoint};
 use esker::snapshot::SnapshotSettings;
 use esker::{Error, ErrorKind, block_on};
@@ -91,6 +91,26 @@ struct Report<'a> {
     present: Option<Files>,
     problems: &'a [Problem],
     damage: &'a [Harm],
+}
+
+/// Something wrong with lines.
+#[derive(Serialize)]
+struct Problem {
+    /// Their numbers; none if it is not of a line.
+    lines: Vec<u64>,
+    column: Option<u64>,
+    message: String,
+    /// All of it, for people.
+    #[serde(skip)]
+    text: String,
+}
+
+impl From<&load::Problem> for Problem {
+    fn from(problem: &load::Problem) -> Self {
+        let lines = problem.places.iter().map(|place| place.number).collect();
+        let (column, message) = (problem.column, problem.message.clone());
+        Self { lines, column, message, text: problem.to_string() }
+    }
 }
 
 /// Why nothing was written.
@@ -180,7 +200,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
         out.flush()?;
     }
     let file = name_of(args);
-    problems.iter().for_each(|problem| say(format_args!("{status} {file}: {problem}")));
+    problems.iter().for_each(|problem| say(format_args!("{status} {file}: {}", problem.text)));
     damage.iter().for_each(|harm| say(format_args!("{}", harm.within(&name))));
     Ok(status.outcome())
 }
@@ -190,21 +210,15 @@ fn loaded(args: &Args) -> Result<Loaded, Stop> {
         |error: Error| Stop::Named(std::env::temp_dir().display().to_string(), Harm::of(&error));
     let of_target = |error: Error| Stop::Named(args.target.clone(), Harm::of_target(&error));
     let (template, harms) = template(args)?;
-    let operators = &template.manifest.operators;
-    let parallelism = template.parallelism(args.parallelism);
     let ended = |ended| stop(args, ended);
     let origin = Origin::open(&args.file, args.format).map_err(ended)?;
-    let mut loader = Loader::new(operators, &parallelism, origin.unit()).map_err(of_temp)?;
-    origin.each(&mut |number, line| loader.line(number, line)).map_err(ended)?;
-    if !loader.problems.is_empty() {
-        return Err(Stop::Lines(loader.problems));
+    let mut bootstrap = Bootstrap::new(&template, args.parallelism).map_err(of_temp)?;
+    origin.read(&mut bootstrap).map_err(ended)?;
+    let sorted = bootstrap.finish().map_err(of_temp)?;
+    if !sorted.problems().is_empty() {
+        return Err(Stop::Lines(sorted.problems().iter().map(Problem::from).collect()));
     }
-    let (lines, latest) = (loader.lines, loader.latest());
-    let (sorted, problems) = loader.finish().map_err(of_temp)?;
-    if !problems.is_empty() {
-        return Err(Stop::Lines(problems));
-    }
-    let sources = sources(&sorted, &template, &parallelism, &latest).map_err(of_temp)?;
+    let (lines, sources) = (sorted.count(), sorted.sources().map_err(of_temp)?);
     let target = open_store(&args.target).map_err(of_target)?;
     let (manifest, settings) = (template.manifest.clone(), SnapshotSettings::default());
     let bar = progress(lines, "entries");
@@ -218,7 +232,7 @@ fn loaded(args: &Args) -> Result<Loaded, Stop> {
 fn template(args: &Args) -> Result<(Template, Vec<Harm>), Stop> {
     let named = |name: &str, error: Error| Stop::Named(name.to_owned(), Harm::of(&error));
     if let Some(schema) = &args.schema {
-        let template = Template::of_schema(schema, &args.job);
+        let template = of_schema(schema, &args.job);
         return Ok((template.map_err(|error| named(schema, error))?, Vec::new()));
     }
     let like = args.like.as_deref().unwrap_or_default();
@@ -231,23 +245,22 @@ fn template(args: &Args) -> Result<(Template, Vec<Harm>), Stop> {
     }) {
         return Err(Stop::Parts(harms));
     }
-    Ok((Template::of_snapshot(snapshot), harms))
+    let template = Template::of_snapshot(snapshot).map_err(|error| named(like, error))?;
+    Ok((template, harms))
 }
 
 /// Why nothing was written, of why reading ended.
-fn stop(args: &Args, ended: Ended) -> Stop {
-    let named = |name: String, error: &Error| Stop::Named(name, Harm::of(error));
+fn stop(args: &Args, ended: ReadError) -> Stop {
     match ended {
-        Ended::Input(error) | Ended::Parquet(Bad::Io(error)) => {
-            named(name_of(args), &Error::new(ErrorKind::Retry, error.to_string()))
+        // Columns that are not those of lines are a problem as lines are that do not fit.
+        ReadError::Input(error) if error.kind() == ErrorKind::Unsupported => {
+            let (message, text) = (error.to_string(), error.to_string());
+            Stop::Lines(vec![Problem { lines: Vec::new(), column: None, message, text }])
         }
-        Ended::Parquet(Bad::Damaged(message)) => {
-            named(name_of(args), &Error::new(ErrorKind::Corrupt, message))
+        ReadError::Input(error) => Stop::Named(name_of(args), Harm::of(&error)),
+        ReadError::Folder(error) => {
+            Stop::Named(std::env::temp_dir().display().to_string(), Harm::of(&error))
         }
-        Ended::Parquet(Bad::Columns(message)) => {
-            Stop::Lines(vec![Problem { lines: Vec::new(), column: None, message, unit: "row" }])
-        }
-        Ended::Spool(error) => named(std::env::temp_dir().display().to_string(), &error),
     }
 }
 

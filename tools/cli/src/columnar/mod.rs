@@ -16,7 +16,7 @@ mod tests;
 mod thrift;
 mod write;
 
-pub(crate) use read::{Bad, Rows};
+pub(crate) use read::Rows;
 pub(crate) use shape::{Shape, shapes};
 pub(crate) use write::Writer;
 

@@ -6,8 +6,9 @@ use super::contain::contained;
 use super::footer::metadata;
 use super::pages::PageFile;
 use super::shape::Shape;
-use crate::load::{COLUMNS, Read1};
 use esker::format::canonical::Line;
+use esker::processor::load::{COLUMNS, Input, Read, Unit, WrongLine};
+use esker::{Error, ErrorKind};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
@@ -35,6 +36,16 @@ impl From<io::Error> for Bad {
     }
 }
 
+impl From<Bad> for Error {
+    fn from(bad: Bad) -> Self {
+        match bad {
+            Bad::Io(error) => Self::new(ErrorKind::Retry, error.to_string()),
+            Bad::Damaged(message) => Self::new(ErrorKind::Corrupt, message),
+            Bad::Columns(message) => Self::new(ErrorKind::Unsupported, message),
+        }
+    }
+}
+
 /// The rows of a file.
 pub(crate) struct Rows {
     file: Arc<PageFile>,
@@ -47,8 +58,12 @@ impl Rows {
     /// Reads the footer.
     ///
     /// # Errors
-    /// [`Bad`], for any bytes.
-    pub(crate) fn open(mut file: File) -> Result<Self, Bad> {
+    /// Those of [`Input::each`], for any bytes.
+    pub(crate) fn open(file: File) -> Result<Self, Error> {
+        Ok(Self::opened(file)?)
+    }
+
+    pub(super) fn opened(mut file: File) -> Result<Self, Bad> {
         let metadata = metadata(&mut file)?;
         let columns = columns(&metadata)?;
         Ok(Self { file: Arc::new(PageFile(file)), metadata, columns })
@@ -65,9 +80,9 @@ impl Rows {
     ///
     /// # Errors
     /// [`Bad`], for any bytes, and those of `each`.
-    pub(crate) fn each<E: From<Bad>>(
+    pub(super) fn rows<E: From<Bad>>(
         self,
-        each: &mut dyn FnMut(u64, Read1<'_>) -> Result<bool, E>,
+        each: &mut dyn FnMut(u64, Read<'_>) -> Result<bool, E>,
     ) -> Result<(), E> {
         let mut number = 0;
         for (group_number, group) in self.metadata.row_groups().iter().enumerate() {
@@ -137,6 +152,16 @@ impl Rows {
     }
 }
 
+impl Input for Rows {
+    fn unit(&self) -> Unit {
+        Unit::Row
+    }
+
+    fn each(self, each: &mut dyn FnMut(u64, Read<'_>) -> Result<bool, Error>) -> Result<(), Error> {
+        self.rows(each)
+    }
+}
+
 /// What is wrong, whatever kind of error it is.
 pub(super) fn text_of(error: ParquetError) -> String {
     match error {
@@ -191,18 +216,19 @@ fn columns(metadata: &ParquetMetaData) -> Result<[Option<(usize, Shape)>; COLUMN
 
 type Cells<'a> = [Option<Result<Cow<'a, str>, ()>>; COLUMNS.len()];
 
-fn line<'a>(cells: &'a Cells<'_>) -> Read1<'a> {
+fn line<'a>(cells: &'a Cells<'_>) -> Read<'a> {
+    let wrong = |message: String| WrongLine { at: None, message };
     let cell = |at: usize| match cells.get(at) {
         Some(Some(Ok(text))) => Ok(Some(&**text)),
         Some(Some(Err(()))) => {
             let name = COLUMNS.get(at).copied().unwrap_or_default();
-            Err((None, format!("{name}: no text in UTF-8")))
+            Err(wrong(format!("{name}: no text in UTF-8")))
         }
         _ => Ok(None),
     };
     let head = |at: usize| {
         let name = COLUMNS.get(at).copied().unwrap_or_default();
-        let text = cell(at)?.ok_or_else(|| (None, format!("{name}: expected text, found null")))?;
+        let text = cell(at)?.ok_or_else(|| wrong(format!("{name}: expected text, found null")))?;
         Ok(Cow::Borrowed(text))
     };
     // Null stands for null, and for what there is not.

@@ -1,9 +1,9 @@
 //! What a column of keys or values is.
 
 use super::HEAD;
-use crate::load::COLUMNS;
 use esker::format::Schema;
 use esker::format::manifest::{StateInfo, StateKind, TypeInfo};
+use esker::processor::load::COLUMNS;
 use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
 use parquet::errors::Result;
 use parquet::schema::parser::parse_message_type;

@@ -1,8 +1,9 @@
 use super::footer::metadata;
 use super::pages::{PageFile, Pages};
+use super::read::Bad;
 use super::*;
-use crate::load::Read1;
 use esker::format::canonical::Line;
+use esker::processor::load::{Read, WrongLine};
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result as Parquet};
@@ -50,16 +51,16 @@ fn file(bytes: &[u8]) -> File {
 /// The rows of `bytes` as text.
 fn rows(bytes: &[u8]) -> Result<Vec<String>, Bad> {
     let mut found = Vec::new();
-    let each = &mut |number: u64, read: Read1<'_>| {
+    let each = &mut |number: u64, read: Read<'_>| {
         assert_eq!(number, found.len() as u64 + 1);
         found.push(match read {
             Ok((_, line)) => format!("{line:?}"),
-            Err((_, why)) => why,
+            Err(WrongLine { message, .. }) => message,
         });
         // What was flipped may say that there are many.
         Ok::<_, Bad>(found.len() < 10_000)
     };
-    Rows::open(file(bytes))?.each(each)?;
+    Rows::opened(file(bytes))?.rows(each)?;
     Ok(found)
 }
 

@@ -1,15 +1,7 @@
-//! Canonical lines, in any order, to a savepoint: read by the types of another snapshot or of a schema file, sorted on disk,
-//! written as any savepoint is.
+//! Where lines are loaded from, and the schema file that says their types.
 
-mod input;
-mod lines;
 mod origin;
-mod sources;
-mod spool;
-mod template;
+mod schema;
 
-pub(crate) use input::{COLUMNS, Format, Read1};
-pub(crate) use lines::{Loader, Problem};
-pub(crate) use origin::{Ended, Origin};
-pub(crate) use sources::sources;
-pub(crate) use template::Template;
+pub(crate) use origin::{Format, Origin};
+pub(crate) use schema::of_schema;

@@ -1,15 +1,23 @@
 //! Where the lines come from, and how they are written.
 
-use super::input::{COLUMNS, Format, Input, Read1};
 use crate::cmd::progress;
-use crate::columnar::{Bad, Rows};
-use esker::Error;
-use esker::ErrorKind;
+use crate::columnar::Rows;
+use clap::ValueEnum;
+use esker::processor::load::{Bootstrap, COLUMNS, Csv, Jsonl, ReadError};
+use esker::{Error, ErrorKind};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::path::Path;
 
 const BUFFER_LEN_BYTES: usize = 1 << 16;
+
+/// How canonical lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Jsonl,
+    Csv,
+    Parquet,
+}
 
 /// Lines of a file or of standard input.
 pub(crate) enum Origin {
@@ -18,27 +26,9 @@ pub(crate) enum Origin {
     Rows(Box<Rows>),
 }
 
-/// Why reading ended before its end.
-pub(crate) enum Ended {
-    Input(io::Error),
-    Parquet(Bad),
-    /// In the temporary folder.
-    Spool(Error),
-}
-
-impl From<io::Error> for Ended {
-    fn from(error: io::Error) -> Self {
-        Self::Input(error)
-    }
-}
-
-impl From<Bad> for Ended {
-    fn from(bad: Bad) -> Self {
-        match bad {
-            Bad::Io(error) => Self::Input(error),
-            bad => Self::Parquet(bad),
-        }
-    }
+/// That a file does not give its bytes.
+fn unread(error: io::Error) -> ReadError {
+    ReadError::Input(Error::new(ErrorKind::Retry, error.to_string()))
 }
 
 impl Origin {
@@ -47,8 +37,8 @@ impl Origin {
     /// pipe, goes to a file in the temporary folder first, which has no name.
     ///
     /// # Errors
-    /// Those of reading and of the temporary folder, and [`Bad`].
-    pub(crate) fn open(name: &str, format: Option<Format>) -> Result<Self, Ended> {
+    /// Those of reading and of the temporary folder, and that it is no Parquet file that can be read.
+    pub(crate) fn open(name: &str, format: Option<Format>) -> Result<Self, ReadError> {
         if name == "-" {
             let from = BufReader::with_capacity(BUFFER_LEN_BYTES, io::stdin().lock());
             return Self::of_pipe(Box::new(from), format);
@@ -59,8 +49,8 @@ impl Origin {
             _ => None,
         });
         let format = format.or(by_name);
-        let mut file = File::open(name)?;
-        let metadata = file.metadata()?;
+        let mut file = File::open(name).map_err(unread)?;
+        let metadata = file.metadata().map_err(unread)?;
         if !metadata.is_file() {
             let from = BufReader::with_capacity(BUFFER_LEN_BYTES, file);
             return Self::of_pipe(Box::new(from), format);
@@ -70,22 +60,22 @@ impl Origin {
             None => {
                 let mut front = Vec::new();
                 let len_bytes = COLUMNS.join(",").len() as u64;
-                (&mut file).take(len_bytes).read_to_end(&mut front)?;
-                file.rewind()?;
+                (&mut file).take(len_bytes).read_to_end(&mut front).map_err(unread)?;
+                file.rewind().map_err(unread)?;
                 format_of(&front)
             }
         };
         if format == Format::Parquet {
-            return Ok(Self::Rows(Box::new(Rows::open(file)?)));
+            return Self::of_rows(file);
         }
         let from = BufReader::with_capacity(BUFFER_LEN_BYTES, file);
         Ok(Self::Text(format, Box::new(from), metadata.len()))
     }
 
-    fn of_pipe(mut from: Box<dyn BufRead>, format: Option<Format>) -> Result<Self, Ended> {
+    fn of_pipe(mut from: Box<dyn BufRead>, format: Option<Format>) -> Result<Self, ReadError> {
         let format = match format {
             Some(format) => format,
-            None => format_of(from.fill_buf()?),
+            None => format_of(from.fill_buf().map_err(unread)?),
         };
         if format != Format::Parquet {
             return Ok(Self::Text(format, from, 0));
@@ -93,11 +83,11 @@ impl Origin {
         let of_folder = |error: io::Error| {
             let message =
                 format!("cannot keep what is read ({error}); TMPDIR names another folder");
-            Ended::Spool(Error::new(ErrorKind::Retry, message))
+            ReadError::Folder(Error::new(ErrorKind::Retry, message))
         };
         let mut file = tempfile::tempfile().map_err(of_folder)?;
         loop {
-            let read = from.fill_buf()?;
+            let read = from.fill_buf().map_err(unread)?;
             if read.is_empty() {
                 break;
             }
@@ -105,41 +95,32 @@ impl Origin {
             let len = read.len();
             from.consume(len);
         }
-        Ok(Self::Rows(Box::new(Rows::open(file)?)))
+        Self::of_rows(file)
     }
 
-    /// What one of its lines is called.
-    pub(crate) fn unit(&self) -> &'static str {
-        if matches!(self, Self::Rows(_)) { "row" } else { "line" }
+    fn of_rows(file: File) -> Result<Self, ReadError> {
+        Ok(Self::Rows(Box::new(Rows::open(file).map_err(ReadError::Input)?)))
     }
 
-    /// Calls `each` with every line and its number until it says no.
+    /// Gives `bootstrap` every line, and shows how far it has come.
     ///
     /// # Errors
-    /// Those of reading and of `each`.
-    pub(crate) fn each(
-        self,
-        each: &mut dyn FnMut(u64, Read1<'_>) -> Result<bool, Error>,
-    ) -> Result<(), Ended> {
-        let each = &mut |number, read: Read1<'_>| each(number, read).map_err(Ended::Spool);
+    /// As for [`Bootstrap::read`].
+    pub(crate) fn read(self, bootstrap: &mut Bootstrap<'_>) -> Result<(), ReadError> {
         match self {
             Self::Text(format, from, len_bytes) => {
                 let bar = progress(len_bytes, "bytes read");
                 let from = BufReader::with_capacity(BUFFER_LEN_BYTES, bar.wrap_read(from));
-                let input = Input::new(from);
                 let done = match format {
-                    Format::Csv => input.csv(each),
-                    _ => input.jsonl(each),
+                    Format::Csv => bootstrap.read(Csv::new(from), &mut |_| {}),
+                    _ => bootstrap.read(Jsonl::new(from), &mut |_| {}),
                 };
                 bar.finish_and_clear();
                 done
             }
             Self::Rows(rows) => {
                 let bar = progress(rows.count(), "rows read");
-                let done = rows.each(&mut |number, read| {
-                    bar.inc(1);
-                    each(number, read)
-                });
+                let done = bootstrap.read(*rows, &mut |rows| bar.inc(rows));
                 bar.finish_and_clear();
                 done
             }

@@ -1,56 +1,52 @@
 //! What lines are loaded into: operators, states and types, of a snapshot or of a schema file.
 
-use super::lines::Latest;
-use esker::format::FormatErrorKind;
-use esker::format::KeyGroupRange;
-use esker::format::manifest::{Manifest, Operator, SnapshotKind};
-use esker::format::part::{Part, PartState};
-use esker::format::schema_file::{SCHEMA_FILE_LEN_BYTES_MAX, SchemaFile};
-use esker::snapshot::OpenSnapshot;
-use esker::state::state_infos;
-use esker::{Error, ErrorKind, Result};
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
+use super::bootstrap::Latest;
 
-/// The operators of a savepoint to be written.
-pub(crate) struct Template {
+use crate::format::KeyGroupRange;
+use crate::format::manifest::{Manifest, Operator, SnapshotKind};
+use crate::format::part::{Part, PartState};
+use crate::format::schema_file::{OperatorSchema, SchemaFile};
+use crate::snapshot::OpenSnapshot;
+use crate::state::state_infos;
+use crate::{Error, ErrorKind, Result};
+use std::collections::BTreeMap;
+
+/// The operators of a savepoint to be written, and what else its manifest is to say.
+#[derive(Debug)]
+pub struct Template {
     /// The parts of its operators count for nothing.
-    pub(crate) manifest: Manifest,
+    pub manifest: Manifest,
     /// Of a snapshot, those of each operator that could be read.
     parts: Vec<Vec<Option<Part>>>,
     is_snapshot: bool,
 }
 
 impl Template {
-    /// What `snapshot` has.
-    pub(crate) fn of_snapshot(snapshot: OpenSnapshot) -> Self {
-        let OpenSnapshot { manifest, parts, .. } = snapshot;
-        Self { manifest, parts, is_snapshot: true }
-    }
-
-    /// What the schema file at `path` has, for checkpoint 1 of the job `job`: states get the ids that they get in
-    /// a program that was never restored.
+    /// What `snapshot` has; its job's name and checkpoint number too, and as many subtasks.
     ///
     /// # Errors
-    /// `Retry` if there is no such file; `Unsupported` if it is no schema file, or a newer one.
-    pub(crate) fn of_schema(path: &str, job: &str) -> Result<Self> {
-        let unreadable = |error: std::io::Error| Error::new(ErrorKind::Retry, error.to_string());
-        let refused = |message: String| Error::new(ErrorKind::Unsupported, message);
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(unreadable)?;
-        file.take(SCHEMA_FILE_LEN_BYTES_MAX as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to() + 1;
-            refused(format!("schema file: no text in UTF-8, from byte {at} on"))
-        })?;
-        let file = SchemaFile::parse(&text).map_err(|error| match error.kind {
-            FormatErrorKind::UnsupportedVersion => refused(format!("{error}: use a newer esker")),
-            _ => refused(error.to_string()),
-        })?;
-        let operator = |operator| Operator {
+    /// `Corrupt` if a part of an operator with TTL cannot be read ([`OpenSnapshot::damage`]): when it was captured
+    /// stands there alone.
+    pub fn of_snapshot(snapshot: OpenSnapshot) -> Result<Self> {
+        let OpenSnapshot { manifest, parts, .. } = snapshot;
+        for (operator, parts) in manifest.operators.iter().zip(&parts) {
+            let has_ttl = operator.states.iter().any(|state| state.ttl.is_some());
+            if has_ttl && let Some(subtask) = parts.iter().position(Option::is_none) {
+                let message = format!(
+                    "operator={}: the part of subtask={subtask} cannot be read, and with it when it was captured",
+                    operator.uid
+                );
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+        }
+        Ok(Self { manifest, parts, is_snapshot: true })
+    }
+
+    /// What a schema file has ([`SchemaFile::parse`], or a program's own
+    /// [`ProgramSchema`](crate::state::ProgramSchema)), for checkpoint 1 of the job `job`, one subtask each: states get the ids that they get in a program
+    /// that was never restored.
+    pub fn of_schema(file: &SchemaFile, job: &str) -> Self {
+        let operator = |operator: &OperatorSchema| Operator {
             states: state_infos(operator),
             uid: operator.uid.clone(),
             key: operator.key.clone(),
@@ -66,11 +62,11 @@ impl Template {
             operators: file.operators.iter().map(operator).collect(),
             extra: Default::default(),
         };
-        Ok(Self { manifest, parts: Vec::new(), is_snapshot: false })
+        Self { manifest, parts: Vec::new(), is_snapshot: false }
     }
 
     /// How many subtasks each operator has: as many as in the snapshot, if `asked` says nothing else.
-    pub(crate) fn parallelism(&self, asked: Option<u32>) -> Vec<u32> {
+    pub(super) fn parallelism(&self, asked: Option<u32>) -> Vec<u32> {
         let operators = self.manifest.operators.iter();
         operators.map(|o| asked.unwrap_or((o.parts.len() as u32).max(1))).collect()
     }

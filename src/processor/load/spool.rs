@@ -4,17 +4,17 @@
 //! The spool keeps one value of a key at most, so that it does not grow with the lines of its key: of what was
 //! put twice the lines alone are kept.
 
-use esker::format::KeyGroupRange;
-use esker::format::list::{elements, put_element};
-use esker::processor::{Fold, Spooled};
-use esker::snapshot::ChainReader;
-use esker::{Error, ErrorKind, Result};
+use crate::format::KeyGroupRange;
+use crate::format::list::{elements, put_element};
+use crate::processor::{Fold, Spooled};
+use crate::snapshot::ChainReader;
+use crate::{Error, ErrorKind, Result};
 
 /// The number of a line, before a value.
 const LINE_LEN_BYTES: usize = 8;
 /// Keys and values have so many bytes together at most: an entry of the spool, less what stands before a value.
 const ENTRY_LEN_BYTES_MAX: usize =
-    esker::processor::Spool::<Lines>::ENTRY_LEN_BYTES_MAX - 2 * LINE_LEN_BYTES;
+    crate::processor::Spool::<Lines>::ENTRY_LEN_BYTES_MAX - 2 * LINE_LEN_BYTES;
 /// Of what was put several times so many lines are kept.
 const LINES_MAX: usize = 10;
 /// The first byte of an element: behind the line there is a value.
@@ -24,7 +24,7 @@ const LINE_ALONE: u8 = 1;
 
 /// Entries that are sorted together, by the operator's position in the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Lane {
+pub(super) enum Lane {
     /// Keyed state.
     Keyed(usize),
     /// Broadcast state, which every subtask has.
@@ -51,29 +51,29 @@ impl Fold for Lines {
 }
 
 /// Takes entries in any order.
-pub(crate) struct Spool {
-    spool: esker::processor::Spool<Lines>,
+pub(super) struct Spool {
+    spool: crate::processor::Spool<Lines>,
     /// A line and its value.
     element: Vec<u8>,
 }
 
 /// Told of what was put several times: composite key and lines, the first ten of them.
-pub(crate) type Twice<'a> = dyn FnMut(Lane, &[u8], Vec<u64>) -> Result<()> + 'a;
+pub(super) type Twice<'a> = dyn FnMut(Lane, &[u8], Vec<u64>) -> Result<()> + 'a;
 
 /// All entries, sorted. The files are gone when it is dropped.
-pub(crate) struct Sorted(Spooled<Lines>);
+pub(super) struct Sorted(Spooled<Lines>);
 
 impl Spool {
     /// # Errors
     /// `Retry` if there can be no temporary folder.
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self { spool: esker::processor::Spool::new(Lines)?, element: Vec::new() })
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self { spool: crate::processor::Spool::new(Lines)?, element: Vec::new() })
     }
 
     /// One that keeps about `len_bytes_max` in memory.
     #[cfg(test)]
     fn within(len_bytes_max: usize) -> Result<Self> {
-        let spool = esker::processor::Spool::within(len_bytes_max, Lines)?;
+        let spool = crate::processor::Spool::within(len_bytes_max, Lines)?;
         Ok(Self { spool, element: Vec::new() })
     }
 
@@ -81,7 +81,7 @@ impl Spool {
     ///
     /// # Errors
     /// Those of the temporary folder; `Invalid` if it is too long for a run, and nothing is taken.
-    pub(crate) fn add(&mut self, lane: Lane, line: u64, key: &[u8], value: &[u8]) -> Result<()> {
+    pub(super) fn add(&mut self, lane: Lane, line: u64, key: &[u8], value: &[u8]) -> Result<()> {
         let len_bytes = key.len() + value.len();
         if len_bytes > ENTRY_LEN_BYTES_MAX {
             let message =
@@ -95,7 +95,7 @@ impl Spool {
 
     /// # Errors
     /// As for [`add`](Self::add).
-    pub(crate) fn finish(self) -> Result<Sorted> {
+    pub(super) fn finish(self) -> Result<Sorted> {
         Ok(Sorted(self.spool.finish()?))
     }
 }
@@ -105,7 +105,7 @@ impl Sorted {
     ///
     /// # Errors
     /// Those of the temporary folder.
-    pub(crate) fn open(&self, lanes: &[Lane]) -> Result<(ChainReader, u64)> {
+    pub(super) fn open(&self, lanes: &[Lane]) -> Result<(ChainReader, u64)> {
         self.0.open(lanes)
     }
 
@@ -114,7 +114,7 @@ impl Sorted {
     ///
     /// # Errors
     /// Those of the temporary folder, and of `each`.
-    pub(crate) fn duplicates(&self, each: &mut Twice<'_>) -> Result<()> {
+    pub(super) fn duplicates(&self, each: &mut Twice<'_>) -> Result<()> {
         for lane in self.0.lanes() {
             let (chain, _) = self.open(&[lane])?;
             chain.merge(KeyGroupRange::ALL, None, &mut |entry| {
@@ -207,12 +207,11 @@ fn damaged() -> Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use esker::format::KeyGroup;
-    use esker::format::composite::CompositeKey;
-    use esker::format::run::{Entry, KEY_LEN_BYTES_MAX};
+    use crate::format::KeyGroup;
+    use crate::format::composite::CompositeKey;
+    use crate::format::run::{Entry, KEY_LEN_BYTES_MAX};
 
     fn key(number: u64) -> Vec<u8> {
         let mut out = Vec::new();
