@@ -37,7 +37,8 @@
 //! # Ok::<(), esker::Error>(())
 //! ```
 //!
-//! Lines of JSON, or rows of CSV by [`Csv`]; here by the types of a schema file, as `esker schema` prints it:
+//! Lines of JSON, rows of CSV by [`Csv`], and with the feature `parquet` those of Parquet by `processor::columnar::Rows`;
+//! here by the types of a schema file, as `esker schema` prints it:
 //!
 //! ```
 //! # use esker::processor::load::{Bootstrap, Csv, Jsonl, Template};
@@ -71,6 +72,7 @@ mod line;
 mod problem;
 mod sorted;
 mod spool;
+mod take;
 mod template;
 mod text;
 mod typed;

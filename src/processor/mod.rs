@@ -6,6 +6,8 @@
 //! two; [`salvage()`] makes one of what is sound of a damaged one.
 
 mod bring;
+#[cfg(feature = "parquet")]
+pub mod columnar;
 mod copy;
 mod diff;
 pub mod load;

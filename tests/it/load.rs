@@ -26,11 +26,17 @@ enum From {
     Jsonl,
     Csv,
     Values,
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
-fn from() -> impl Strategy<Value = From> {
-    prop_oneof![Just(From::Jsonl), Just(From::Csv), Just(From::Values)]
-}
+const FROM: &[From] = &[
+    From::Jsonl,
+    From::Csv,
+    From::Values,
+    #[cfg(feature = "parquet")]
+    From::Parquet,
+];
 
 /// A golden savepoint and the lines that it says.
 fn golden(name: &str) -> (OpenSnapshot, Vec<String>) {
@@ -86,6 +92,19 @@ fn csv_of(all: &[String]) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
+/// A Parquet file, in the types that the states of a manifest agree in.
+#[cfg(feature = "parquet")]
+fn parquet_of(manifest: &Manifest, all: &[String]) -> std::fs::File {
+    use esker::processor::columnar::{Writer, shapes};
+    let mut file = tempfile::tempfile().unwrap();
+    let operators = manifest.operators.iter();
+    let states = operators.flat_map(|o| o.states.iter().map(|info| (o.key.as_ref(), info)));
+    let mut writer = Writer::new(&mut file, &shapes(states)).unwrap();
+    all.iter().for_each(|line| writer.write(&Line::parse(line).unwrap()).unwrap());
+    writer.finish().unwrap();
+    file
+}
+
 fn read(bootstrap: &mut Bootstrap<'_>, input: impl Input) -> u64 {
     let mut told = 0;
     bootstrap.read(input, &mut |lines| told += lines).unwrap();
@@ -103,6 +122,11 @@ fn loaded<'t>(
     let told = match from {
         From::Jsonl => read(&mut bootstrap, Jsonl::new(all.join("\n").as_bytes())),
         From::Csv => read(&mut bootstrap, Csv::new(&*csv_of(all))),
+        #[cfg(feature = "parquet")]
+        From::Parquet => {
+            let rows = esker::processor::columnar::Rows::open(parquet_of(&template.manifest, all));
+            read(&mut bootstrap, rows.unwrap())
+        }
         From::Values => {
             let entries = all.iter().map(|line| dynamic(&template.manifest, line));
             entries.map(|entry| bootstrap.add(&entry).unwrap()).count() as u64
@@ -120,7 +144,11 @@ fn said(sorted: &SortedEntries<'_>, parallelism: u32) -> Vec<String> {
     let tell = |entries| {
         told.fetch_add(entries, Ordering::Relaxed);
     };
-    let written = block_on(sorted.write(&target, &settings(), &tell)).unwrap();
+    // An engine may write on any thread.
+    fn sent<T: Send>(writing: T) -> T {
+        writing
+    }
+    let written = block_on(sent(sorted.write(&target, &settings(), &tell))).unwrap();
     // Of a list it is told once.
     let told = told.into_inner();
     assert!(told <= written.entries && (told > 0) == (sorted.count() > 0));
@@ -138,7 +166,8 @@ fn the_lines_of_random_snapshots_come_back_in_any_order_at_any_parallelism_from_
     let config = Config { cases: soak::count(300), failure_persistence: None, ..Config::default() };
     let calls = proptest::collection::vec(job::call(), 0..250);
     let epochs = proptest::collection::vec(calls, 1..4);
-    let strategy = (1..4_u32, epochs, from(), prop::option::of(1..6_u32), any::<u64>());
+    let strategy =
+        (1..4_u32, epochs, prop::sample::select(FROM), prop::option::of(1..6_u32), any::<u64>());
     TestRunner::new(config)
         .run(&strategy, |(of_job, epochs, from, parallelism, seed)| {
             let mut job = Job::<HeapBackends>::new(of_job, settings());
@@ -167,8 +196,8 @@ fn every_kind_and_type_comes_back_from_anywhere() {
     for name in ["every-kind", "every-type"] {
         let (snapshot, expected) = golden(name);
         let template = Template::of_snapshot(snapshot).unwrap();
-        for from in [From::Jsonl, From::Csv, From::Values] {
-            let sorted = loaded(&template, from, Some(3), &expected);
+        for from in FROM {
+            let sorted = loaded(&template, *from, Some(3), &expected);
             let difference = lines::difference(&said(&sorted, 3), &expected);
             assert!(difference.is_empty(), "{name} {from:?}: {difference:#?}");
         }

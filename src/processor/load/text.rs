@@ -12,7 +12,7 @@ pub const COLUMNS: [&str; 8] =
 pub(super) const LINE_LEN_BYTES_MAX: u64 = 1 << 30;
 
 /// Canonical lines from somewhere, in any order, for [`Bootstrap::read`](super::Bootstrap::read): [`Jsonl`],
-/// [`Csv`](super::Csv), with the feature `parquet` rows of Parquet, or a program's own.
+/// [`Csv`](super::Csv), with the feature `parquet` also `processor::columnar::Rows`, or a program's own.
 pub trait Input {
     /// What one of its lines is called.
     fn unit(&self) -> Unit;

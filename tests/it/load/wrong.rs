@@ -81,6 +81,7 @@ fn lines_and_rows_that_do_not_fit_are_told_by_input_number_and_column() {
     let text = flights("AA", "-7").repeat(1000);
     let mut read = 0;
     into.read(Jsonl::new(text.as_bytes()), &mut |lines| read += lines).unwrap();
+    into.read(Jsonl::new(text.as_bytes()), &mut |lines| read += lines).unwrap();
     assert_eq!((read, told(into).len()), (10, 10));
 }
 
@@ -258,4 +259,48 @@ fn a_template_knows_when_its_states_were_captured_or_is_none() {
     let all: Vec<_> = all.into_iter().filter(|line| !line.contains("-ttl")).collect();
     let sorted = super::loaded(&template, super::From::Jsonl, None, &all);
     assert!(lines::difference(&said(&sorted, 2), &all).is_empty());
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn rows_of_parquet_that_do_not_fit_are_told_by_number_and_files_by_what_they_are() {
+    use esker::processor::columnar::Rows;
+    use parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
+    use parquet::schema::parser::parse_message_type;
+    use std::io::Write;
+    use std::sync::Arc;
+    let template = template();
+    let all =
+        [flights("AA", "7"), flights("UA", "5"), flights("B6", "9").replace("flights", "fights")];
+    let all = all.map(|line| line.trim_end().to_owned());
+    let mut into = Bootstrap::new(&template, None).unwrap();
+    let rows = Rows::open(super::parquet_of(&template.manifest, &all)).unwrap();
+    assert_eq!(rows.count(), 3);
+    into.read(rows, &mut |_| {}).unwrap();
+    let mut other = template.manifest.clone();
+    other.operators[0].states.retain(|info| info.name == "flights");
+    other.operators[0].states[0].value.as_mut().unwrap().schema = esker::format::Schema::I64;
+    let negative = [flights("DL", "-5").trim_end().to_owned()];
+    into.read(Rows::open(super::parquet_of(&other, &negative)).unwrap(), &mut |_| {}).unwrap();
+    let expected = [
+        "row 3: carriers/fights: the operator has no such state; it has [\"late\", \"flights\", \"rules\"]",
+        "row 1 of input 2: carriers/flights: value: expected u64, 0 to 18446744073709551615, found -5",
+    ];
+    assert_eq!(told(into), expected);
+
+    let mut damaged = tempfile::tempfile().unwrap();
+    damaged.write_all(b"PAR1 and no more").unwrap();
+    assert_eq!(Rows::open(damaged).err().unwrap().kind(), ErrorKind::Corrupt);
+    let mut file = tempfile::tempfile().unwrap();
+    let schema =
+        Arc::new(parse_message_type("message x { required binary operator (STRING); }").unwrap());
+    let writer =
+        SerializedFileWriter::new(&mut file, schema, Arc::new(WriterProperties::default()));
+    writer.unwrap().finish().unwrap();
+    let error = Rows::open(file).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(
+        error.to_string().starts_with("column state is missing; they are operator, state,"),
+        "{error}"
+    );
 }

@@ -6,7 +6,6 @@
 mod bench;
 mod browse;
 mod cmd;
-mod columnar;
 mod demo;
 mod file;
 mod load;

@@ -1,12 +1,12 @@
 //! `esker dump`: the canonical lines of a snapshot.
 
 use super::{Slice, progress, say_harms, say_refused};
-use crate::columnar::{Shape, Writer, shapes};
 use crate::load::Format;
 use crate::outcome::{Outcome, say};
 use crate::snapshot::{Filter, Harm, Pick, each_line};
 use esker::format::canonical::Line;
 use esker::processor::Sorter;
+use esker::processor::columnar::{Shapes, Writer, shapes};
 use esker::processor::load::COLUMNS;
 use esker::snapshot::OpenSnapshot;
 use esker::{Error, ErrorKind};
@@ -120,7 +120,7 @@ enum Lines<'a, W: Write + Send> {
 
 impl<'a, W: Write + Send> Lines<'a, W> {
     /// Columns of Parquet are of `shapes`.
-    fn new(format: Format, shapes: &[Shape], out: &'a mut W) -> io::Result<Self> {
+    fn new(format: Format, shapes: &Shapes, out: &'a mut W) -> io::Result<Self> {
         Ok(match format {
             Format::Jsonl => Self::Jsonl(out),
             Format::Csv => {

@@ -1,8 +1,9 @@
 //! Where the lines come from, and how they are written.
 
+use super::quiet::quiet;
 use crate::cmd::progress;
-use crate::columnar::Rows;
 use clap::ValueEnum;
+use esker::processor::columnar::Rows;
 use esker::processor::load::{Bootstrap, COLUMNS, Csv, Jsonl, ReadError};
 use esker::{Error, ErrorKind};
 use std::fs::File;
@@ -99,6 +100,7 @@ impl Origin {
     }
 
     fn of_rows(file: File) -> Result<Self, ReadError> {
+        quiet();
         Ok(Self::Rows(Box::new(Rows::open(file).map_err(ReadError::Input)?)))
     }
 

@@ -2,31 +2,27 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::Once;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
-    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+    static IS_CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread would be caught now and become an error: for a program's panic hook, which need
+/// not print it then.
+pub fn is_contained() -> bool {
+    IS_CONTAINED.get()
 }
 
 /// Calls `f`, which reads bytes that anyone may have written by code that may panic at them. What it leaves
 /// behind after a panic must not be used any more.
 ///
 /// # Errors
-/// What it panicked with; nothing of it is printed.
+/// What it panicked with.
 pub(super) fn contained<T>(f: impl FnOnce() -> T) -> Result<T, String> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let before = take_hook();
-        set_hook(Box::new(move |panic| {
-            if !IS_QUIET.get() {
-                before(panic);
-            }
-        }));
-    });
-    let was_quiet = IS_QUIET.replace(true);
+    let was_contained = IS_CONTAINED.replace(true);
     let done = catch_unwind(AssertUnwindSafe(f));
-    IS_QUIET.set(was_quiet);
+    IS_CONTAINED.set(was_contained);
     done.map_err(|panic| text_of(&*panic))
 }
 

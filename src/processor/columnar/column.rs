@@ -2,7 +2,7 @@
 
 use super::pages::{PageFile, Pages};
 use super::shape::Shape;
-use esker::format::Value;
+use crate::format::Value;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{
     BoolType, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,

@@ -1,8 +1,8 @@
 //! Rows to a Parquet file, a row group at a time.
 
 use super::HEAD;
-use super::shape::{Shape, schema};
-use esker::format::canonical::Line;
+use super::shape::{Shape, Shapes, schema};
+use crate::format::canonical::Line;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
@@ -20,7 +20,7 @@ const ROWS_MAX: usize = 122_880;
 const LEN_BYTES_MAX: usize = 32 << 20;
 
 /// Writes lines as rows. Memory: a row group, and what the file's footer says of those before.
-pub(crate) struct Writer<W: Write + Send> {
+pub struct Writer<W: Write + Send> {
     file: SerializedFileWriter<W>,
     columns: Vec<Column>,
     rows: usize,
@@ -49,11 +49,11 @@ impl<W: Write + Send> Writer<W> {
     ///
     /// # Errors
     /// Those of `out`.
-    pub(crate) fn new(out: W, shapes: &[Shape]) -> io::Result<Self> {
+    pub fn new(out: W, shapes: &Shapes) -> io::Result<Self> {
         Self::within(LEN_BYTES_MAX, out, shapes)
     }
 
-    pub(super) fn within(len_bytes_max: usize, out: W, shapes: &[Shape]) -> io::Result<Self> {
+    pub(super) fn within(len_bytes_max: usize, out: W, shapes: &Shapes) -> io::Result<Self> {
         let properties = WriterProperties::builder()
             .set_created_by(concat!("esker version ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).map_err(of_parquet)?))
@@ -71,7 +71,7 @@ impl<W: Write + Send> Writer<W> {
 
     /// # Errors
     /// Those of writing, and `Other` if a member is not of its column's type.
-    pub(crate) fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
+    pub fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
         let head = [&line.operator, &line.state, &line.kind].map(|text| Some(&**text));
         let json = [line.key, line.namespace, line.user_key, line.value, line.ttl];
         let json = json.map(|json| json.filter(|json| *json != "null"));
@@ -102,7 +102,7 @@ impl<W: Write + Send> Writer<W> {
     ///
     /// # Errors
     /// Those of writing.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
+    pub fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         self.file.finish().map_err(of_parquet).map(|_| ())
     }

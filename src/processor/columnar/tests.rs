@@ -2,8 +2,8 @@ use super::footer::metadata;
 use super::pages::{PageFile, Pages};
 use super::read::Bad;
 use super::*;
-use esker::format::canonical::Line;
-use esker::processor::load::{Read, WrongLine};
+use crate::format::canonical::Line;
+use crate::processor::load::{Read, WrongLine};
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result as Parquet};
@@ -48,8 +48,22 @@ fn file(bytes: &[u8]) -> File {
     file
 }
 
+/// Panics that are caught are not printed.
+fn quiet() {
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !is_contained() {
+                before(panic);
+            }
+        }));
+    });
+}
+
 /// The rows of `bytes` as text.
 fn rows(bytes: &[u8]) -> Result<Vec<String>, Bad> {
+    quiet();
     let mut found = Vec::new();
     let each = &mut |number: u64, read: Read<'_>| {
         assert_eq!(number, found.len() as u64 + 1);

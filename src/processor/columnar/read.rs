@@ -6,9 +6,9 @@ use super::contain::contained;
 use super::footer::metadata;
 use super::pages::PageFile;
 use super::shape::Shape;
-use esker::format::canonical::Line;
-use esker::processor::load::{COLUMNS, Input, Read, Unit, WrongLine};
-use esker::{Error, ErrorKind};
+use crate::format::canonical::Line;
+use crate::processor::load::{COLUMNS, Input, Read, Unit, WrongLine};
+use crate::{Error, ErrorKind};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
@@ -22,7 +22,7 @@ const ROWS_MAX: u64 = 1024;
 
 /// Why a file gives no rows, or no more.
 #[derive(Debug)]
-pub(crate) enum Bad {
+pub(super) enum Bad {
     Io(io::Error),
     /// It is not, or no longer, what was written.
     Damaged(String),
@@ -47,7 +47,7 @@ impl From<Bad> for Error {
 }
 
 /// The rows of a file.
-pub(crate) struct Rows {
+pub struct Rows {
     file: Arc<PageFile>,
     metadata: ParquetMetaData,
     /// For each of [`COLUMNS`], its place in the file and what it holds.
@@ -59,7 +59,7 @@ impl Rows {
     ///
     /// # Errors
     /// Those of [`Input::each`], for any bytes.
-    pub(crate) fn open(file: File) -> Result<Self, Error> {
+    pub fn open(file: File) -> Result<Self, Error> {
         Ok(Self::opened(file)?)
     }
 
@@ -70,7 +70,7 @@ impl Rows {
     }
 
     /// How many there are, as the footer has it.
-    pub(crate) fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         let of_groups = self.metadata.row_groups().iter().map(RowGroupMetaData::num_rows);
         of_groups.fold(0, |sum, rows| sum.saturating_add(u64::try_from(rows).unwrap_or(0)))
     }

@@ -1,9 +1,9 @@
 //! What a column of keys or values is.
 
 use super::HEAD;
-use esker::format::Schema;
-use esker::format::manifest::{StateInfo, StateKind, TypeInfo};
-use esker::processor::load::COLUMNS;
+use crate::format::Schema;
+use crate::format::manifest::{StateInfo, StateKind, TypeInfo};
+use crate::processor::load::COLUMNS;
 use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
 use parquet::errors::Result;
 use parquet::schema::parser::parse_message_type;
@@ -11,16 +11,21 @@ use parquet::schema::types::{ColumnDescriptor, TypePtr};
 
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// The JSON of values of any type.
     Json,
+    /// A boolean.
     Bool,
     /// An integer of at most so many bits.
     Int {
+        /// 8, 16, 32 or 64.
         bits: u8,
+        /// Whether it can be negative.
         signed: bool,
     },
+    /// A float of 32 bits.
     F32,
+    /// A float of 64 bits.
     F64,
 }
 
@@ -91,11 +96,14 @@ impl Shape {
     }
 }
 
-/// The types of the columns behind the first, of rows of `states`, each with the key type of its operator: that
+/// The types of the columns behind the first three: key, namespace, user key, value and ttl.
+pub type Shapes = [Shape; COLUMNS.len() - HEAD];
+
+/// The types of the columns behind the first three, of rows of `states`, each with the key type of its operator: that
 /// which such a member of each of them has, else JSON.
-pub(crate) fn shapes<'a>(
+pub fn shapes<'a>(
     states: impl IntoIterator<Item = (Option<&'a TypeInfo>, &'a StateInfo)>,
-) -> Vec<Shape> {
+) -> Shapes {
     let mut agreed: [Option<Shape>; COLUMNS.len() - HEAD] = Default::default();
     let time = Shape::Int { bits: 64, signed: true };
     for (key, state) in states {
@@ -121,7 +129,7 @@ pub(crate) fn shapes<'a>(
             });
         }
     }
-    agreed.into_iter().map(|shape| shape.unwrap_or(Shape::Json)).collect()
+    agreed.map(|shape| shape.unwrap_or(Shape::Json))
 }
 
 /// The schema of a file whose columns behind the first are of these types.
