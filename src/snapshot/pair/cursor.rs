@@ -1,12 +1,13 @@
 //! A place in one run, of one state, that can be moved ahead without reading what lies between.
 
+use super::ahead::{Ahead, Unpackers};
 use crate::snapshot::groups::span as groups_between;
 use crate::snapshot::merge::Damage;
 use crate::snapshot::source::{SPAN_LEN_BYTES, Source, Span, place, prefix};
 use crate::{Error, Result, block_on};
 use bytes::Bytes;
-use esker_format::KeyGroupRange;
 use esker_format::run::{BlockCursor, Entry, Op};
+use esker_format::{FormatError, KeyGroupRange};
 
 /// The bytes of a composite key that name the state.
 pub(super) const STATE_LEN_BYTES: usize = 4;
@@ -31,9 +32,13 @@ pub(super) struct RunCursor {
     at: At,
     /// The block at hand, on an entry unless it was just unpacked.
     block: Option<BlockCursor>,
-    /// The number of the block to unpack next.
+    /// The number of the block to unpack next, and of the one unpacked last.
     next: usize,
+    unpacked: Option<usize>,
     fetched: Option<(Span, Bytes)>,
+    ahead: Ahead,
+    /// The key that was sought last.
+    sought: Vec<u8>,
     /// How many bytes were fetched in one; it grows as long as blocks follow each other.
     ahead_len_bytes: u64,
     /// The key groups at hand, and the end of the blocks that can hold them.
@@ -44,8 +49,13 @@ pub(super) struct RunCursor {
 }
 
 impl RunCursor {
-    /// A cursor over `state`; none if the run has no entry of it.
-    pub(super) fn new(source: &Source, side: usize, state: u32) -> Option<Self> {
+    /// A cursor over `state`, for which `unpackers` unpack; none if the run has no entry of it.
+    pub(super) fn new(
+        source: &Source,
+        side: usize,
+        state: u32,
+        unpackers: &Unpackers,
+    ) -> Option<Self> {
         source.reader().index().stats.contains_key(&state).then(|| Self {
             source: source.clone(),
             side,
@@ -53,7 +63,10 @@ impl RunCursor {
             at: At::End,
             block: None,
             next: 0,
+            unpacked: None,
             fetched: None,
+            ahead: Ahead::new(unpackers),
+            sought: Vec::new(),
             ahead_len_bytes: 0,
             range: groups_between(0, 0),
             end: 0,
@@ -144,13 +157,18 @@ impl RunCursor {
                 Ok(false) => self.block = None,
                 Err(error) => {
                     self.block = None;
-                    let number = self.next.saturating_sub(1);
-                    let error = Error::from(error).at_path(self.source.run().file.as_str());
-                    let (_, lost) = self.source.loss(number..number + 1);
-                    found.pass_over(self.side, Damage { error, entries: None, lost })?;
+                    self.descends(error, found)?;
                 }
             }
         }
+    }
+
+    /// Passes over what is left of a block whose keys do not ascend.
+    fn descends(&self, error: FormatError, found: &mut Found) -> Result<()> {
+        let number = self.next.saturating_sub(1);
+        let error = Error::from(error).at_path(self.source.run().file.as_str());
+        let (_, lost) = self.source.loss(number..number + 1);
+        found.pass_over(self.side, Damage { error, entries: None, lost })
     }
 
     /// Goes to the first entry whose key, without the state, is not below `key`. Of the blocks between,
@@ -174,9 +192,11 @@ impl RunCursor {
         // In the block at hand more often than not: the next one begins behind `key`.
         let is_here = self.block.is_some()
             && (self.next >= self.end || first_key(self.next).is_some_and(|first| first >= key));
+        self.sought.clear();
+        self.sought.extend_from_slice(&self.state.to_be_bytes());
+        self.sought.extend_from_slice(key);
         if !is_here {
-            let full = [&self.state.to_be_bytes()[..], key].concat();
-            let above = blocks.partition_point(|block| block.first_key < full);
+            let above = blocks.partition_point(|block| block.first_key < self.sought);
             // Of two entries of one key the first may end the block before.
             let holds = above.saturating_sub(1);
             if holds >= self.next {
@@ -184,7 +204,24 @@ impl RunCursor {
             }
         }
         while is_below(self) {
-            self.advance(found)?;
+            let Some(block) = &mut self.block else {
+                self.advance(found)?;
+                continue;
+            };
+            let sought = block.seek(&self.sought);
+            match sought {
+                Ok(true) => {
+                    self.at = self.block.as_ref().map_or(At::End, |b| self.judged(b.entry().key));
+                    if self.at == At::Before {
+                        self.advance(found)?;
+                    }
+                }
+                Ok(false) => (self.at, self.block) = (At::Before, None),
+                Err(error) => {
+                    (self.at, self.block) = (At::Before, None);
+                    self.descends(error, found)?;
+                }
+            }
         }
         Ok(())
     }
@@ -193,23 +230,25 @@ impl RunCursor {
     fn unpack(&mut self, found: &mut Found) -> Result<()> {
         let number = self.next;
         self.next += 1;
-        let is_fetched =
-            self.fetched.as_ref().is_some_and(|(span, _)| span.blocks.contains(&number));
-        if !is_fetched {
-            let span = self.span_from(number);
-            let bytes = match block_on(self.source.fetch(&span)) {
-                Ok(bytes) => bytes,
-                Err(error) => {
+        let block = match self.ahead.take(number) {
+            Some(block) => block,
+            None => {
+                if let Err(error) = self.fetch(number) {
+                    let (span, error) = *error;
                     let (entries, lost) = self.source.loss(span.blocks.clone());
                     self.next = span.blocks.end;
                     let damage = Damage { error, entries: Some(entries), lost };
                     return found.pass_over(self.side, damage);
                 }
-            };
-            self.fetched = Some((span, bytes));
+                let Some((span, bytes)) = &self.fetched else { return Ok(()) };
+                self.source.block(number, span, bytes)
+            }
+        };
+        let follows = self.unpacked.replace(number).is_some_and(|before| before + 1 == number);
+        if follows || self.dense {
+            self.look_ahead();
         }
-        let Some((span, bytes)) = &self.fetched else { return Ok(()) };
-        match self.source.block(number, span, bytes) {
+        match block {
             Ok(block) => self.block = Some(BlockCursor::new(block)),
             Err(error) => {
                 let (entries, lost) = self.source.loss(number..number + 1);
@@ -218,6 +257,38 @@ impl RunCursor {
             }
         }
         Ok(())
+    }
+
+    /// Sees to it that block `number` is fetched.
+    fn fetch(&mut self, number: usize) -> std::result::Result<(), Box<(Span, Error)>> {
+        let is_fetched =
+            self.fetched.as_ref().is_some_and(|(span, _)| span.blocks.contains(&number));
+        if !is_fetched {
+            let span = self.span_from(number);
+            let bytes = match block_on(self.source.fetch(&span)) {
+                Ok(bytes) => bytes,
+                Err(error) => return Err(Box::new((span, error))),
+            };
+            self.fetched = Some((span, bytes));
+        }
+        Ok(())
+    }
+
+    /// Has the next blocks unpacked, while those of the key groups at hand are asked for one after the other.
+    fn look_ahead(&mut self) {
+        while let Some(number) = self.ahead.wanted(self.next).filter(|number| *number < self.end) {
+            // A span is fetched before its time only where long ones were asked for to their ends.
+            let ends = self.fetched.as_ref().is_some_and(|(span, _)| span.blocks.end == number);
+            if ends && self.ahead_len_bytes >= SPAN_LEN_BYTES && self.fetch(number).is_err() {
+                // Whoever asks for it is told.
+                return;
+            }
+            let fetched = self.fetched.as_ref().filter(|(span, _)| span.blocks.contains(&number));
+            let Some((span, bytes)) = fetched else { return };
+            if !self.ahead.begin(&self.source, number, span, bytes) {
+                return;
+            }
+        }
     }
 
     /// The blocks from `number` on that are fetched in one: of key groups that are dense as many as a

@@ -1,7 +1,7 @@
 //! One entry of a block after the other, for who reads several blocks side by side.
 
 use super::Op;
-use super::block::{Block, Entry, ascends};
+use super::block::{Block, Entry, ascends, shared_len};
 use crate::bytes::copy_short;
 use crate::{FormatError, Result};
 use std::borrow::Borrow;
@@ -52,7 +52,49 @@ impl<B: Borrow<Block>> BlockCursor<B> {
         Ok(true)
     }
 
-    /// The entry that [`advance`](Self::advance) went to.
+    /// Goes to the first entry from the one at hand on whose key is not below `key`; false at the end. Of
+    /// those that are passed over no key is made: one that shares more with the one before than that has in common
+    /// with `key` is below as that is, and its bytes are not looked at.
+    ///
+    /// # Errors
+    /// As for [`Block::for_each`], as far as keys were looked at.
+    pub fn seek(&mut self, key: &[u8]) -> Result<bool> {
+        let at_hand = (self.next > 0).then_some(&self.key[..self.key_len]);
+        if at_hand.is_some_and(|at_hand| at_hand >= key) {
+            return Ok(true);
+        }
+        let block = self.block.borrow();
+        // How many bytes the key before has in common with `key`, which is above it.
+        let mut common = at_hand.map_or(0, |at_hand| shared_len(at_hand, key));
+        let mut value_at = self.value.end;
+        for row in block.rows.get(self.next..).unwrap_or_default() {
+            let (shared, start) = (row.shared as usize, self.keys_at);
+            self.next += 1;
+            self.keys_at += row.suffix_len as usize;
+            let value = value_at..value_at + row.value_len as usize;
+            value_at = value.end;
+            if shared > common {
+                continue;
+            }
+            let (suffix, wanted) = (&block.keys[start..self.keys_at], &key[shared..]);
+            let more = shared_len(suffix, wanted);
+            if suffix.get(more) >= wanted.get(more) {
+                self.key.clear();
+                self.key.extend_from_slice(&key[..shared]);
+                self.key.extend_from_slice(suffix);
+                self.key_len = self.key.len();
+                (self.op, self.value) = (row.op, value);
+                return Ok(true);
+            }
+            if shared + more < common {
+                return Err(FormatError::corrupt("run block", "keys do not ascend"));
+            }
+            common = shared + more;
+        }
+        Ok(false)
+    }
+
+    /// The entry that [`advance`](Self::advance) or [`seek`](Self::seek) went to.
     pub fn entry(&self) -> Entry<'_> {
         Entry {
             key: &self.key[..self.key_len],
