@@ -6,7 +6,8 @@
 //! here and there. A run that both have is read once. Blocks that follow each other are unpacked by threads.
 //!
 //! Memory: the indexes of the runs of some pieces, within 16 MiB as stored unless one piece takes more;
-//! two spans and five blocks for each run that counts for the piece at hand.
+//! a span and a block for each run that counts for the piece at hand; of blocks unpacked ahead 32 MiB for all
+//! runs together, or one block that takes more.
 
 mod ahead;
 mod cursor;

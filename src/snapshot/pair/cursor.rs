@@ -36,6 +36,8 @@ pub(super) struct RunCursor {
     next: usize,
     unpacked: Option<usize>,
     fetched: Option<(Span, Bytes)>,
+    /// What could not be fetched before its time: told once it is asked for.
+    failed: Option<(Span, Error)>,
     ahead: Ahead,
     /// The key that was sought last.
     sought: Vec<u8>,
@@ -65,6 +67,7 @@ impl RunCursor {
             next: 0,
             unpacked: None,
             fetched: None,
+            failed: None,
             ahead: Ahead::new(unpackers),
             sought: Vec::new(),
             ahead_len_bytes: 0,
@@ -259,8 +262,11 @@ impl RunCursor {
         Ok(())
     }
 
-    /// Sees to it that block `number` is fetched.
+    /// Sees to it that block `number` is fetched. What failed before fails once more, and is not tried again.
     fn fetch(&mut self, number: usize) -> std::result::Result<(), Box<(Span, Error)>> {
+        if let Some(failed) = self.failed.take_if(|(span, _)| span.blocks.contains(&number)) {
+            return Err(Box::new(failed));
+        }
         let is_fetched =
             self.fetched.as_ref().is_some_and(|(span, _)| span.blocks.contains(&number));
         if !is_fetched {
@@ -277,10 +283,16 @@ impl RunCursor {
     /// Has the next blocks unpacked, while those of the key groups at hand are asked for one after the other.
     fn look_ahead(&mut self) {
         while let Some(number) = self.ahead.wanted(self.next).filter(|number| *number < self.end) {
+            if self.failed.as_ref().is_some_and(|(span, _)| span.blocks.contains(&number)) {
+                return;
+            }
             // A span is fetched before its time only where long ones were asked for to their ends.
             let ends = self.fetched.as_ref().is_some_and(|(span, _)| span.blocks.end == number);
-            if ends && self.ahead_len_bytes >= SPAN_LEN_BYTES && self.fetch(number).is_err() {
-                // Whoever asks for it is told.
+            if ends
+                && self.ahead_len_bytes >= SPAN_LEN_BYTES
+                && let Err(failed) = self.fetch(number)
+            {
+                self.failed = Some(*failed);
                 return;
             }
             let fetched = self.fetched.as_ref().filter(|(span, _)| span.blocks.contains(&number));

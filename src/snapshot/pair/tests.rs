@@ -1,7 +1,9 @@
 //! Two chains side by side against each of them alone.
 
+use super::ahead::{Ahead, Unpackers};
 use super::*;
 use crate::snapshot::ChainReader;
+use crate::snapshot::source::SPAN_LEN_BYTES;
 use crate::store::fault::FaultStore;
 use esker_format::composite::CompositeKey;
 use esker_format::run::{Entry, IndexLocation, Op, RunOptions, RunWriter};
@@ -81,15 +83,21 @@ fn write(store: &Store, number: usize, made: &Made) -> RunRef {
     for (state, key) in [(1, 7), (STATE + 1, 0), (STATE + 1, 30)] {
         entries.insert((composite(state, key, 0), Op::Put), vec![9; 20]);
     }
-    let options = RunOptions { block_len_bytes: 90, ..RunOptions::default() };
-    let mut writer = RunWriter::new(options);
-    for ((key, op), value) in &entries {
+    let run = put(store, number, 90, &entries);
+    let range = groups(made.range);
+    let base = made.base.and_then(|base| groups(base).intersect(range)).into_iter().collect();
+    RunRef { range, base, ..run }
+}
+
+/// A run of `entries` that counts everywhere.
+fn put(store: &Store, number: usize, block_len_bytes: usize, entries: &Entries) -> RunRef {
+    let mut writer = RunWriter::new(RunOptions { block_len_bytes, ..RunOptions::default() });
+    for ((key, op), value) in entries {
         writer.add(Entry { key, op: *op, value }).unwrap();
     }
     let (bytes, summary) = writer.finish().unwrap();
     let file: RelativeName = format!("{number}.run").parse().unwrap();
     block_on(store.put(&file, bytes.into())).unwrap();
-    let range = groups(made.range);
     RunRef {
         file,
         len_bytes: summary.len_bytes,
@@ -99,8 +107,8 @@ fn write(store: &Store, number: usize, made: &Made) -> RunRef {
             len_bytes: summary.index_len_bytes,
             digest: summary.index_digest,
         },
-        range,
-        base: made.base.and_then(|base| groups(base).intersect(range)).into_iter().collect(),
+        range: KeyGroupRange::ALL,
+        base: Vec::new(),
         entries: entries.len() as u64,
     }
 }
@@ -313,4 +321,81 @@ fn damage_is_passed_over_and_belongs_to_the_side_that_it_was_read_from() {
         assert!(alone >= 1 && alone <= of_b[0].entries.unwrap());
         assert_eq!(found.found.len(), usize::from(KEYS) * 200);
     }
+}
+
+/// Entries of `count` keys, each with `len_bytes` of what `byte` says of its place.
+fn large(count: u8, len_bytes: u64, byte: impl Fn(u64) -> u8) -> Entries {
+    let value = |user: u8| (0..len_bytes).map(|at| byte(at | u64::from(user) << 32)).collect();
+    (0..count).map(|user| ((composite(STATE, 1, user), Op::Put), value(user))).collect()
+}
+
+#[test]
+fn blocks_that_unpack_to_much_are_not_held_ahead_however_short_they_are_stored() {
+    let store = Store::open("memory://").unwrap();
+    let run = put(&store, 0, 90, &large(6, 1 << 20, |_| 7));
+    assert!(run.len_bytes < 10_000);
+    let all = KeyGroupRange::ALL;
+    let source = block_on(Source::open(&store, &run, all.into())).unwrap();
+    let span = source.spans(all, |_| true, SPAN_LEN_BYTES).pop().unwrap();
+    assert_eq!(span.blocks, 0..6);
+    let bytes = block_on(source.fetch(&span)).unwrap();
+
+    let unpackers = Unpackers::within(5 << 19);
+    let (mut ahead, mut other) = (Ahead::new(&unpackers), Ahead::new(&unpackers));
+    assert!(ahead.begin(&source, 0, &span, &bytes));
+    assert!(other.begin(&source, 3, &span, &bytes));
+    assert!(!ahead.begin(&source, 1, &span, &bytes), "the budget is one for all");
+    assert!(ahead.take(1).is_none(), "what is passed over is given back");
+    drop(other);
+    // A thread that has begun one gives back what nobody takes when it is done.
+    while !ahead.begin(&source, 2, &span, &bytes) {
+        std::thread::yield_now();
+    }
+    assert_eq!(ahead.take(2).unwrap().unwrap().entries(), 1);
+
+    // One is always unpacked.
+    let mut ahead = Ahead::new(&Unpackers::within(1));
+    assert!(ahead.begin(&source, 0, &span, &bytes));
+    assert!(!ahead.begin(&source, 1, &span, &bytes));
+    assert_eq!(ahead.take(0).unwrap().unwrap().entries(), 1);
+    assert!(ahead.begin(&source, 1, &span, &bytes));
+}
+
+#[test]
+fn what_cannot_be_fetched_ahead_is_told_in_its_turn_and_not_tried_again() {
+    let store = Store::open("memory://").unwrap();
+    // That does not compress.
+    let scrambled = |at: u64| {
+        let mixed = at.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        ((mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32) as u8
+    };
+    let run = put(&store, 0, 200_000, &large(200, 30_000, scrambled));
+    let all = KeyGroupRange::ALL;
+    let source = block_on(Source::open(&store, &run, all.into())).unwrap();
+    let spans = source.spans(all, |_| true, SPAN_LEN_BYTES);
+    assert!(spans.len() >= 4 && spans.iter().all(|span| span.blocks.len() <= 6), "{spans:?}");
+    let lost = &spans[1];
+
+    let faults = Arc::new(std::sync::OnceLock::new());
+    let made = Arc::clone(&faults);
+    let failing = store.map_object_store(move |objects| {
+        let faults = FaultStore::new(objects);
+        let _ = made.set(faults.clone());
+        Arc::new(faults)
+    });
+    let faults: &FaultStore = faults.get().unwrap();
+    faults.lose(run.file.as_str(), lost.bytes.start..lost.bytes.start + 1);
+    let before = faults.call_count();
+    let runs = [run];
+    let sides = [&runs[..], &[]].map(|runs| SideEntries { store: &failing, runs, rows: None });
+    let twins = Pair { states: [Some(STATE); 2], all: false };
+    let mut found = Collect::default();
+    let [damage, _] = PairReader::new(sides, all).merge(&[twins], &mut found).unwrap();
+    let (entries, _) = source.loss(lost.blocks.clone());
+    assert_eq!(damage.iter().map(|damage| damage.entries).collect::<Vec<_>>(), [Some(entries)]);
+    assert!(damage[0].error.is_damage());
+    assert_eq!(found.found.len() as u64, 200 - entries);
+    let calls = faults.call_count() - before;
+    // After one that fails the file is looked up.
+    assert_eq!(calls, 1 + spans.len() as u64 + 1, "the index, and each span once");
 }

@@ -11,6 +11,7 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 pub struct BlockCursor<B = Block> {
     block: B,
+    /// The number of the entry behind the one at hand; behind the end, one more than there are entries.
     next: usize,
     keys_at: usize,
     /// The key at hand, and what is left of longer ones before.
@@ -29,15 +30,19 @@ impl<B: Borrow<Block>> BlockCursor<B> {
     /// Goes to the next entry; false at the end.
     ///
     /// # Errors
-    /// As for [`Block::for_each`].
+    /// As for [`Block::for_each`]; it is at its end then.
     #[inline]
     pub fn advance(&mut self) -> Result<bool> {
         let block = self.block.borrow();
-        let Some(row) = block.rows.get(self.next) else { return Ok(false) };
+        let Some(row) = block.rows.get(self.next) else {
+            self.next = block.rows.len() + 1;
+            return Ok(false);
+        };
         // Lengths were added up when the block was decoded.
         let (shared, end) = (row.shared as usize, self.keys_at + row.suffix_len as usize);
         let suffix = &block.keys[self.keys_at..end];
         if self.next > 0 && !ascends(&self.key[shared..self.key_len], self.op, suffix, row.op) {
+            self.next = block.rows.len() + 1;
             return Err(FormatError::corrupt("run block", "keys do not ascend"));
         }
         self.key_len = shared + suffix.len();
@@ -57,13 +62,14 @@ impl<B: Borrow<Block>> BlockCursor<B> {
     /// with `key` is below as that is, and its bytes are not looked at.
     ///
     /// # Errors
-    /// As for [`Block::for_each`], as far as keys were looked at.
+    /// As for [`Block::for_each`], as far as keys were looked at; it is at its end then.
     pub fn seek(&mut self, key: &[u8]) -> Result<bool> {
-        let at_hand = (self.next > 0).then_some(&self.key[..self.key_len]);
+        let block = self.block.borrow();
+        let is_on_one = (1..=block.rows.len()).contains(&self.next);
+        let at_hand = is_on_one.then_some(&self.key[..self.key_len]);
         if at_hand.is_some_and(|at_hand| at_hand >= key) {
             return Ok(true);
         }
-        let block = self.block.borrow();
         // How many bytes the key before has in common with `key`, which is above it.
         let mut common = at_hand.map_or(0, |at_hand| shared_len(at_hand, key));
         let mut value_at = self.value.end;
@@ -87,10 +93,12 @@ impl<B: Borrow<Block>> BlockCursor<B> {
                 return Ok(true);
             }
             if shared + more < common {
+                self.next = block.rows.len() + 1;
                 return Err(FormatError::corrupt("run block", "keys do not ascend"));
             }
             common = shared + more;
         }
+        self.next = block.rows.len() + 1;
         Ok(false)
     }
 

@@ -401,6 +401,35 @@ fn a_seek_tells_of_keys_that_descend() {
     let mut stored = Vec::new();
     builder.finish_into(1, &mut stored).unwrap();
     let block = Block::decode(&stored).unwrap();
-    let error = BlockCursor::new(&block).seek(b"abc").unwrap_err();
+    let mut cursor = BlockCursor::new(&block);
+    let error = cursor.seek(b"abc").unwrap_err();
     assert!(error.to_string().contains("keys do not ascend"), "{error}");
+    assert!(!cursor.advance().unwrap());
+    assert!(!cursor.seek(b"abc").unwrap());
+}
+
+#[test]
+fn a_cursor_that_failed_or_ended_stays_at_its_end() {
+    let mut builder = super::block::BlockBuilder::default();
+    // Of the third more is said to be known than the first two, which a seek passes over, have.
+    for (key, shared) in [(&b"abcdef"[..], 0), (b"abc", 3), (b"abz", 2)] {
+        builder.add(Entry { key, op: Op::Put, value: b"v" }, shared);
+    }
+    let mut stored = Vec::new();
+    builder.finish_into(1, &mut stored).unwrap();
+    let block = Block::decode(&stored).unwrap();
+    assert_eq!(Block::unpacked_len_bytes(&stored).unwrap(), 3 * 16 + 7 + 3);
+
+    let mut cursor = BlockCursor::new(&block);
+    assert!(cursor.seek(b"abcdeg").is_err());
+    assert!(!cursor.advance().unwrap());
+    let mut cursor = BlockCursor::new(&block);
+    assert!(cursor.advance().unwrap());
+    assert!(cursor.advance().is_err());
+    assert!(!cursor.advance().unwrap());
+    assert!(!cursor.seek(b"abz").unwrap());
+
+    let mut cursor = BlockCursor::new(&block);
+    assert!(!cursor.seek(b"b").unwrap());
+    assert!(!cursor.seek(b"a").unwrap(), "nothing is behind the end");
 }
