@@ -123,7 +123,7 @@ impl<'a> PairReader<'a> {
                 scope(|scope| self.segment(scope, pieces, (number, pair), sink))?;
             }
         }
-        Ok(self.found.0)
+        Ok(self.found.into_all())
     }
 
     /// Closes the runs that count in none of `pieces`.

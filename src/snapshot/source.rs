@@ -35,6 +35,18 @@ pub(super) struct Span {
     pub(super) bytes: Range<u64>,
 }
 
+impl Span {
+    /// Whether `next` begins where this one ends.
+    pub(super) fn follows_with(&self, next: &Self) -> bool {
+        self.blocks.end == next.blocks.start
+    }
+
+    /// `error` of a device that cannot give it back, with where it lies.
+    pub(super) fn unreadable(&self, error: Error) -> Error {
+        error.of(format_args!("bytes {} up to {}", self.bytes.start, self.bytes.end))
+    }
+}
+
 /// The error of a file that a snapshot names and that is not there.
 pub(crate) fn missing(file: &impl std::fmt::Display) -> Error {
     let message = "the file is missing, and a snapshot names it";

@@ -3,6 +3,7 @@
 use super::ahead::{Ahead, Unpackers};
 use crate::snapshot::groups::span as groups_between;
 use crate::snapshot::merge::Damage;
+use crate::snapshot::passed::PassedOver;
 use crate::snapshot::source::{SPAN_LEN_BYTES, Source, Span, place, prefix};
 use crate::{Error, Result, block_on};
 use bytes::Bytes;
@@ -38,6 +39,8 @@ pub(super) struct RunCursor {
     fetched: Option<(Span, Bytes)>,
     /// What could not be fetched before its time: told once it is asked for.
     failed: Option<(Span, Error)>,
+    /// Blocks before this one are fetched alone: some of them cannot be read.
+    alone_before: usize,
     ahead: Ahead,
     /// The key that was sought last.
     sought: Vec<u8>,
@@ -68,6 +71,7 @@ impl RunCursor {
             unpacked: None,
             fetched: None,
             failed: None,
+            alone_before: 0,
             ahead: Ahead::new(unpackers),
             sought: Vec::new(),
             ahead_len_bytes: 0,
@@ -238,8 +242,12 @@ impl RunCursor {
             None => {
                 if let Err(error) = self.fetch(number) {
                     let (span, error) = *error;
-                    let (entries, lost) = self.source.loss(span.blocks.clone());
                     self.next = span.blocks.end;
+                    if error.is_unreadable() {
+                        found.pass_unread(self.side, &self.source, span, error);
+                        return Ok(());
+                    }
+                    let (entries, lost) = self.source.loss(span.blocks);
                     let damage = Damage { error, entries: Some(entries), lost };
                     return found.pass_over(self.side, damage);
                 }
@@ -267,17 +275,20 @@ impl RunCursor {
         if let Some(failed) = self.failed.take_if(|(span, _)| span.blocks.contains(&number)) {
             return Err(Box::new(failed));
         }
-        let is_fetched =
-            self.fetched.as_ref().is_some_and(|(span, _)| span.blocks.contains(&number));
-        if !is_fetched {
+        loop {
+            if self.fetched.as_ref().is_some_and(|(span, _)| span.blocks.contains(&number)) {
+                return Ok(());
+            }
             let span = self.span_from(number);
-            let bytes = match block_on(self.source.fetch(&span)) {
-                Ok(bytes) => bytes,
+            match block_on(self.source.fetch(&span)) {
+                Ok(bytes) => self.fetched = Some((span, bytes)),
+                // A sector that cannot be read takes the blocks that lie on it, and no others.
+                Err(error) if error.is_unreadable() && span.blocks.len() > 1 => {
+                    self.alone_before = span.blocks.end;
+                }
                 Err(error) => return Err(Box::new((span, error))),
-            };
-            self.fetched = Some((span, bytes));
+            }
         }
-        Ok(())
     }
 
     /// Has the next blocks unpacked, while those of the key groups at hand are asked for one after the other.
@@ -308,6 +319,10 @@ impl RunCursor {
     /// block where some were passed over.
     fn span_from(&mut self, number: usize) -> Span {
         let follows = self.fetched.as_ref().is_some_and(|(span, _)| span.blocks.end == number);
+        if number < self.alone_before {
+            let alone = self.source.spans_between([number], 0).pop();
+            return alone.unwrap_or(Span { blocks: number..number + 1, bytes: 0..0 });
+        }
         let blocks = &self.source.reader().index().blocks;
         self.ahead_len_bytes = match (self.dense, follows) {
             (true, _) => SPAN_LEN_BYTES,
@@ -331,7 +346,7 @@ impl RunCursor {
 
 /// What was found damaged, by the side that it was read from.
 #[derive(Debug, Default)]
-pub(super) struct Found(pub(super) [Vec<Damage>; 2]);
+pub(super) struct Found([PassedOver; 2]);
 
 impl Found {
     /// Keeps damage; any other error ends the merge.
@@ -346,5 +361,16 @@ impl Found {
             kept.push(damage);
         }
         Ok(())
+    }
+
+    /// Keeps that a device cannot give back a span of `source`.
+    fn pass_unread(&mut self, side: usize, source: &Source, span: Span, error: Error) {
+        if let Some(kept) = self.0.get_mut(side) {
+            kept.push_unread(source, span, error);
+        }
+    }
+
+    pub(super) fn into_all(self) -> [Vec<Damage>; 2] {
+        self.0.map(PassedOver::into_all)
     }
 }

@@ -12,6 +12,7 @@ use esker_test_support::soak;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -374,28 +375,62 @@ fn what_cannot_be_fetched_ahead_is_told_in_its_turn_and_not_tried_again() {
     let source = block_on(Source::open(&store, &run, all.into())).unwrap();
     let spans = source.spans(all, |_| true, SPAN_LEN_BYTES);
     assert!(spans.len() >= 4 && spans.iter().all(|span| span.blocks.len() <= 6), "{spans:?}");
-    let lost = &spans[1];
+    // The first block of a span; the last of one and the first of the next.
+    let (one, next) = (&spans[1], &spans[2]);
+    let first = one.blocks.start..one.blocks.start + 1;
+    let both = one.blocks.end - 1..next.blocks.start + 1;
+    let bytes_of = |blocks: &Range<usize>| {
+        let of = &source.reader().index().blocks;
+        let last = &of[blocks.end - 1];
+        of[blocks.start].offset..last.offset + last.len_bytes
+    };
+    for (lost, failing) in [(first, &spans[1..2]), (both, &spans[1..3])] {
+        let faults = Arc::new(std::sync::OnceLock::new());
+        let made = Arc::clone(&faults);
+        let store = store.clone().map_object_store(move |objects| {
+            let faults = FaultStore::new(objects);
+            let _ = made.set(faults.clone());
+            Arc::new(faults)
+        });
+        let faults: &FaultStore = faults.get().unwrap();
+        let bytes = bytes_of(&lost);
+        faults.lose(run.file.as_str(), bytes.start..bytes.start + 1);
+        faults.lose(run.file.as_str(), bytes.end - 1..bytes.end);
+        let (entries, _) = source.loss(lost.clone());
+        let told = |damage: &[Damage]| {
+            let [damage] = damage else { panic!("{damage:?}") };
+            assert_eq!(damage.entries, Some(entries), "{damage:?}");
+            assert_eq!((damage.lost.len(), damage.lost[0].state), (1, Some(STATE)));
+            let said = format!("bytes {} up to {}: cannot read the file: ", bytes.start, bytes.end);
+            assert!(damage.error.to_string().starts_with(&said), "{}", damage.error);
+            assert!(damage.error.is_damage() && damage.error.path() == Some(run.file.as_str()));
+        };
+        let before = faults.call_count();
+        let runs = std::slice::from_ref(&run);
+        let sides = [runs, &[]].map(|runs| SideEntries { store: &store, runs, rows: None });
+        let twins = Pair { states: [Some(STATE); 2], all: false };
+        let mut found = Collect::default();
+        let [damage, _] = PairReader::new(sides, all).merge(&[twins], &mut found).unwrap();
+        told(&damage);
+        assert_eq!(found.found.len() as u64, 200 - entries);
+        // The index, each span once, and the blocks of those that fail; after what fails the file is looked up.
+        let alone: usize = failing.iter().map(|span| span.blocks.len()).sum();
+        let expected = 1 + spans.len() + failing.len() + alone + lost.len();
+        assert_eq!((faults.call_count() - before) as usize, expected);
 
-    let faults = Arc::new(std::sync::OnceLock::new());
-    let made = Arc::clone(&faults);
-    let failing = store.map_object_store(move |objects| {
-        let faults = FaultStore::new(objects);
-        let _ = made.set(faults.clone());
-        Arc::new(faults)
-    });
-    let faults: &FaultStore = faults.get().unwrap();
-    faults.lose(run.file.as_str(), lost.bytes.start..lost.bytes.start + 1);
-    let before = faults.call_count();
-    let runs = [run];
-    let sides = [&runs[..], &[]].map(|runs| SideEntries { store: &failing, runs, rows: None });
-    let twins = Pair { states: [Some(STATE); 2], all: false };
-    let mut found = Collect::default();
-    let [damage, _] = PairReader::new(sides, all).merge(&[twins], &mut found).unwrap();
-    let (entries, _) = source.loss(lost.blocks.clone());
-    assert_eq!(damage.iter().map(|damage| damage.entries).collect::<Vec<_>>(), [Some(entries)]);
-    assert!(damage[0].error.is_damage());
-    assert_eq!(found.found.len() as u64, 200 - entries);
-    let calls = faults.call_count() - before;
-    // After one that fails the file is looked up.
-    assert_eq!(calls, 1 + spans.len() as u64 + 1, "the index, and each span once");
+        // So does a chain that is read alone, as by a dump.
+        let chain = block_on(ChainReader::open_salvaging(&store, runs)).unwrap();
+        let mut read = 0;
+        let count = &mut |_: Entry<'_>| {
+            read += 1;
+            Ok(())
+        };
+        chain.merge(all, Some(STATE), count).unwrap();
+        told(&chain.damage());
+        assert_eq!(read, 200 - entries);
+        let strict = block_on(ChainReader::open(&store, runs)).unwrap();
+        let before = faults.call_count();
+        assert!(strict.merge(all, None, &mut |_| Ok(())).unwrap_err().is_damage());
+        assert_eq!(faults.call_count() - before, 3, "what ends it is not looked at further");
+    }
 }
