@@ -1,6 +1,7 @@
 //! One savepoint of several snapshots.
 
 mod entries;
+mod origin;
 mod unite;
 
 use super::copy::checked;
@@ -8,6 +9,7 @@ use super::write::{OperatorSources, WrittenSavepoint, write_savepoint};
 use crate::snapshot::{OpenSnapshot, SnapshotSettings};
 use crate::{Error, ErrorKind, Result, Store};
 use esker_format::manifest::Manifest;
+use origin::Origin;
 use unite::unite;
 
 /// What becomes of a key that several snapshots have in one state: with its namespace, and with all that stands
@@ -58,8 +60,9 @@ pub enum Clash {
 /// `Invalid`, naming operator, state, key and namespace, for a key that several have, unless the later one wins, and
 /// what was written is deleted then, as far as it can be; `Incompatible`, naming what, for operators or states that do
 /// not go together; `Unsupported` for a native checkpoint; `Invalid` for no snapshots, one that is there twice, wrong settings, and a `target`
-/// where one of them lies; `Corrupt`, naming the file, for what is missing or damaged; `Conflict` as for
-/// [`write_savepoint`]; the stores'. No write is under way once it returns.
+/// where one of them lies; `Corrupt` for what is missing or damaged; `Conflict` as for
+/// [`write_savepoint`]; the stores'. What cannot be read of a snapshot is told with its number, the first being 1,
+/// and with the whole path. No write is under way once it returns.
 #[tracing::instrument(skip_all, fields(target = %target))]
 pub async fn merge(
     snapshots: Vec<OpenSnapshot>,
@@ -69,7 +72,14 @@ pub async fn merge(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<WrittenSavepoint> {
     settings.check()?;
-    let checked = snapshots.into_iter().map(|snapshot| checked(snapshot, target));
+    let checked = snapshots.into_iter().enumerate().map(|(snapshot, opened)| {
+        let origin = Origin { snapshot, store: opened.store.clone() };
+        checked(opened, target).map_err(|error| match error.kind() {
+            // Of the target.
+            ErrorKind::Invalid => error,
+            _ => origin.of(error),
+        })
+    });
     let snapshots = checked.collect::<Result<Vec<_>>>()?;
     let manifests: Vec<&Manifest> = snapshots.iter().map(|snapshot| &snapshot.manifest).collect();
     let Some(first) = manifests.first() else {

@@ -12,6 +12,7 @@ use crate::format::run::{
 use crate::format::{KeyGroupRange, RelativeName};
 use crate::snapshot::ChainReader;
 use crate::{Error, ErrorKind, Result, Store, block_on};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
@@ -47,8 +48,12 @@ pub trait Fold {
     ) -> Result<()>;
 }
 
-/// Takes entries in any order, and gives them back sorted. Memory: 48 MiB of them; the rest lies in a folder in
-/// the system's temporary folder, of about their compressed size, and goes with it.
+/// Takes entries in any order, and gives them back sorted. Memory: 48 MiB of them; while it sorts, and for whoever
+/// reads what is [open](Spooled::open), a few MiB for each of some dozens of runs. Runs of long entries are merged
+/// sooner, a few at a time, so that the longest entries of those that are read side by side take about 48 MiB too, or are two:
+/// each is held as it is stored, unpacked, and once more among what is folded. So with entries of tens of MiB it
+/// comes to about six of them, whether they are of one key or not. The rest lies in a folder in the system's temporary
+/// folder, of about their compressed size, and goes with it.
 pub struct Spool<F: Fold> {
     fold: F,
     folder: Folder,
@@ -69,8 +74,15 @@ struct Held<L> {
 /// The runs of a lane, by how often they were merged.
 #[derive(Debug, Default)]
 struct Runs {
-    levels: Vec<Vec<RunRef>>,
+    levels: Vec<Vec<Sorted>>,
     raw_len_bytes: u64,
+}
+
+/// A run, and how long its longest entry is: whoever reads it holds that.
+#[derive(Debug, Clone)]
+struct Sorted {
+    run: RunRef,
+    longest_len_bytes: usize,
 }
 
 /// All entries of a [`Spool`], sorted. The files are gone when it is dropped.
@@ -116,6 +128,9 @@ impl<F: Fold> Spool<F> {
     /// As for [`add`](Self::add).
     pub fn finish(mut self) -> Result<Spooled<F>> {
         self.flush()?;
+        for (lane, runs) in &mut self.lanes {
+            runs.settle(self.len_bytes_max, |runs| self.folder.merge(&self.fold, *lane, runs))?;
+        }
         Ok(Spooled { fold: self.fold, folder: self.folder, lanes: self.lanes })
     }
 
@@ -142,7 +157,8 @@ impl<F: Fold> Spool<F> {
             }
             let runs = self.lanes.entry(*lane).or_default();
             runs.raw_len_bytes += raw_len_bytes;
-            runs.push(file.finish()?, |runs| self.folder.merge(&self.fold, *lane, runs))?;
+            let merge = |runs: &[Sorted]| self.folder.merge(&self.fold, *lane, runs);
+            runs.push(file.finish()?, self.len_bytes_max, merge)?;
         }
         Ok(())
     }
@@ -151,8 +167,9 @@ impl<F: Fold> Spool<F> {
 impl Runs {
     fn push(
         &mut self,
-        mut run: RunRef,
-        mut merge: impl FnMut(&[RunRef]) -> Result<RunRef>,
+        mut run: Sorted,
+        len_bytes_max: usize,
+        mut merge: impl FnMut(&[Sorted]) -> Result<Sorted>,
     ) -> Result<()> {
         for level in 0.. {
             if self.levels.len() == level {
@@ -160,13 +177,36 @@ impl Runs {
             }
             let Some(runs) = self.levels.get_mut(level) else { break };
             runs.push(run);
-            if runs.len() < FAN_IN {
+            if runs.len() < FAN_IN && are_few(runs, len_bytes_max) {
                 break;
             }
             run = merge(&std::mem::take(runs))?;
         }
         Ok(())
     }
+
+    /// Merges the shortest runs until all of them can be read side by side.
+    fn settle(
+        &mut self,
+        len_bytes_max: usize,
+        mut merge: impl FnMut(&[Sorted]) -> Result<Sorted>,
+    ) -> Result<()> {
+        let mut runs: Vec<Sorted> =
+            std::mem::take(&mut self.levels).into_iter().flatten().collect();
+        while runs.len() > 2 && !are_few(&runs, len_bytes_max) {
+            runs.sort_by_key(|sorted| Reverse(sorted.run.len_bytes));
+            let shortest = runs.split_off(runs.len() - 2);
+            runs.push(merge(&shortest)?);
+        }
+        self.levels.push(runs);
+        Ok(())
+    }
+}
+
+/// Whether the longest entries of `runs` can be in memory together: one always can.
+fn are_few(runs: &[Sorted], len_bytes_max: usize) -> bool {
+    let longest = runs.iter().map(|sorted| sorted.longest_len_bytes);
+    runs.len() < 2 || longest.fold(0, usize::saturating_add) <= len_bytes_max
 }
 
 impl<F: Fold> Spooled<F> {
@@ -178,7 +218,8 @@ impl<F: Fold> Spooled<F> {
     /// Those of the temporary folder.
     pub fn open(&self, lanes: &[F::Lane]) -> Result<(ChainReader, u64)> {
         let found = || lanes.iter().filter_map(|lane| self.lanes.get(lane));
-        let runs: Vec<RunRef> = found().flat_map(|r| r.levels.iter().flatten()).cloned().collect();
+        let runs = found().flat_map(|runs| runs.levels.iter().flatten());
+        let runs: Vec<RunRef> = runs.map(|sorted| sorted.run.clone()).collect();
         let raw_len_bytes = found().map(|runs| runs.raw_len_bytes).sum();
         Ok((block_on(ChainReader::open(&self.folder.store, &runs))?, raw_len_bytes))
     }
@@ -216,13 +257,14 @@ impl Folder {
         let file = File::create(&path).map_err(|error| of_folder(&path, &error))?;
         let options = RunOptions { filter_bits_per_key: 0, ..RunOptions::default() };
         let (name, writer) = (RelativeName::new(name)?, RunWriter::new(options));
-        Ok(RunFile { name, path, file, writer, entries: 0 })
+        Ok(RunFile { name, path, file, writer, entries: 0, longest_len_bytes: 0 })
     }
 
     /// One run of what is in `runs` of a lane, which are removed.
-    fn merge<F: Fold>(&mut self, fold: &F, lane: F::Lane, runs: &[RunRef]) -> Result<RunRef> {
+    fn merge<F: Fold>(&mut self, fold: &F, lane: F::Lane, runs: &[Sorted]) -> Result<Sorted> {
         let mut file = self.create()?;
-        let chain = block_on(ChainReader::open(&self.store, runs))?;
+        let runs: Vec<RunRef> = runs.iter().map(|sorted| sorted.run.clone()).collect();
+        let chain = block_on(ChainReader::open(&self.store, &runs))?;
         let mut list = Vec::new();
         chain.merge(KeyGroupRange::ALL, None, &mut |entry| {
             list.clear();
@@ -244,12 +286,14 @@ struct RunFile {
     file: File,
     writer: RunWriter,
     entries: u64,
+    longest_len_bytes: usize,
 }
 
 impl RunFile {
     fn add(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.writer.add(Entry { key, op: Op::Append, value })?;
         self.entries += 1;
+        self.longest_len_bytes = self.longest_len_bytes.max(key.len() + value.len());
         if self.writer.pending_bytes() < TAKE_LEN_BYTES {
             return Ok(());
         }
@@ -257,7 +301,7 @@ impl RunFile {
         self.file.write_all(&bytes).map_err(|error| of_folder(&self.path, &error))
     }
 
-    fn finish(mut self) -> Result<RunRef> {
+    fn finish(mut self) -> Result<Sorted> {
         let (rest, summary) = self.writer.finish()?;
         self.file.write_all(&rest).map_err(|error| of_folder(&self.path, &error))?;
         let index = IndexLocation {
@@ -265,7 +309,7 @@ impl RunFile {
             len_bytes: summary.index_len_bytes,
             digest: summary.index_digest,
         };
-        Ok(RunRef {
+        let run = RunRef {
             file: self.name,
             len_bytes: summary.len_bytes,
             digest: summary.digest,
@@ -273,7 +317,8 @@ impl RunFile {
             range: KeyGroupRange::ALL,
             base: Vec::new(),
             entries: self.entries,
-        })
+        };
+        Ok(Sorted { run, longest_len_bytes: self.longest_len_bytes })
     }
 }
 

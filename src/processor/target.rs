@@ -6,6 +6,7 @@ use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
 use esker_format::RelativeName;
 use esker_format::manifest::Manifest;
+use std::collections::BTreeMap;
 
 /// The length of a digest in hex.
 const DIGEST_LEN: usize = 64;
@@ -35,6 +36,20 @@ pub(super) fn occupied(found: Option<Bytes>) -> String {
         _ => "a manifest that cannot be read".to_owned(),
     };
     format!("the folder holds {holds}, and is not overwritten: choose another folder")
+}
+
+/// What to say of `name`, which is among `listed` and not part of what is to be written.
+pub(super) fn foreign(name: &RelativeName, listed: &BTreeMap<RelativeName, u64>) -> String {
+    // Not deleted: who is about to write a manifest that names it may be at work.
+    match listed.keys().all(is_named_by_digest) {
+        true => format!(
+            "the folder holds what is not of this savepoint, {name} for one, and no manifest: it is left of a call \
+             for another one that was interrupted. If none is under way there, delete the folder; or choose another"
+        ),
+        false => format!(
+            "the folder holds what is not of this savepoint, {name} for one: it has a folder of its own"
+        ),
+    }
 }
 
 /// Writes the manifest; nobody else's is overwritten.

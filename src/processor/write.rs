@@ -1,6 +1,8 @@
 //! A savepoint written from sorted entries, whoever gives them.
 
-use super::target::{conflict, create_manifest, found_manifest, is_named_by_digest, occupied};
+use super::target::{
+    conflict, create_manifest, foreign, found_manifest, is_named_by_digest, occupied,
+};
 use crate::snapshot::{
     Count, EncodedManifest, MANIFEST_NAME, NewOperator, PARTS_AT_ONCE, PartId, Present,
     SnapshotSettings, SubtaskSource, in_target, write_sourced_part,
@@ -50,8 +52,9 @@ pub struct WrittenSavepoint {
 /// # Errors
 /// `Conflict` if `target` holds another snapshot, or files that are not of this one; `Invalid` for wrong
 /// settings, entries that do not fit and a manifest that cannot be; those of the sources; the store's,
-/// with the whole path. What was put for entries that are `Invalid` is deleted, as far as it can be. No write is
-/// under way once it returns.
+/// with the whole path. What was put for entries that are `Invalid`, or beside files that are not of this savepoint, is
+/// deleted, as far as it can be; files that were there are not, as another call may be about to name them: those that
+/// an interrupted one left go with the folder. No write is under way once it returns.
 #[tracing::instrument(skip_all, fields(checkpoint = manifest.checkpoint, target = %target))]
 pub async fn write_savepoint(
     target: &Store,
@@ -113,9 +116,11 @@ pub async fn write_savepoint(
     let states = states.flat_map(|(part, _)| &part.states);
     let entries = states.map(|state| state.entries).fold(0, u64::saturating_add);
     let encoded = EncodedManifest::new(manifest, written)?;
-    let foreign = |name: &&RelativeName| **name != path && !encoded.references.contains(*name);
-    if let Some(name) = listed.keys().find(foreign) {
-        return Err(conflict(target, not_of_it(name)));
+    let is_foreign = |name: &&RelativeName| **name != path && !encoded.references.contains(*name);
+    if let Some(name) = listed.keys().find(is_foreign) {
+        // Neither this call nor that which the file is of could end if both left something.
+        present.take_back(target).await;
+        return Err(conflict(target, foreign(name, &listed)));
     }
     let puts = encoded.parts.iter().map(|(name, bytes)| (name.clone(), bytes.clone()));
     let puts = puts.map(|(name, bytes)| {
@@ -155,15 +160,9 @@ async fn check_target(
         };
     }
     match listed.keys().find(|name| !is_named_by_digest(name)) {
-        Some(name) => Err(conflict(target, not_of_it(name))),
+        Some(name) => Err(conflict(target, foreign(name, listed))),
         None => Ok(None),
     }
-}
-
-fn not_of_it(name: &RelativeName) -> String {
-    format!(
-        "the folder holds what is not of this savepoint, {name} for one: it has a folder of its own"
-    )
 }
 
 /// Whether `found` differs from what is to be written in its parts at most.

@@ -5,6 +5,7 @@
 //! Memory: the indexes, and one span of stored blocks and one block for each run that counts at one place.
 
 use super::groups::Groups;
+use super::passed::PassedOver;
 use super::plan::counting;
 use super::source::{SPAN_LEN_BYTES, Source, Span, place};
 use crate::{Error, ErrorKind, Result, Store, block_on};
@@ -17,7 +18,6 @@ use futures::StreamExt;
 use futures::stream;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::Range;
 use std::sync::Mutex;
 
 /// How many indexes are fetched at once.
@@ -51,7 +51,7 @@ pub struct ChainReader {
     /// Where removals have nothing older to remove, and are left out.
     complete: Groups,
     /// Where damage is collected, if it is to be passed over.
-    damage: Option<Mutex<Vec<Damage>>>,
+    damage: Option<Mutex<PassedOver>>,
     /// The states that are read where one calls for all; none for whatever there is.
     states: Option<BTreeSet<u32>>,
 }
@@ -82,7 +82,7 @@ impl ChainReader {
         store: &Store,
         runs: Vec<(RunRef, Groups)>,
         complete: Groups,
-        damage: Option<Mutex<Vec<Damage>>>,
+        damage: Option<Mutex<PassedOver>>,
     ) -> Result<Self> {
         let counted = runs.into_iter().filter(|(_, counts)| !counts.is_empty());
         let opened = stream::iter(counted)
@@ -119,7 +119,7 @@ impl ChainReader {
     /// What was passed over so far, by a reader that salvages.
     pub fn damage(&self) -> Vec<Damage> {
         let taken = self.damage.as_ref().and_then(|damage| damage.lock().ok());
-        taken.map(|mut damage| std::mem::take(&mut *damage)).unwrap_or_default()
+        taken.map(|mut damage| std::mem::take(&mut *damage).into_all()).unwrap_or_default()
     }
 
     fn pass_over(&self, error: Error, entries: Option<u64>, lost: Vec<Lost>) -> Result<()> {
@@ -128,6 +128,19 @@ impl ChainReader {
         };
         if let Ok(mut damage) = damage.lock() {
             damage.push(Damage { error, entries, lost });
+        }
+        Ok(())
+    }
+
+    /// Passes over a span that a device cannot give back: its blocks one by one, where it has several.
+    fn pass_unread(&self, cursor: &mut RunCursor<'_>, span: Span, error: Error) -> Result<()> {
+        let Some(damage) = &self.damage else { return Err(error) };
+        if span.blocks.len() > 1 {
+            for alone in cursor.source.spans_between(span.blocks, 0).into_iter().rev() {
+                cursor.spans.push_front(alone);
+            }
+        } else if let Ok(mut damage) = damage.lock() {
+            damage.push_unread(cursor.source, span, error);
         }
         Ok(())
     }
@@ -292,8 +305,13 @@ impl<'a> RunCursor<'a> {
                 match self.next_block() {
                     Ok(true) => continue,
                     Ok(false) => return Ok(false),
-                    Err((error, blocks)) => {
-                        let (entries, lost) = self.source.loss(blocks);
+                    // A sector that cannot be read takes the blocks that lie on it, and no others.
+                    Err((error, span)) if error.is_unreadable() => {
+                        chain.pass_unread(self, span, error)?;
+                        continue;
+                    }
+                    Err((error, span)) => {
+                        let (entries, lost) = self.source.loss(span.blocks);
                         chain.pass_over(error, Some(entries), lost)?;
                         continue;
                     }
@@ -321,12 +339,13 @@ impl<'a> RunCursor<'a> {
     }
 
     /// Unpacks the next block; false if there is none. An error comes with the blocks that it takes.
-    fn next_block(&mut self) -> std::result::Result<bool, (Error, Range<usize>)> {
+    fn next_block(&mut self) -> std::result::Result<bool, (Error, Span)> {
         if self.fetched.is_none() {
             let Some(span) = self.spans.pop_front() else { return Ok(false) };
-            let bytes = block_on(self.source.fetch(&span));
-            let bytes = bytes.map_err(|error| (error, span.blocks.clone()))?;
-            self.fetched = Some((span, bytes));
+            match block_on(self.source.fetch(&span)) {
+                Ok(bytes) => self.fetched = Some((span, bytes)),
+                Err(error) => return Err((error, span)),
+            }
         }
         let Some((span, bytes)) = &mut self.fetched else { return Ok(false) };
         let Some(number) = span.blocks.next() else {
@@ -334,7 +353,9 @@ impl<'a> RunCursor<'a> {
             return Ok(!self.spans.is_empty());
         };
         let block = self.source.block(number, span, bytes);
-        let block = block.map_err(|error| (error, number..number + 1))?;
+        let block = block.map_err(|error| {
+            (error, Span { blocks: number..number + 1, bytes: span.bytes.clone() })
+        })?;
         self.block = Some(BlockCursor::new(block));
         Ok(true)
     }

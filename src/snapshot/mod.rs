@@ -15,6 +15,7 @@ mod manifest;
 mod merge;
 mod native;
 pub(crate) mod pair;
+mod passed;
 mod plan;
 mod pool;
 mod present;

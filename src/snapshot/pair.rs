@@ -3,11 +3,13 @@
 //! Key groups fall into pieces in each of which the same runs count. Where they are the same on both
 //! sides, nothing is read. Elsewhere the runs of one side alone are read, and of those that both have
 //! the blocks in which one of their keys can lie: all of them in the worst case, where keys change
-//! here and there. A run that both have is read once.
+//! here and there. A run that both have is read once. Blocks that follow each other are unpacked by threads.
 //!
 //! Memory: the indexes of the runs of some pieces, within 16 MiB as stored unless one piece takes more;
-//! a span and a block for each run that counts for the piece at hand.
+//! a span and a block for each run that counts for the piece at hand; of blocks unpacked ahead 32 MiB for all
+//! runs together, or one block that takes more.
 
+mod ahead;
 mod cursor;
 mod heap;
 mod merge;
@@ -22,6 +24,7 @@ pub(crate) use rows::Rows;
 use super::merge::{Damage, Lost, OPEN_AT_ONCE};
 use super::source::Source;
 use crate::{Result, Store, block_on};
+use ahead::Unpackers;
 use cursor::{Found, RunCursor};
 use esker_format::KeyGroupRange;
 use esker_format::part::RunRef;
@@ -86,6 +89,7 @@ pub(crate) struct PairReader<'a> {
     /// By number of run.
     opened: Vec<Opened>,
     found: Found,
+    unpackers: Unpackers,
 }
 
 impl<'a> PairReader<'a> {
@@ -95,7 +99,8 @@ impl<'a> PairReader<'a> {
         let is_whole = sides.iter().any(|side| side.rows.is_some());
         let pieces = Pieces::of(runs, range, is_whole);
         let opened = pieces.runs.iter().map(|_| Opened::NotYet).collect();
-        Self { sides, pieces, opened, found: Found::default() }
+        let (found, unpackers) = (Found::default(), Unpackers::default());
+        Self { sides, pieces, opened, found, unpackers }
     }
 
     /// Merges the states of `pairs` into `sink`: key groups ascending, a few at a time, and in these
@@ -118,7 +123,7 @@ impl<'a> PairReader<'a> {
                 scope(|scope| self.segment(scope, pieces, (number, pair), sink))?;
             }
         }
-        Ok(self.found.0)
+        Ok(self.found.into_all())
     }
 
     /// Closes the runs that count in none of `pieces`.
@@ -217,7 +222,7 @@ impl<'a> PairReader<'a> {
                 let Opened::Open(source) = &reader.opened[run] else { continue };
                 if merge.cursors[slot].is_none() {
                     let from = reader.pieces.runs[run].side;
-                    let cursor = RunCursor::new(source, from, state);
+                    let cursor = RunCursor::new(source, from, state, &reader.unpackers);
                     merge.cursors[slot] = cursor.map(|cursor| Cursor::Run(Box::new(cursor)));
                 }
                 if let Some(cursor) = &mut merge.cursors[slot] {

@@ -36,7 +36,17 @@ impl Pool {
         &self,
         job: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let died = || Error::new(ErrorKind::Poisoned, "a thread that decodes state died");
+        self.begin(job)?.end().await
+    }
+
+    /// Has `job` run on a thread of the pool, unless what it gives is dropped before.
+    ///
+    /// # Errors
+    /// `Poisoned` if there is no thread left.
+    pub(super) fn begin<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<Begun<T>> {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move || {
             // Nobody waits any more if the reader was dropped.
@@ -45,8 +55,25 @@ impl Pool {
             }
         });
         self.0.send(job).map_err(|_| died())?;
-        receiver.await.map_err(|_| died())?
+        Ok(Begun(receiver))
     }
+}
+
+/// A job of a pool.
+pub(super) struct Begun<T>(oneshot::Receiver<Result<T>>);
+
+impl<T> Begun<T> {
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// Those of the job, and `Poisoned` if it panicked.
+    pub(super) async fn end(self) -> Result<T> {
+        self.0.await.map_err(|_| died())?
+    }
+}
+
+fn died() -> Error {
+    Error::new(ErrorKind::Poisoned, "a thread that decodes state died")
 }
 
 fn work(receiver: &Mutex<Receiver<Job>>) {

@@ -35,6 +35,18 @@ pub(super) struct Span {
     pub(super) bytes: Range<u64>,
 }
 
+impl Span {
+    /// Whether `next` begins where this one ends.
+    pub(super) fn follows_with(&self, next: &Self) -> bool {
+        self.blocks.end == next.blocks.start
+    }
+
+    /// `error` of a device that cannot give it back, with where it lies.
+    pub(super) fn unreadable(&self, error: Error) -> Error {
+        error.of(format_args!("bytes {} up to {}", self.bytes.start, self.bytes.end))
+    }
+}
+
 /// The error of a file that a snapshot names and that is not there.
 pub(crate) fn missing(file: &impl std::fmt::Display) -> Error {
     let message = "the file is missing, and a snapshot names it";
@@ -181,6 +193,15 @@ impl Source {
         bytes.ok_or_else(|| missing(&self.run.file))
     }
 
+    /// The stored bytes of block `number` out of those of a span that holds it; none if they are not there.
+    pub(super) fn stored<'b>(&self, number: usize, span: &Span, bytes: &'b [u8]) -> &'b [u8] {
+        let stored = self.reader.index().blocks.get(number).and_then(|handle| {
+            let start = usize::try_from(handle.offset.checked_sub(span.bytes.start)?).ok()?;
+            bytes.get(start..start.checked_add(usize::try_from(handle.len_bytes).ok()?)?)
+        });
+        stored.unwrap_or_default()
+    }
+
     /// Block `number` out of the bytes of a span that holds it, verified and unpacked.
     ///
     /// # Errors
@@ -188,11 +209,7 @@ impl Source {
     pub(super) fn block(&self, number: usize, span: &Span, bytes: &[u8]) -> Result<Block> {
         let at = |error| Error::from(error).at_path(self.run.file.as_str());
         let handle = self.reader.index().blocks.get(number);
-        let stored = handle.and_then(|handle| {
-            let start = usize::try_from(handle.offset.checked_sub(span.bytes.start)?).ok()?;
-            bytes.get(start..start.checked_add(usize::try_from(handle.len_bytes).ok()?)?)
-        });
-        let block = self.reader.block(number, stored.unwrap_or_default()).map_err(at)?;
+        let block = self.reader.block(number, self.stored(number, span, bytes)).map_err(at)?;
         if handle.is_some_and(|handle| handle.entries != block.entries()) {
             let message = format!("block {number} holds other entries than its index says");
             return Err(Error::new(ErrorKind::Corrupt, message).at_path(self.run.file.as_str()));

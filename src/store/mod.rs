@@ -137,6 +137,14 @@ impl Store {
         }
     }
 
+    /// All of the path that an error has, which begins at the root of names or at that of the objects; the root
+    /// where it has none.
+    pub(crate) fn whole_path(&self, path: Option<&str>) -> String {
+        let Some(path) = path else { return self.to_string() };
+        let below = path.strip_prefix(&self.prefix).and_then(|path| path.strip_prefix('/'));
+        format!("{self}/{}", below.unwrap_or(path))
+    }
+
     fn joined(&self, name: &RelativeName) -> String {
         match self.prefix.as_str() {
             "" => name.to_string(),

@@ -290,13 +290,31 @@ fn a_key_of_two_snapshots_is_named_and_what_does_not_go_together_too() {
     let run = damaged[1].runs()[0].file.clone();
     block_on(second.0.delete(&run)).unwrap();
     let error = merged(damaged, Clash::LaterWins, &memory()).unwrap_err();
-    assert_eq!((error.kind(), error.path()), (ErrorKind::Corrupt, Some(run.as_str())));
+    let path = format!("{}/{run}", second.0);
+    assert_eq!((error.kind(), error.path()), (ErrorKind::Corrupt, Some(path.as_str())));
     assert!(error.to_string().contains("operator=shop: snapshot 2: "), "{error}");
     let none = merged(Vec::new(), Clash::Refuse, &memory()).unwrap_err();
     assert_eq!(none.to_string(), "there is no snapshot");
     let twice = vec![open(&first.0, &first.1), open(&first.0, &first.1)];
     let twice = merged(twice, Clash::LaterWins, &memory()).unwrap_err();
     assert!(twice.to_string().starts_with("snapshots 1 and 2 are the same"), "{twice}");
+}
+
+#[test]
+fn lists_of_operator_state_that_cannot_be_read_are_told_with_their_snapshot() {
+    let call = Call { what: 30, spaced: false, key: 1, namespace: 0, user_key: 0, amount: 7 };
+    let (a, b) = (job(1, vec![vec![call]]), job(1, vec![vec![Call { amount: 8, ..call }]]));
+    let parts = open(&b.store, b.last()).parts;
+    let run = parts[0][0].as_ref().unwrap().operator_run.as_ref().unwrap().clone();
+    let mut bytes = block_on(b.store.get(&run.file)).unwrap().unwrap().to_vec();
+    // In its first block; its index is as it was.
+    bytes[20] ^= 1;
+    block_on(b.store.put(&run.file, bytes.into())).unwrap();
+    let both = vec![open(&a.store, a.last()), open(&b.store, b.last())];
+    let error = merged(both, Clash::Refuse, &memory()).unwrap_err();
+    let path = format!("{}/{}", b.store, run.file);
+    assert_eq!((error.kind(), error.path()), (ErrorKind::Corrupt, Some(path.as_str())));
+    assert!(error.to_string().contains(": snapshot 2: run block: digest differs"), "{error}");
 }
 
 #[test]

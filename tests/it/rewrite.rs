@@ -11,8 +11,9 @@ use esker::processor::{
     Winner, rehearse, rewrite,
 };
 use esker::snapshot::{MANIFEST_NAME, OpenSnapshot, SnapshotSettings, open_snapshot};
+use esker::store::fault::FaultStore;
 use esker::{Store, block_on};
-use esker_conformance::every::{UID, settings as small};
+use esker_conformance::every::{Call, UID, settings as small};
 use esker_conformance::lines;
 use esker_test_support::soak;
 use proptest::prelude::*;
@@ -20,6 +21,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex};
 
 /// An expression, and what it says of a line.
 type Predicate = (&'static str, fn(&Value) -> bool);
@@ -571,6 +573,79 @@ fn rekeyed_entries_expire_by_the_latest_capture_and_go_to_the_subtask_of_their_k
     let done = rewrite(open(&store), &plan, &target, Transport::Link, &settings, &|_| {});
     let one = lines_of(&target, &block_on(done).unwrap().manifest);
     assert_eq!(one.iter().map(|line| number(&line["key"])).collect::<Vec<_>>(), [7]);
+}
+
+#[test]
+fn a_new_key_that_is_too_long_is_told_with_its_state_and_the_old_one() {
+    let (store, _) = timed::savepoint("shop", &[(1000, &[(7, 950, 1)])]);
+    let snapshot = block_on(open_snapshot(&store, &MANIFEST_NAME.parse().unwrap())).unwrap();
+    let mut plan = RewritePlan::default();
+    // A MiB of them.
+    let times = |name: &str, count| vec![name; count].join(" + ");
+    let (xs, a, b) = ("x".repeat(8192), times("a", 8), times("b", 16));
+    let to = format!("['{xs}'].map(a, {a}).map(b, {b})[0]");
+    plan.operator("shop").rekey = Some(RekeyStep { to, of: Some(Schema::String), wins: None });
+    let target = Store::open("memory://").unwrap();
+    let settings = SnapshotSettings::default();
+    let done = rewrite(snapshot, &plan, &target, Transport::Link, &settings, &|_| {});
+    let error = block_on(done).unwrap_err().to_string();
+    let said = "operator=shop: state=seen key=7: rekey: the new key with its namespace has 1048586 bytes, \
+                the limit is 1048576";
+    assert_eq!(error, said);
+}
+
+#[test]
+fn parts_that_get_other_keys_are_opened_one_after_the_other() {
+    let seen: Vec<timed::Seen> = (0..40).map(|key| (key, 990, key as u8)).collect();
+    let (store, _) = timed::savepoint("shop", &[(1000, &seen), (1000, &[]), (1000, &[])]);
+    let read = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&read);
+    let store = store.map_object_store(move |objects| {
+        let faults = FaultStore::new(objects);
+        faults.on_call(move |call| told.lock().unwrap().push(call.path.clone()));
+        Arc::new(faults)
+    });
+    let snapshot = block_on(open_snapshot(&store, &MANIFEST_NAME.parse().unwrap())).unwrap();
+    read.lock().unwrap().clear();
+    let plan = RewritePlan::from_toml("operator.shop.rekey.to = 'key + 1000u'").unwrap();
+    let target = Store::open("memory://").unwrap();
+    let settings = SnapshotSettings::default();
+    let done = rewrite(snapshot, &plan, &target, Transport::Link, &settings, &|_| {});
+    block_on(done).unwrap();
+    let mut read = read.lock().unwrap().clone();
+    assert!(read.len() >= 6, "indexes and blocks: {read:?}");
+    read.dedup();
+    assert_eq!(read.len(), 3, "{read:?}");
+}
+
+#[test]
+fn other_keys_for_keyed_states_that_all_go_leave_what_the_drops_alone_leave() {
+    let mut job = Job::<HeapBackends>::new(1, small());
+    let call = Call { what: 0, spaced: false, key: 1, namespace: 0, user_key: 0, amount: 7 };
+    // One of an operator's list, whose entries are looked at.
+    [call, Call { what: 30, ..call }].into_iter().for_each(|call| job.call(call));
+    job.checkpoint(true);
+    let manifest = job.last();
+    let mut plan = RewritePlan::default();
+    for info in &manifest.operators[0].states {
+        let of_state = plan.state(UID, &info.name);
+        of_state.drop = info.kind.is_keyed();
+        if info.kind == StateKind::OperatorList {
+            of_state.filter = Some("value > 1u".to_owned());
+        }
+    }
+    let rewritten = |plan: &RewritePlan| {
+        let path = format!("chk-{}-1/{MANIFEST_NAME}", manifest.checkpoint);
+        let snapshot = block_on(open_snapshot(&job.store, &path.parse().unwrap())).unwrap();
+        let target = Store::open("memory://").unwrap();
+        let settings = SnapshotSettings::default();
+        let done = rewrite(snapshot, plan, &target, Transport::Link, &settings, &|_| {});
+        block_on(done).unwrap().manifest
+    };
+    let dropped = rewritten(&plan);
+    assert_eq!(dropped.operators[0].key, None);
+    plan.operator(UID).rekey = Some(rekey(0));
+    assert_eq!(rewritten(&plan), dropped);
 }
 
 #[test]

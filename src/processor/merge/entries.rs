@@ -1,12 +1,13 @@
 //! The entries of several snapshots, side by side.
 
 use super::Clash;
+use super::origin::Origin;
 use super::unite::{Input, United};
 use crate::backend::EntrySink;
 use crate::processor::rewrite::{expired_until_ms, place_of, time};
 use crate::snapshot::salvage::prefix_len;
 use crate::snapshot::{ChainCursor, ChainReader, EntrySource, OpenSnapshot, SubtaskSource};
-use crate::{Error, ErrorKind, Result, Store, block_on};
+use crate::{Error, ErrorKind, Result, block_on};
 use esker_format::composite::CompositeKey;
 use esker_format::list::{elements, put_encoded};
 use esker_format::manifest::{Operator, StateInfo, StateKind};
@@ -37,6 +38,7 @@ pub(super) fn sources(
     for (input, (snapshot, operator, parts)) in
         united.inputs.iter().filter_map(|input| Some((input, parts(input)?)))
     {
+        let origin = Origin { snapshot: input.at.0, store: snapshot.store.clone() };
         let (mut keyed, mut unkeyed) = (Vec::new(), Vec::new());
         for (subtask, part) in parts.iter().enumerate() {
             let Some(part) = part else { continue };
@@ -46,14 +48,14 @@ pub(super) fn sources(
                      savepoint",
                     native.engine
                 );
-                return Err(Error::new(ErrorKind::Unsupported, message));
+                return Err(origin.of(Error::new(ErrorKind::Unsupported, message)));
             }
-            let (store, range) = ((input.at.0, &snapshot.store), operator.range(subtask)?);
-            keyed.push(Chain::new(store, &part.runs, range, operator, part));
+            let range = operator.range(subtask)?;
+            keyed.push(Chain::new(&origin, &part.runs, range, operator, part));
             let runs = part.operator_run.as_slice();
-            unkeyed.push(Chain::new(store, runs, KeyGroupRange::ALL, operator, part));
+            unkeyed.push(Chain::new(&origin, runs, KeyGroupRange::ALL, operator, part));
         }
-        inputs.push(Chains { snapshot: input.at.0, ids: input.ids.clone(), keyed, unkeyed });
+        inputs.push(Chains { ids: input.ids.clone(), keyed, unkeyed });
     }
     let merged = Arc::new(Merged { operator: united.operator.clone(), inputs, clash });
     let subtasks = (0..united.parallelism).map(|subtask| {
@@ -72,9 +74,7 @@ pub(super) fn sources(
 
 /// The runs of one part, opened by whoever comes first.
 struct Chain {
-    /// The number of the snapshot.
-    snapshot: usize,
-    store: Store,
+    origin: Origin,
     runs: Vec<RunRef>,
     /// The key groups of the part.
     range: KeyGroupRange,
@@ -85,7 +85,7 @@ struct Chain {
 
 impl Chain {
     fn new(
-        (snapshot, store): (usize, &Store),
+        origin: &Origin,
         runs: &[RunRef],
         range: KeyGroupRange,
         operator: &Operator,
@@ -94,8 +94,8 @@ impl Chain {
         let is_timed = |id: u32| operator.states.iter().any(|s| s.id == id && s.ttl.is_some());
         let times = part.states.iter().filter(|state| is_timed(state.id));
         let times_ms = times.filter_map(|state| Some((state.id, state.ttl_time_ms?))).collect();
-        let (store, runs) = (store.clone(), runs.to_vec());
-        Self { snapshot, store, runs, range, times_ms, opened: Mutex::default() }
+        let (origin, runs) = (origin.clone(), runs.to_vec());
+        Self { origin, runs, range, times_ms, opened: Mutex::default() }
     }
 
     /// # Errors
@@ -105,16 +105,14 @@ impl Chain {
         if let Some(chain) = &*opened {
             return Ok(Arc::clone(chain));
         }
-        let chain = block_on(ChainReader::open(&self.store, &self.runs));
-        let chain = Arc::new(chain.map_err(|error| of_snapshot(self.snapshot, error))?);
+        let chain = block_on(ChainReader::open(&self.origin.store, &self.runs));
+        let chain = Arc::new(chain.map_err(|error| self.origin.of(error))?);
         Ok(Arc::clone(opened.insert(chain)))
     }
 }
 
 /// What one snapshot has of an operator.
 struct Chains {
-    /// Its number.
-    snapshot: usize,
     /// The ids of its states, by those of the result.
     ids: BTreeMap<u32, u32>,
     /// By ascending key groups.
@@ -177,7 +175,8 @@ impl Merged {
             // All that stands under the key and namespace is of one snapshot.
             let prefix_len = || {
                 let none = || Error::new(ErrorKind::Corrupt, "a key that is no composite key");
-                Ok::<_, Error>(prefix_len(stream.whole_key()).ok_or_else(none)? - ID_LEN_BYTES)
+                let len = prefix_len(stream.whole_key()).ok_or_else(|| stream.origin.of(none()));
+                Ok::<_, Error>(len? - ID_LEN_BYTES)
             };
             let prefix = match streams.len() {
                 1 => stream.key(),
@@ -196,10 +195,10 @@ impl Merged {
             if self.clash == Clash::Refuse && !is_same {
                 return Err(self.refused(info, &clashing));
             }
-            let last = clashing.last().map(|stream| stream.snapshot);
+            let last = clashing.last().map(|stream| stream.origin.snapshot);
             let prefix = prefix.to_vec();
             for stream in &mut streams {
-                let wins = Some(stream.snapshot) == last;
+                let wins = Some(stream.origin.snapshot) == last;
                 while stream.is_open && stream.key().starts_with(&prefix) {
                     if wins {
                         emit.entry(stream)?;
@@ -212,7 +211,7 @@ impl Merged {
 
     fn refused(&self, info: &StateInfo, clashing: &[&Stream<'_>]) -> Error {
         let numbers: Vec<String> =
-            clashing.iter().map(|stream| (stream.snapshot + 1).to_string()).collect();
+            clashing.iter().map(|stream| (stream.origin.snapshot + 1).to_string()).collect();
         let first = clashing.first().map(|stream| stream.whole_key()).unwrap_or_default();
         // Of a map or timers all that stands there clashes.
         let first = first.get(..prefix_len(first).unwrap_or_default()).unwrap_or_default();
@@ -246,8 +245,7 @@ impl Emit<'_> {
 
 /// The entries of one state in one snapshot, without what had expired.
 struct Stream<'a> {
-    /// The number of the snapshot.
-    snapshot: usize,
+    origin: &'a Origin,
     info: &'a StateInfo,
     /// What is still to be read, with what had expired then, in reverse.
     next: Vec<(ChainCursor<'a>, Option<i64>)>,
@@ -261,7 +259,7 @@ impl Stream<'_> {
     fn advance(&mut self) -> Result<()> {
         self.is_open = false;
         while let Some((cursor, expired_until_ms)) = self.next.last_mut() {
-            if !cursor.advance().map_err(|error| of_snapshot(self.snapshot, error))? {
+            if !cursor.advance().map_err(|error| self.origin.of(error))? {
                 self.next.pop();
                 continue;
             }
@@ -269,12 +267,16 @@ impl Stream<'_> {
             let is_live = match expired_until_ms {
                 None => true,
                 Some(until_ms) if self.info.kind == StateKind::List => {
-                    let list = live(cursor.value(), *until_ms)?;
+                    let list = live(cursor.value(), *until_ms);
+                    let list = list.map_err(|error| self.origin.of(error))?;
                     let is_live = !list.is_empty() || cursor.value().is_empty();
                     self.list = Some(list);
                     is_live
                 }
-                Some(until_ms) => time(cursor.value())?.0 > *until_ms,
+                Some(until_ms) => {
+                    let time = time(cursor.value()).map_err(|error| self.origin.of(error));
+                    time?.0 > *until_ms
+                }
             };
             if is_live {
                 self.is_open = true;
@@ -300,11 +302,6 @@ impl Stream<'_> {
             None => self.next.last().map_or(&[], |(cursor, _)| cursor.value()),
         }
     }
-}
-
-/// The error of reading a snapshot: files are named below its root.
-fn of_snapshot(number: usize, error: Error) -> Error {
-    error.of(format_args!("snapshot {}", number + 1))
 }
 
 /// The elements that were last updated after `until_ms`, as a list.
@@ -339,14 +336,14 @@ impl EntrySource for Keyed {
             let duration_ms = info.ttl.and_then(|ttl| ttl.duration_ms);
             let streams = opened.iter().filter_map(|(input, chains)| {
                 let own = *input.ids.get(&info.id)?;
+                let (first, ..) = chains.first()?;
                 let cursors = chains.iter().rev().map(|(chain, range, open)| {
                     let time_ms = chain.times_ms.get(&own).copied();
                     let until_ms = expired_until_ms(time_ms, duration_ms);
                     (open.cursor(*range, own), until_ms)
                 });
                 let next = cursors.collect();
-                let snapshot = input.snapshot;
-                Some(Stream { snapshot, info, next, is_open: false, list: None })
+                Some(Stream { origin: &first.origin, info, next, is_open: false, list: None })
             });
             self.merged.unite(info, streams.collect(), sink)?;
         }
@@ -379,14 +376,16 @@ impl EntrySource for Unkeyed {
                 let Some(own) = input.ids.get(&info.id) else { continue };
                 let mine = input.unkeyed.iter().skip(self.subtask).step_by(self.parallelism);
                 for chain in mine {
-                    chain.open()?.merge(range, Some(*own), &mut |entry| {
+                    let open = chain.open()?;
+                    let mut cursor = open.cursor(range, *own);
+                    while cursor.advance().map_err(|error| chain.origin.of(error))? {
                         key.clear();
                         let at = position.to_be_bytes();
                         CompositeKey::new(info.id, KeyGroup(0), &at, &[], &[])
                             .encode_into(&mut key);
                         position += 1;
-                        sink.add(Entry { key: &key, ..entry })
-                    })?;
+                        sink.add(Entry { key: &key, op: Op::Put, value: cursor.value() })?;
+                    }
                 }
             }
         }
@@ -413,11 +412,11 @@ impl Unkeyed {
             let Some(chain) = input.unkeyed.get(self.subtask % input.unkeyed.len().max(1)) else {
                 continue;
             };
-            opened.push((input.snapshot, *own, chain.open()?));
+            opened.push((&chain.origin, *own, chain.open()?));
         }
-        let streams = opened.iter().map(|(snapshot, own, chain)| {
+        let streams = opened.iter().map(|(origin, own, chain)| {
             let next = vec![(chain.cursor(range, *own), None)];
-            Stream { snapshot: *snapshot, info, next, is_open: false, list: None }
+            Stream { origin, info, next, is_open: false, list: None }
         });
         self.merged.unite(info, streams.collect(), sink)
     }

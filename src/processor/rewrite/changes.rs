@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is done to the entries of an operator.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct OperatorChanges {
     /// The states whose entries are looked at, by their ids.
     pub(super) states: BTreeMap<u32, Arc<StateChange>>,
@@ -79,6 +79,10 @@ pub(super) fn changes(
             if let Some(change) = change {
                 found.states.insert(info.id, Arc::new(change));
             }
+        }
+        if !found.states.values().any(|change| change.info.kind.is_keyed()) {
+            // No key is left, and no type of one.
+            found.rekey = None;
         }
         if !found.states.is_empty() {
             let uid = of_operator.rename.as_ref().unwrap_or(&operator.uid);

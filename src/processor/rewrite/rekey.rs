@@ -14,13 +14,13 @@ use crate::backend::EntrySink;
 use crate::format::composite::CompositeKey;
 use crate::format::list::{elements, put_encoded};
 use crate::format::manifest::{Operator, StateInfo, StateKind, TypeInfo};
-use crate::format::part::Part;
-use crate::format::run::{Entry, Op};
+use crate::format::part::{Part, RunRef};
+use crate::format::run::{Entry, KEY_LEN_BYTES_MAX, Op};
 use crate::format::{CodecId, KeyGroup, KeyGroupRange, decode_value, encode_value};
 use crate::processor::{Fold, Spool, Spooled};
 use crate::snapshot::{ChainReader, EntrySource};
 use crate::store::blocking;
-use crate::{Error, ErrorKind, Result, Store};
+use crate::{Error, ErrorKind, Result, Store, block_on};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -87,6 +87,13 @@ impl Rekey {
         let group = KeyGroup::of(&bytes);
         CompositeKey::new(parts.state, group, &bytes, &parts.namespace, &parts.user_key)
             .encode_into(key);
+        if key.len() > KEY_LEN_BYTES_MAX {
+            let message = format!(
+                "the new key with its namespace has {} bytes, the limit is {KEY_LEN_BYTES_MAX}",
+                key.len()
+            );
+            return invalid(message);
+        }
         let long = |_| Error::new(ErrorKind::Invalid, "its key is too long");
         let len = u32::try_from(parts.key.len()).map_err(long)?;
         value.extend_from_slice(&len.to_be_bytes());
@@ -208,23 +215,31 @@ impl Rekeyed {
         let mut all = Vec::new();
         for (subtask, part) in parts.iter().enumerate() {
             let Some(part) = part.as_ref().filter(|part| !part.runs.is_empty()) else { continue };
-            let chain = ChainReader::open(store, &part.runs).await?;
-            let changed = Changed::new(chain, operator, changes, &latest_ms);
-            all.push((operator.range(subtask)?, changed));
+            all.push((operator.range(subtask)?, part.runs.clone()));
         }
+        let (store, operator, changes) = (store.clone(), operator.clone(), changes.clone());
         let (rekey, parallelism) = (Arc::clone(rekey), parts.len() as u64);
-        blocking(move || Self::sorted(rekey, &all, parallelism)).await?
+        blocking(move || {
+            let open = |runs: &[RunRef]| {
+                let chain = block_on(ChainReader::open(&store, runs))?;
+                Ok(Changed::new(chain, &operator, &changes, &latest_ms))
+            };
+            Self::sorted(&rekey, &all, open, parallelism)
+        })
+        .await?
     }
 
+    /// Each part is opened once it is its turn: of one alone the indexes are in memory.
     fn sorted(
-        rekey: Arc<Rekey>,
-        all: &[(KeyGroupRange, Changed)],
+        rekey: &Arc<Rekey>,
+        all: &[(KeyGroupRange, Vec<RunRef>)],
+        open: impl Fn(&[RunRef]) -> Result<Changed>,
         parallelism: u64,
     ) -> Result<Self> {
-        let mut spool = Spool::new(Arc::clone(&rekey))?;
+        let mut spool = Spool::new(Arc::clone(rekey))?;
         let (mut key, mut value) = (Vec::new(), Vec::new());
-        for (range, changed) in all {
-            changed.visit(*range, &mut |entry, left: Option<(&Of, &Fields)>| {
+        for (range, runs) in all {
+            open(runs)?.visit(*range, &mut |entry, left: Option<(&Of, &Fields)>| {
                 let Some((of, fields)) = left else { return Ok(()) };
                 key.clear();
                 value.clear();

@@ -77,9 +77,10 @@ fn entries_come_back_by_lane_in_order_and_folded_whatever_the_memory() {
         assert_eq!(read(&spooled, &[0, 1]).unwrap().len(), 1709);
         assert_eq!(read(&spooled, &[5]).unwrap(), []);
 
-        let levels = |lane: &u8| &spooled.lanes[lane].levels;
-        assert!(levels(&0).iter().chain(levels(&1)).all(|runs| runs.len() < FAN_IN));
-        assert_eq!(levels(&0).len() > 2, len_bytes_max == 900);
+        // Two levels of them at most, or merged further.
+        let runs = |lane: &u8| spooled.lanes[lane].levels.iter().flatten().count();
+        assert!([0, 1].iter().all(|lane| (1..3 * FAN_IN).contains(&runs(lane))));
+        assert_eq!(runs(&0) == 1, len_bytes_max == 1 << 20);
         let files = std::fs::read_dir(spooled.folder.dir.path()).unwrap().count();
         let named = spooled.lanes.values().flat_map(|runs| runs.levels.iter().flatten()).count();
         assert_eq!(files, named, "what was merged is gone");
@@ -114,4 +115,33 @@ fn what_is_too_long_is_refused_and_not_taken() {
     let error = spool.add(0, &key, &longest).unwrap_err();
     assert!(error.to_string().contains("key and value of 268435385 bytes"), "{error}");
     assert_eq!(spool.finish().unwrap().lanes().count(), 0);
+}
+
+#[test]
+fn runs_of_long_entries_are_merged_before_too_many_are_read_side_by_side() {
+    // Of one key, and of keys of their own.
+    for keys in [1, 300] {
+        let mut spool = Spool::within(10_000, Largest).unwrap();
+        for number in 0..300_u64 {
+            let mut value = vec![0; 3000];
+            value[..8].copy_from_slice(&number.to_be_bytes());
+            spool.add(0, &key(number % keys), &value).unwrap();
+            let levels = spool.lanes.values().flat_map(|runs| &runs.levels);
+            assert!(levels.clone().all(|runs| are_few(runs, 10_000)), "{keys}");
+        }
+        let spooled = spool.finish().unwrap();
+        let runs: Vec<_> = spooled.lanes[&0].levels.iter().flatten().collect();
+        assert!(runs.len() <= 3, "{} runs", runs.len());
+        assert!(runs.iter().all(|sorted| (3000..3100).contains(&sorted.longest_len_bytes)));
+        let (mut found, (chain, _)) = (0, spooled.open(&[0]).unwrap());
+        chain
+            .merge(KeyGroupRange::ALL, None, &mut |entry| {
+                found += 1;
+                let last = elements(entry.value).map(|value| value.unwrap()[..8].to_vec()).max();
+                assert!(keys > 1 || last == Some(299_u64.to_be_bytes().to_vec()));
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(found, keys);
+    }
 }

@@ -1,12 +1,14 @@
 //! A place in one run, of one state, that can be moved ahead without reading what lies between.
 
+use super::ahead::{Ahead, Unpackers};
 use crate::snapshot::groups::span as groups_between;
 use crate::snapshot::merge::Damage;
+use crate::snapshot::passed::PassedOver;
 use crate::snapshot::source::{SPAN_LEN_BYTES, Source, Span, place, prefix};
 use crate::{Error, Result, block_on};
 use bytes::Bytes;
-use esker_format::KeyGroupRange;
 use esker_format::run::{BlockCursor, Entry, Op};
+use esker_format::{FormatError, KeyGroupRange};
 
 /// The bytes of a composite key that name the state.
 pub(super) const STATE_LEN_BYTES: usize = 4;
@@ -31,9 +33,17 @@ pub(super) struct RunCursor {
     at: At,
     /// The block at hand, on an entry unless it was just unpacked.
     block: Option<BlockCursor>,
-    /// The number of the block to unpack next.
+    /// The number of the block to unpack next, and of the one unpacked last.
     next: usize,
+    unpacked: Option<usize>,
     fetched: Option<(Span, Bytes)>,
+    /// What could not be fetched before its time: told once it is asked for.
+    failed: Option<(Span, Error)>,
+    /// Blocks before this one are fetched alone: some of them cannot be read.
+    alone_before: usize,
+    ahead: Ahead,
+    /// The key that was sought last.
+    sought: Vec<u8>,
     /// How many bytes were fetched in one; it grows as long as blocks follow each other.
     ahead_len_bytes: u64,
     /// The key groups at hand, and the end of the blocks that can hold them.
@@ -44,8 +54,13 @@ pub(super) struct RunCursor {
 }
 
 impl RunCursor {
-    /// A cursor over `state`; none if the run has no entry of it.
-    pub(super) fn new(source: &Source, side: usize, state: u32) -> Option<Self> {
+    /// A cursor over `state`, for which `unpackers` unpack; none if the run has no entry of it.
+    pub(super) fn new(
+        source: &Source,
+        side: usize,
+        state: u32,
+        unpackers: &Unpackers,
+    ) -> Option<Self> {
         source.reader().index().stats.contains_key(&state).then(|| Self {
             source: source.clone(),
             side,
@@ -53,7 +68,12 @@ impl RunCursor {
             at: At::End,
             block: None,
             next: 0,
+            unpacked: None,
             fetched: None,
+            failed: None,
+            alone_before: 0,
+            ahead: Ahead::new(unpackers),
+            sought: Vec::new(),
             ahead_len_bytes: 0,
             range: groups_between(0, 0),
             end: 0,
@@ -144,13 +164,18 @@ impl RunCursor {
                 Ok(false) => self.block = None,
                 Err(error) => {
                     self.block = None;
-                    let number = self.next.saturating_sub(1);
-                    let error = Error::from(error).at_path(self.source.run().file.as_str());
-                    let (_, lost) = self.source.loss(number..number + 1);
-                    found.pass_over(self.side, Damage { error, entries: None, lost })?;
+                    self.descends(error, found)?;
                 }
             }
         }
+    }
+
+    /// Passes over what is left of a block whose keys do not ascend.
+    fn descends(&self, error: FormatError, found: &mut Found) -> Result<()> {
+        let number = self.next.saturating_sub(1);
+        let error = Error::from(error).at_path(self.source.run().file.as_str());
+        let (_, lost) = self.source.loss(number..number + 1);
+        found.pass_over(self.side, Damage { error, entries: None, lost })
     }
 
     /// Goes to the first entry whose key, without the state, is not below `key`. Of the blocks between,
@@ -174,9 +199,11 @@ impl RunCursor {
         // In the block at hand more often than not: the next one begins behind `key`.
         let is_here = self.block.is_some()
             && (self.next >= self.end || first_key(self.next).is_some_and(|first| first >= key));
+        self.sought.clear();
+        self.sought.extend_from_slice(&self.state.to_be_bytes());
+        self.sought.extend_from_slice(key);
         if !is_here {
-            let full = [&self.state.to_be_bytes()[..], key].concat();
-            let above = blocks.partition_point(|block| block.first_key < full);
+            let above = blocks.partition_point(|block| block.first_key < self.sought);
             // Of two entries of one key the first may end the block before.
             let holds = above.saturating_sub(1);
             if holds >= self.next {
@@ -184,7 +211,24 @@ impl RunCursor {
             }
         }
         while is_below(self) {
-            self.advance(found)?;
+            let Some(block) = &mut self.block else {
+                self.advance(found)?;
+                continue;
+            };
+            let sought = block.seek(&self.sought);
+            match sought {
+                Ok(true) => {
+                    self.at = self.block.as_ref().map_or(At::End, |b| self.judged(b.entry().key));
+                    if self.at == At::Before {
+                        self.advance(found)?;
+                    }
+                }
+                Ok(false) => (self.at, self.block) = (At::Before, None),
+                Err(error) => {
+                    (self.at, self.block) = (At::Before, None);
+                    self.descends(error, found)?;
+                }
+            }
         }
         Ok(())
     }
@@ -193,23 +237,29 @@ impl RunCursor {
     fn unpack(&mut self, found: &mut Found) -> Result<()> {
         let number = self.next;
         self.next += 1;
-        let is_fetched =
-            self.fetched.as_ref().is_some_and(|(span, _)| span.blocks.contains(&number));
-        if !is_fetched {
-            let span = self.span_from(number);
-            let bytes = match block_on(self.source.fetch(&span)) {
-                Ok(bytes) => bytes,
-                Err(error) => {
-                    let (entries, lost) = self.source.loss(span.blocks.clone());
+        let block = match self.ahead.take(number) {
+            Some(block) => block,
+            None => {
+                if let Err(error) = self.fetch(number) {
+                    let (span, error) = *error;
                     self.next = span.blocks.end;
+                    if error.is_unreadable() {
+                        found.pass_unread(self.side, &self.source, span, error);
+                        return Ok(());
+                    }
+                    let (entries, lost) = self.source.loss(span.blocks);
                     let damage = Damage { error, entries: Some(entries), lost };
                     return found.pass_over(self.side, damage);
                 }
-            };
-            self.fetched = Some((span, bytes));
+                let Some((span, bytes)) = &self.fetched else { return Ok(()) };
+                self.source.block(number, span, bytes)
+            }
+        };
+        let follows = self.unpacked.replace(number).is_some_and(|before| before + 1 == number);
+        if follows || self.dense {
+            self.look_ahead();
         }
-        let Some((span, bytes)) = &self.fetched else { return Ok(()) };
-        match self.source.block(number, span, bytes) {
+        match block {
             Ok(block) => self.block = Some(BlockCursor::new(block)),
             Err(error) => {
                 let (entries, lost) = self.source.loss(number..number + 1);
@@ -220,11 +270,59 @@ impl RunCursor {
         Ok(())
     }
 
+    /// Sees to it that block `number` is fetched. What failed before fails once more, and is not tried again.
+    fn fetch(&mut self, number: usize) -> std::result::Result<(), Box<(Span, Error)>> {
+        if let Some(failed) = self.failed.take_if(|(span, _)| span.blocks.contains(&number)) {
+            return Err(Box::new(failed));
+        }
+        loop {
+            if self.fetched.as_ref().is_some_and(|(span, _)| span.blocks.contains(&number)) {
+                return Ok(());
+            }
+            let span = self.span_from(number);
+            match block_on(self.source.fetch(&span)) {
+                Ok(bytes) => self.fetched = Some((span, bytes)),
+                // A sector that cannot be read takes the blocks that lie on it, and no others.
+                Err(error) if error.is_unreadable() && span.blocks.len() > 1 => {
+                    self.alone_before = span.blocks.end;
+                }
+                Err(error) => return Err(Box::new((span, error))),
+            }
+        }
+    }
+
+    /// Has the next blocks unpacked, while those of the key groups at hand are asked for one after the other.
+    fn look_ahead(&mut self) {
+        while let Some(number) = self.ahead.wanted(self.next).filter(|number| *number < self.end) {
+            if self.failed.as_ref().is_some_and(|(span, _)| span.blocks.contains(&number)) {
+                return;
+            }
+            // A span is fetched before its time only where long ones were asked for to their ends.
+            let ends = self.fetched.as_ref().is_some_and(|(span, _)| span.blocks.end == number);
+            if ends
+                && self.ahead_len_bytes >= SPAN_LEN_BYTES
+                && let Err(failed) = self.fetch(number)
+            {
+                self.failed = Some(*failed);
+                return;
+            }
+            let fetched = self.fetched.as_ref().filter(|(span, _)| span.blocks.contains(&number));
+            let Some((span, bytes)) = fetched else { return };
+            if !self.ahead.begin(&self.source, number, span, bytes) {
+                return;
+            }
+        }
+    }
+
     /// The blocks from `number` on that are fetched in one: of key groups that are dense as many as a
     /// span takes; otherwise twice as many bytes as before where blocks follow each other, and one
     /// block where some were passed over.
     fn span_from(&mut self, number: usize) -> Span {
         let follows = self.fetched.as_ref().is_some_and(|(span, _)| span.blocks.end == number);
+        if number < self.alone_before {
+            let alone = self.source.spans_between([number], 0).pop();
+            return alone.unwrap_or(Span { blocks: number..number + 1, bytes: 0..0 });
+        }
         let blocks = &self.source.reader().index().blocks;
         self.ahead_len_bytes = match (self.dense, follows) {
             (true, _) => SPAN_LEN_BYTES,
@@ -248,7 +346,7 @@ impl RunCursor {
 
 /// What was found damaged, by the side that it was read from.
 #[derive(Debug, Default)]
-pub(super) struct Found(pub(super) [Vec<Damage>; 2]);
+pub(super) struct Found([PassedOver; 2]);
 
 impl Found {
     /// Keeps damage; any other error ends the merge.
@@ -263,5 +361,16 @@ impl Found {
             kept.push(damage);
         }
         Ok(())
+    }
+
+    /// Keeps that a device cannot give back a span of `source`.
+    fn pass_unread(&mut self, side: usize, source: &Source, span: Span, error: Error) {
+        if let Some(kept) = self.0.get_mut(side) {
+            kept.push_unread(source, span, error);
+        }
+    }
+
+    pub(super) fn into_all(self) -> [Vec<Damage>; 2] {
+        self.0.map(PassedOver::into_all)
     }
 }

@@ -1,7 +1,9 @@
 //! Two chains side by side against each of them alone.
 
+use super::ahead::{Ahead, Unpackers};
 use super::*;
 use crate::snapshot::ChainReader;
+use crate::snapshot::source::SPAN_LEN_BYTES;
 use crate::store::fault::FaultStore;
 use esker_format::composite::CompositeKey;
 use esker_format::run::{Entry, IndexLocation, Op, RunOptions, RunWriter};
@@ -10,6 +12,7 @@ use esker_test_support::soak;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -81,15 +84,21 @@ fn write(store: &Store, number: usize, made: &Made) -> RunRef {
     for (state, key) in [(1, 7), (STATE + 1, 0), (STATE + 1, 30)] {
         entries.insert((composite(state, key, 0), Op::Put), vec![9; 20]);
     }
-    let options = RunOptions { block_len_bytes: 90, ..RunOptions::default() };
-    let mut writer = RunWriter::new(options);
-    for ((key, op), value) in &entries {
+    let run = put(store, number, 90, &entries);
+    let range = groups(made.range);
+    let base = made.base.and_then(|base| groups(base).intersect(range)).into_iter().collect();
+    RunRef { range, base, ..run }
+}
+
+/// A run of `entries` that counts everywhere.
+fn put(store: &Store, number: usize, block_len_bytes: usize, entries: &Entries) -> RunRef {
+    let mut writer = RunWriter::new(RunOptions { block_len_bytes, ..RunOptions::default() });
+    for ((key, op), value) in entries {
         writer.add(Entry { key, op: *op, value }).unwrap();
     }
     let (bytes, summary) = writer.finish().unwrap();
     let file: RelativeName = format!("{number}.run").parse().unwrap();
     block_on(store.put(&file, bytes.into())).unwrap();
-    let range = groups(made.range);
     RunRef {
         file,
         len_bytes: summary.len_bytes,
@@ -99,8 +108,8 @@ fn write(store: &Store, number: usize, made: &Made) -> RunRef {
             len_bytes: summary.index_len_bytes,
             digest: summary.index_digest,
         },
-        range,
-        base: made.base.and_then(|base| groups(base).intersect(range)).into_iter().collect(),
+        range: KeyGroupRange::ALL,
+        base: Vec::new(),
         entries: entries.len() as u64,
     }
 }
@@ -312,5 +321,116 @@ fn damage_is_passed_over_and_belongs_to_the_side_that_it_was_read_from() {
         let alone = found.found.iter().filter(|(_, _, [_, b])| b.is_none()).count() as u64;
         assert!(alone >= 1 && alone <= of_b[0].entries.unwrap());
         assert_eq!(found.found.len(), usize::from(KEYS) * 200);
+    }
+}
+
+/// Entries of `count` keys, each with `len_bytes` of what `byte` says of its place.
+fn large(count: u8, len_bytes: u64, byte: impl Fn(u64) -> u8) -> Entries {
+    let value = |user: u8| (0..len_bytes).map(|at| byte(at | u64::from(user) << 32)).collect();
+    (0..count).map(|user| ((composite(STATE, 1, user), Op::Put), value(user))).collect()
+}
+
+#[test]
+fn blocks_that_unpack_to_much_are_not_held_ahead_however_short_they_are_stored() {
+    let store = Store::open("memory://").unwrap();
+    let run = put(&store, 0, 90, &large(6, 1 << 20, |_| 7));
+    assert!(run.len_bytes < 10_000);
+    let all = KeyGroupRange::ALL;
+    let source = block_on(Source::open(&store, &run, all.into())).unwrap();
+    let span = source.spans(all, |_| true, SPAN_LEN_BYTES).pop().unwrap();
+    assert_eq!(span.blocks, 0..6);
+    let bytes = block_on(source.fetch(&span)).unwrap();
+
+    let unpackers = Unpackers::within(5 << 19);
+    let (mut ahead, mut other) = (Ahead::new(&unpackers), Ahead::new(&unpackers));
+    assert!(ahead.begin(&source, 0, &span, &bytes));
+    assert!(other.begin(&source, 3, &span, &bytes));
+    assert!(!ahead.begin(&source, 1, &span, &bytes), "the budget is one for all");
+    assert!(ahead.take(1).is_none(), "what is passed over is given back");
+    drop(other);
+    // A thread that has begun one gives back what nobody takes when it is done.
+    while !ahead.begin(&source, 2, &span, &bytes) {
+        std::thread::yield_now();
+    }
+    assert_eq!(ahead.take(2).unwrap().unwrap().entries(), 1);
+
+    // One is always unpacked.
+    let mut ahead = Ahead::new(&Unpackers::within(1));
+    assert!(ahead.begin(&source, 0, &span, &bytes));
+    assert!(!ahead.begin(&source, 1, &span, &bytes));
+    assert_eq!(ahead.take(0).unwrap().unwrap().entries(), 1);
+    assert!(ahead.begin(&source, 1, &span, &bytes));
+}
+
+#[test]
+fn what_cannot_be_fetched_ahead_is_told_in_its_turn_and_not_tried_again() {
+    let store = Store::open("memory://").unwrap();
+    // That does not compress.
+    let scrambled = |at: u64| {
+        let mixed = at.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        ((mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32) as u8
+    };
+    let run = put(&store, 0, 200_000, &large(200, 30_000, scrambled));
+    let all = KeyGroupRange::ALL;
+    let source = block_on(Source::open(&store, &run, all.into())).unwrap();
+    let spans = source.spans(all, |_| true, SPAN_LEN_BYTES);
+    assert!(spans.len() >= 4 && spans.iter().all(|span| span.blocks.len() <= 6), "{spans:?}");
+    // The first block of a span; the last of one and the first of the next.
+    let (one, next) = (&spans[1], &spans[2]);
+    let first = one.blocks.start..one.blocks.start + 1;
+    let both = one.blocks.end - 1..next.blocks.start + 1;
+    let bytes_of = |blocks: &Range<usize>| {
+        let of = &source.reader().index().blocks;
+        let last = &of[blocks.end - 1];
+        of[blocks.start].offset..last.offset + last.len_bytes
+    };
+    for (lost, failing) in [(first, &spans[1..2]), (both, &spans[1..3])] {
+        let faults = Arc::new(std::sync::OnceLock::new());
+        let made = Arc::clone(&faults);
+        let store = store.clone().map_object_store(move |objects| {
+            let faults = FaultStore::new(objects);
+            let _ = made.set(faults.clone());
+            Arc::new(faults)
+        });
+        let faults: &FaultStore = faults.get().unwrap();
+        let bytes = bytes_of(&lost);
+        faults.lose(run.file.as_str(), bytes.start..bytes.start + 1);
+        faults.lose(run.file.as_str(), bytes.end - 1..bytes.end);
+        let (entries, _) = source.loss(lost.clone());
+        let told = |damage: &[Damage]| {
+            let [damage] = damage else { panic!("{damage:?}") };
+            assert_eq!(damage.entries, Some(entries), "{damage:?}");
+            assert_eq!((damage.lost.len(), damage.lost[0].state), (1, Some(STATE)));
+            let said = format!("bytes {} up to {}: cannot read the file: ", bytes.start, bytes.end);
+            assert!(damage.error.to_string().starts_with(&said), "{}", damage.error);
+            assert!(damage.error.is_damage() && damage.error.path() == Some(run.file.as_str()));
+        };
+        let before = faults.call_count();
+        let runs = std::slice::from_ref(&run);
+        let sides = [runs, &[]].map(|runs| SideEntries { store: &store, runs, rows: None });
+        let twins = Pair { states: [Some(STATE); 2], all: false };
+        let mut found = Collect::default();
+        let [damage, _] = PairReader::new(sides, all).merge(&[twins], &mut found).unwrap();
+        told(&damage);
+        assert_eq!(found.found.len() as u64, 200 - entries);
+        // The index, each span once, and the blocks of those that fail; after what fails the file is looked up.
+        let alone: usize = failing.iter().map(|span| span.blocks.len()).sum();
+        let expected = 1 + spans.len() + failing.len() + alone + lost.len();
+        assert_eq!((faults.call_count() - before) as usize, expected);
+
+        // So does a chain that is read alone, as by a dump.
+        let chain = block_on(ChainReader::open_salvaging(&store, runs)).unwrap();
+        let mut read = 0;
+        let count = &mut |_: Entry<'_>| {
+            read += 1;
+            Ok(())
+        };
+        chain.merge(all, Some(STATE), count).unwrap();
+        told(&chain.damage());
+        assert_eq!(read, 200 - entries);
+        let strict = block_on(ChainReader::open(&store, runs)).unwrap();
+        let before = faults.call_count();
+        assert!(strict.merge(all, None, &mut |_| Ok(())).unwrap_err().is_damage());
+        assert_eq!(faults.call_count() - before, 3, "what ends it is not looked at further");
     }
 }

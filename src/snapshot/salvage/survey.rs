@@ -5,7 +5,7 @@ use super::surveyed::{Looked, Surveyed, Walked};
 use crate::snapshot::groups::Groups;
 use crate::snapshot::plan::counting;
 use crate::snapshot::pool::Pool;
-use crate::snapshot::source::{SPAN_LEN_BYTES, Source, prefix};
+use crate::snapshot::source::{SPAN_LEN_BYTES, Source, Span, prefix};
 use crate::{Error, Result, Store, block_on};
 use esker_format::part::{PartState, RunRef};
 use esker_format::run::{Block, Entry, StateStats};
@@ -163,10 +163,16 @@ fn walk(source: &Source, wanted: &Wanted) -> Result<Vec<(Range<usize>, Error)>> 
     for (state, keys) in wanted {
         numbers.extend(blocks_of(source, KeyGroupRange::ALL, (*state, keys.as_deref())));
     }
-    let mut lost: Vec<(Range<usize>, Error)> = Vec::new();
-    let mut lose = |blocks: Range<usize>, error: Error| match lost.last_mut() {
-        Some((last, _)) if last.end == blocks.start => last.end = blocks.end,
-        _ => lost.push((blocks, error)),
+    // With where it lies, of what a device cannot give back.
+    let mut lost: Vec<(Range<usize>, Option<Span>, Error)> = Vec::new();
+    let mut lose = |blocks: Range<usize>, unread: Option<Span>, error| match lost.last_mut() {
+        Some((last, before, _)) if last.end == blocks.start => {
+            last.end = blocks.end;
+            if let (Some(before), Some(unread)) = (before, unread) {
+                before.bytes.end = unread.bytes.end;
+            }
+        }
+        _ => lost.push((blocks, unread, error)),
     };
     let mut spans = VecDeque::from(source.spans_between(numbers, SPAN_LEN_BYTES));
     while let Some(span) = spans.pop_front() {
@@ -178,8 +184,7 @@ fn walk(source: &Source, wanted: &Wanted) -> Result<Vec<(Range<usize>, Error)>> 
                 continue;
             }
             Err(error) if error.is_damage() => {
-                let Range { start, end } = span.bytes;
-                lose(span.blocks, error.of(format_args!("bytes {start} up to {end}")));
+                lose(span.blocks.clone(), Some(span), error);
                 continue;
             }
             bytes => bytes?,
@@ -187,11 +192,15 @@ fn walk(source: &Source, wanted: &Wanted) -> Result<Vec<(Range<usize>, Error)>> 
         for number in span.blocks.clone() {
             let block = source.block(number, &span, &bytes);
             if let Err(error) = block.and_then(|block| check(source, number, &block)) {
-                lose(number..number + 1, error);
+                lose(number..number + 1, None, error);
             }
         }
     }
-    Ok(lost)
+    let told = lost.into_iter().map(|(blocks, unread, error)| match unread {
+        Some(span) => (blocks, span.unreadable(error)),
+        None => (blocks, error),
+    });
+    Ok(told.collect())
 }
 
 /// That the keys of a block are where its index has them.

@@ -3,6 +3,8 @@
 use super::*;
 use crate::backend::EntrySink;
 use crate::snapshot::EntrySource;
+use crate::snapshot::source::Source;
+use crate::store::fault::FaultStore;
 use crate::{Result, Store, block_on};
 use esker_format::composite::CompositeKey;
 use esker_format::part::RunRef;
@@ -125,4 +127,27 @@ fn what_an_older_snapshot_cleared_does_not_return_from_it() {
     let found = salvaged(vec![lost, older]);
     assert!(found.values().all(|value| value == "wanted"), "{found:?}");
     assert!(found.len() < 40 && !found.contains_key(&first_keys[8]));
+}
+
+#[test]
+fn blocks_that_cannot_be_read_and_follow_each_other_are_told_as_one_range() {
+    let store = Store::open("memory://").unwrap();
+    let (run, first_keys) = run(&store, &puts(0..60), ("value", true), None);
+    assert!(first_keys.len() > 5);
+    let open = Source::open(&store, &run, KeyGroupRange::ALL.into());
+    let source = block_on(open).unwrap();
+    let lost: Vec<_> = source.reader().index().blocks[1..4].to_vec();
+    let (start, end) = (lost[0].offset, lost[2].offset + lost[2].len_bytes);
+    let store = store.map_object_store(|objects| {
+        let faults = FaultStore::new(objects);
+        lost.iter()
+            .for_each(|block| faults.lose(run.file.as_str(), block.offset..block.offset + 1));
+        Arc::new(faults)
+    });
+    let surveyed = surveyed(&store, std::slice::from_ref(&run), None);
+    let [found] = &surveyed.found[..] else { panic!("{:?}", surveyed.found) };
+    let entries: u64 = lost.iter().map(|block| u64::from(block.entries)).sum();
+    assert_eq!(found.entries, Some(entries));
+    let said = format!("bytes {start} up to {end}: cannot read the file: ");
+    assert!(found.error.to_string().starts_with(&said), "{}", found.error);
 }

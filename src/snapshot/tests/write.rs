@@ -273,8 +273,11 @@ fn a_folder_that_holds_something_else_is_left_as_it_is() {
     block_on(target.put(&stale, "what".into())).unwrap();
     let error = write(&now, &target).unwrap_err();
     assert!(error.kind() == ErrorKind::Conflict && error.to_string().contains(stale.as_str()));
+    assert!(
+        error.to_string().contains("interrupted. If none is under way there, delete the folder")
+    );
     let left = content(&target);
-    assert!(!left.contains_key(&name(MANIFEST_NAME)) && left[&stale] == b"what");
+    assert!(left.len() == 1 && left[&stale] == b"what", "what was put goes: {:?}", left.keys());
 }
 
 #[test]

@@ -101,6 +101,35 @@ fn what_cannot_be_read_is_told_by_its_folder() {
     assert!(err.contains("a copy goes to another folder"), "{err}");
     let (code, _, err) = esker(folder, &["merge", "low", "high"]);
     assert!(code == 2 && err.contains("Usage: esker merge"), "{err}");
+    // What is read while it merges is of a source too.
+    let runs = std::fs::read_dir(folder.join("high")).unwrap().map(|entry| entry.unwrap().path());
+    let mut runs: Vec<_> = runs.filter(|path| path.extension() == Some("run".as_ref())).collect();
+    runs.sort_by_key(|path| std::fs::metadata(path).unwrap().len());
+    let run = runs.pop().unwrap();
+    let sound = std::fs::read(&run).unwrap();
+    let mut bytes = sound.clone();
+    bytes[20] ^= 1;
+    std::fs::write(&run, bytes).unwrap();
+    let (code, out, err) = esker(folder, &["merge", "--json", "low", "high", "both"]);
+    let file = run.file_name().unwrap().to_str().unwrap();
+    let said = format!("esker: damaged high: {file}: operator=");
+    assert!(err.starts_with(&said) && err.contains(": snapshot 2: run block: digest"), "{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &report["status"], &report["of"]), (1, &json!("damaged"), &json!("high")));
+    assert_eq!(report["damage"][0]["file"], json!(file));
+    std::fs::write(&run, sound).unwrap();
+    // It goes on with what is there, and another merge does not.
+    let left = std::fs::read_dir(folder.join("both")).unwrap().count();
+    assert!(left > 0);
+    ok(folder, &["rewrite", "high", "other", "--rename-operator", "airports=ports"]);
+    let (code, _, err) = esker(folder, &["merge", "low", "other", "both"]);
+    assert!(code == 1 && err.starts_with("esker: refused both: "), "{err}");
+    let said = " for one, and no manifest: it is left of a call for another one that was interrupted. If \
+                none is under way there, delete the folder; or choose another\n";
+    assert!(err.ends_with(said), "{err}");
+    ok(folder, &["merge", "low", "high", "both"]);
+    std::fs::remove_dir_all(folder.join("both")).unwrap();
+
     let part = std::fs::read_dir(folder.join("high/parts")).unwrap().next().unwrap().unwrap();
     std::fs::write(part.path(), b"esker").unwrap();
     let (code, _, err) = esker(folder, &["merge", "low", "high", "both"]);

@@ -148,6 +148,20 @@ impl Block {
         Ok(Self { rows, keys, values })
     }
 
+    /// Bytes that a stored block takes in memory once it is unpacked, as it says itself.
+    ///
+    /// # Errors
+    /// As for [`decode`](Self::decode), as far as that is seen without unpacking.
+    pub fn unpacked_len_bytes(stored: &[u8]) -> Result<usize> {
+        let mut cursor = Cursor::new("run block", stored);
+        let entries = cursor.u32()? as usize;
+        // Each entry takes at least a byte in each of the four lists.
+        let entries = entries.min(Column::take(&mut cursor)?.len_bytes() / 4);
+        let keys = Column::take(&mut cursor)?.len_bytes();
+        let values = Column::take(&mut cursor)?.len_bytes();
+        Ok(entries * size_of::<Row>() + keys + values)
+    }
+
     /// How many entries the block holds.
     pub fn entries(&self) -> u32 {
         self.rows.len() as u32

@@ -346,3 +346,90 @@ fn keys_are_no_longer_than_their_columns_justify() {
     let entry = Entry { key: &key(1, 2, &[7; KEY_LEN_BYTES_MAX]), op: Op::Put, value: b"" };
     assert_eq!(writer.add(entry).unwrap_err().kind, FormatErrorKind::Invalid);
 }
+
+proptest! {
+    /// A seek is as many steps as it takes, from wherever it begins.
+    #[test]
+    fn a_seek_finds_what_steps_find(
+        keys in proptest::collection::btree_set(proptest::collection::vec(0..3_u8, 0..5), 1..60),
+        sought in proptest::collection::vec(
+            (0..4_usize, proptest::collection::vec(0..4_u8, 0..5)),
+            1..8,
+        ),
+    ) {
+        let mut builder = super::block::BlockBuilder::default();
+        let mut last: Vec<u8> = Vec::new();
+        for (number, key) in keys.iter().enumerate() {
+            let value = vec![number as u8; number % 3];
+            let shared = super::block::shared_len(&last, key);
+            builder.add(Entry { key, op: Op::Put, value: &value }, shared);
+            last.clone_from(key);
+        }
+        let mut stored = Vec::new();
+        builder.finish_into(1, &mut stored).unwrap();
+        let block = Block::decode(&stored).unwrap();
+        let (mut seeks, mut steps) = (BlockCursor::new(&block), BlockCursor::new(&block));
+        let mut begun = false;
+        for (ahead, key) in sought {
+            for _ in 0..ahead {
+                let at = steps.advance().unwrap();
+                prop_assert_eq!(seeks.advance().unwrap(), at);
+                if !at {
+                    return Ok(());
+                }
+                begun = true;
+            }
+            while !begun || steps.entry().key < key.as_slice() {
+                if !steps.advance().unwrap() {
+                    prop_assert!(!seeks.seek(&key).unwrap());
+                    return Ok(());
+                }
+                begun = true;
+            }
+            prop_assert!(seeks.seek(&key).unwrap());
+            prop_assert_eq!(seeks.entry(), steps.entry());
+        }
+    }
+}
+
+#[test]
+fn a_seek_tells_of_keys_that_descend() {
+    let mut builder = super::block::BlockBuilder::default();
+    for (key, shared) in [(&b"ab"[..], 0), (b"aa", 1), (b"ac", 1)] {
+        builder.add(Entry { key, op: Op::Put, value: b"" }, shared);
+    }
+    let mut stored = Vec::new();
+    builder.finish_into(1, &mut stored).unwrap();
+    let block = Block::decode(&stored).unwrap();
+    let mut cursor = BlockCursor::new(&block);
+    let error = cursor.seek(b"abc").unwrap_err();
+    assert!(error.to_string().contains("keys do not ascend"), "{error}");
+    assert!(!cursor.advance().unwrap());
+    assert!(!cursor.seek(b"abc").unwrap());
+}
+
+#[test]
+fn a_cursor_that_failed_or_ended_stays_at_its_end() {
+    let mut builder = super::block::BlockBuilder::default();
+    // Of the third more is said to be known than the first two, which a seek passes over, have.
+    for (key, shared) in [(&b"abcdef"[..], 0), (b"abc", 3), (b"abz", 2)] {
+        builder.add(Entry { key, op: Op::Put, value: b"v" }, shared);
+    }
+    let mut stored = Vec::new();
+    builder.finish_into(1, &mut stored).unwrap();
+    let block = Block::decode(&stored).unwrap();
+    assert_eq!(Block::unpacked_len_bytes(&stored).unwrap(), 3 * 16 + 7 + 3);
+
+    let mut cursor = BlockCursor::new(&block);
+    assert!(cursor.seek(b"abcdeg").is_err());
+    assert!(!cursor.advance().unwrap());
+    let mut cursor = BlockCursor::new(&block);
+    assert!(cursor.advance().unwrap());
+    assert!(cursor.advance().is_err());
+    assert!(!cursor.advance().unwrap());
+    assert!(!cursor.seek(b"abz").unwrap());
+
+    let mut cursor = BlockCursor::new(&block);
+    assert!(!cursor.seek(b"b").unwrap());
+    assert!(!cursor.seek(b"a").unwrap(), "nothing is behind the end");
+}

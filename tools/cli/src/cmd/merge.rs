@@ -4,9 +4,12 @@ use super::copy::Files;
 use super::{Transfers, progress, write_json_line};
 use crate::outcome::{Outcome, Status, say};
 use crate::snapshot::{Harm, Pick, open_store};
-use esker::block_on;
 use esker::processor::{Clash, WrittenSavepoint, merge};
+use esker::snapshot::OpenSnapshot;
+use esker::{Error, block_on};
 use serde::Serialize;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 /// Write one savepoint of several snapshots
@@ -21,8 +24,9 @@ use std::io::{self, Write};
 /// state follow one another; a key of broadcast state may be in several with one value. What had expired at its capture
 /// is left out, and a state with TTL counts as captured when the earliest of them was.
 ///
-/// All entries are read and written anew; memory is bounded. What is refused leaves no snapshot and no files (exit code
-/// 1); after an interruption the same command ends what was begun.
+/// All entries are read and written anew; memory is bounded. What is refused leaves no snapshot, and no files but those
+/// that were there (exit code 1); after an interruption the same command ends what was begun, and before another one the
+/// folder is to be deleted.
 ///
 /// With `--json` one object: `sources`, `target`, `status` (`ok`, `damaged`, `refused`, `absent`, `unreadable`), and
 /// `damage` as `verify` has it, of the SRC that `of` names. `job`, `checkpoint`, `entries`, `written` and `present`,
@@ -126,6 +130,7 @@ fn merged(args: &Args) -> Result<WrittenSavepoint, (String, Vec<Harm>)> {
         snapshot.map_err(|harms| (name.clone(), harms))
     });
     let snapshots = opened.collect::<Result<Vec<_>, _>>()?;
+    let mut sources: Vec<Source> = snapshots.iter().zip(&args.sources).map(Source::of).collect();
     let target = open_store(&args.target);
     let target = target.map_err(|error| (args.target.clone(), vec![Harm::of(&error)]))?;
     let parts = snapshots.iter().flat_map(|snapshot| snapshot.parts.iter().flatten().flatten());
@@ -136,5 +141,44 @@ fn merged(args: &Args) -> Result<WrittenSavepoint, (String, Vec<Harm>)> {
     let told = |entries| bar.inc(entries);
     let done = block_on(merge(snapshots, clash, &target, &settings, &told));
     bar.finish_and_clear();
-    done.map_err(|error| (args.target.clone(), vec![Harm::of_target(&error)]))
+    // The longest folder that something lies in is the one that it is of.
+    sources.sort_by_key(|source| Reverse(source.root.len()));
+    done.map_err(|error| {
+        let of_target = within(&target.to_string(), &error).map(|_| target.to_string().len());
+        let of_source = |source: &&Source| Some(source.root.len()) > of_target;
+        match sources.iter().filter(of_source).find_map(|source| source.harm(&error)) {
+            Some(harm) => harm,
+            None => (args.target.clone(), vec![Harm::of_target(&error)]),
+        }
+    })
+}
+
+/// Where a source lies, to know what is of it.
+struct Source {
+    name: String,
+    root: String,
+    files: BTreeSet<String>,
+}
+
+impl Source {
+    fn of((snapshot, name): (&OpenSnapshot, &String)) -> Self {
+        let files = snapshot.files().into_keys().map(|file| file.to_string()).collect();
+        Self { name: name.clone(), root: snapshot.store.to_string(), files }
+    }
+
+    /// What is wrong, and with which source, if it is of this one. Several of one job have one root.
+    fn harm(&self, error: &Error) -> Option<(String, Vec<Harm>)> {
+        let file = within(&self.root, error)?;
+        if !file.is_empty() && !self.files.contains(file) {
+            return None;
+        }
+        let harm = Harm { file: (!file.is_empty()).then(|| file.to_owned()), ..Harm::of(error) };
+        Some((self.name.clone(), vec![harm]))
+    }
+}
+
+/// What the path of `error` is below `root`, if it lies there.
+fn within<'e>(root: &str, error: &'e Error) -> Option<&'e str> {
+    let file = error.path()?.strip_prefix(root)?;
+    if file.is_empty() { Some(file) } else { file.strip_prefix('/') }
 }

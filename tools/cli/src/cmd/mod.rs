@@ -20,6 +20,7 @@ mod report;
 mod rewrite;
 mod salvage;
 mod schema;
+mod split;
 mod verify;
 
 use crate::outcome::{Outcome, say};
@@ -64,6 +65,7 @@ pub(crate) enum Command {
     Schema(schema::Args),
     Salvage(salvage::Args),
     Merge(merge::Args),
+    Split(split::Args),
     Check(check::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
@@ -82,6 +84,7 @@ pub(crate) fn run(command: Command, out: &mut (impl Write + Send)) -> io::Result
         Command::Schema(args) => schema::run(&args, out),
         Command::Salvage(args) => salvage::run(&args, out),
         Command::Merge(args) => merge::run(&args, out),
+        Command::Split(args) => split::run(&args, out),
         Command::Check(args) => check::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),

@@ -18,7 +18,8 @@ use std::path::Path;
 /// manifest say of each other is compared too. Of a job that is its log and every checkpoint that it
 /// retains. What is damaged is named: the file, and the states and key groups that it takes with it. Damaged is
 /// too what a device cannot give back (an input/output error, as of a sector that cannot be read), with what the
-/// device says; what may not be read, or not now, is unreadable (exit code 2).
+/// device says; what may not be read, or not now, is unreadable (exit code 2). A file that is found bad is read once more,
+/// block by block, to tell what is lost: if it is sound then, stderr says so, and it counts as sound.
 ///
 /// With --deep also every entry is read, which takes some twenty times as long: whether what was written
 /// is a snapshot. Keys ascend and are in their key groups, filters and statistics agree with them, values
@@ -204,6 +205,11 @@ fn show(
         });
         let report = Report { file: name, status, kind, error: None, snapshot, damage: harms };
         write_json_line(out, &report)?;
+    }
+    for (file, why) in &checked.doubts {
+        say(format_args!(
+            "{name}: {file}: read again it is sound, at first it was not ({why}): what it lies on may be failing"
+        ));
     }
     for harm in harms {
         if harm.status == Status::Unreadable {

@@ -39,6 +39,8 @@ pub(crate) struct Checked {
     /// Values, list elements, map entries, timers and elements of operator state, as parts count them.
     pub(crate) entries: u64,
     pub(crate) harms: Vec<Harm>,
+    /// Files that were not what they should be when they were read, and were when they were read again; why.
+    pub(crate) doubts: Vec<(RelativeName, String)>,
 }
 
 type RunId = (RelativeName, Digest, Digest, KeyGroupRange);
@@ -51,6 +53,7 @@ pub(crate) struct Checker {
     runs: HashMap<RunId, CheckedRun>,
     /// What is wrong with files of databases.
     natives: HashMap<NativeId, Option<String>>,
+    doubts: Vec<(RelativeName, String)>,
 }
 
 /// A file to check.
@@ -122,6 +125,7 @@ impl Checker {
         let files = snapshot.files();
         checked.run_len_bytes = files.values().sum();
         checked.files += (names.len() + files.len()) as u64;
+        checked.doubts = std::mem::take(&mut self.doubts);
         checked.manifest = Some(snapshot.manifest);
         Ok(checked)
     }
@@ -164,7 +168,10 @@ impl Checker {
         })?;
         for ((_, due), done) in due.into_iter().zip(done) {
             match (due, done) {
-                (Due::Run(id, ..), Done::Run(checked)) => drop(self.runs.insert(id, checked)),
+                (Due::Run(id, ..), Done::Run(mut checked)) => {
+                    self.doubts.extend(checked.doubt.take().map(|why| (id.0.clone(), why)));
+                    self.runs.insert(id, checked);
+                }
                 (Due::Native(id, _), Done::Native(wrong)) => drop(self.natives.insert(id, wrong)),
                 _ => {}
             }

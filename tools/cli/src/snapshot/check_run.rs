@@ -4,12 +4,12 @@ use super::check::Depth;
 use super::harm::is_passing;
 use super::walk::Walk;
 use bytes::Bytes;
-use esker::format::FormatError;
 use esker::format::digest::Digester;
 use esker::format::part::RunRef;
 use esker::format::run::{
     BlockHandle, FOOTER_LEN_BYTES, HEADER_LEN_BYTES, IndexLocation, RunIndex, RunReader, StateStats,
 };
+use esker::format::{FormatError, KeyGroupRange};
 use esker::snapshot::Lost;
 use esker::{Error, Store, block_on};
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub(super) struct CheckedRun {
     pub(super) faults: Vec<Fault>,
     /// Counts by state, as the index has them; none if the index is damaged.
     pub(super) stats: Option<BTreeMap<u32, StateStats>>,
+    /// What was wrong when all of it was read, and was not when it was read a second time, block by block.
+    pub(super) doubt: Option<String>,
 }
 
 impl CheckedRun {
@@ -61,15 +63,20 @@ pub(super) fn check_run(
     keyed: bool,
     depth: Depth,
 ) -> Result<CheckedRun, Error> {
-    let is_sound = match depth {
-        Depth::Files => is_sound(store, run),
-        Depth::Entries => Ok(false),
+    let read = match depth {
+        Depth::Files => read_whole(store, run),
+        Depth::Entries => Ok(Whole::NotRead),
     };
-    let file = is_sound.and_then(|is_sound| {
+    let mut doubt = None;
+    let file = read.and_then(|read| {
+        let is_sound = matches!(read, Whole::Sound);
         let len_bytes = match is_sound {
             true => Some(run.len_bytes),
             false => block_on(store.head(&run.file))?,
         };
+        if let Whole::Bad(why) = read {
+            doubt = Some(why);
+        }
         Ok(len_bytes.map(|len_bytes| RunFile { store, run, len_bytes, is_sound }))
     });
     let checked = file.and_then(|file| match file {
@@ -82,15 +89,29 @@ pub(super) fn check_run(
             checked.whole(error, run);
             Ok(checked)
         }
-        checked => checked,
+        checked => checked.map(|checked| {
+            let doubt = doubt.filter(|_| checked.faults.is_empty());
+            CheckedRun { doubt, ..checked }
+        }),
     }
 }
 
-/// Whether the file has the digest that its part says.
-fn is_sound(store: &Store, run: &RunRef) -> Result<bool, Error> {
+/// What comes of reading all of a file.
+enum Whole {
+    NotRead,
+    /// It has the digest that its part says.
+    Sound,
+    /// It has not, or cannot be read: why.
+    Bad(String),
+}
+
+/// # Errors
+/// The store's that are no damage.
+fn read_whole(store: &Store, run: &RunRef) -> Result<Whole, Error> {
     match block_on(store.digest_within(&run.file, run.len_bytes)) {
-        Ok(digest) => Ok(digest == Some(run.digest)),
-        Err(error) if error.is_damage() => Ok(false),
+        Ok(digest) if digest == Some(run.digest) => Ok(Whole::Sound),
+        Ok(_) => Ok(Whole::Bad("its digest differed".to_owned())),
+        Err(error) if error.is_damage() => Ok(Whole::Bad(error.to_string())),
         Err(error) => Err(error),
     }
 }
@@ -177,6 +198,8 @@ impl RunFile<'_> {
         });
         let (mut walk, mut sound) = (Walk::new(filter.as_ref(), keyed), true);
         let (mut from, mut alone_before) = (0, 0);
+        // Blocks that cannot be read and follow each other: one fault, its number, and where they begin.
+        let mut unread: Option<(usize, Range<usize>)> = None;
         while let Some(handles) = index.blocks.get(from..).filter(|handles| !handles.is_empty()) {
             let most = if from < alone_before { 0 } else { SPAN_LEN_BYTES };
             let (handles, bytes) = span(handles, most);
@@ -193,7 +216,19 @@ impl RunFile<'_> {
             let stored = match stored {
                 Err(error) if error.is_damage() => {
                     sound = false;
-                    checked.faults.push(self.fault(error, index, first));
+                    match unread.as_mut().filter(|(_, blocks)| blocks.end == first) {
+                        Some((at, blocks)) => {
+                            blocks.end = from;
+                            let widened = self.fault(error, index, blocks.clone());
+                            if let Some(fault) = checked.faults.get_mut(*at) {
+                                *fault = widened;
+                            }
+                        }
+                        None => {
+                            unread = Some((checked.faults.len(), first..from));
+                            checked.faults.push(self.fault(error, index, first..from));
+                        }
+                    }
                     continue;
                 }
                 stored => stored?,
@@ -211,7 +246,7 @@ impl RunFile<'_> {
                 };
                 if let Err(error) = found {
                     sound = false;
-                    checked.faults.push(self.fault(error, index, number));
+                    checked.faults.push(self.fault(error, index, number..number + 1));
                 }
             }
         }
@@ -223,14 +258,24 @@ impl RunFile<'_> {
         Ok(())
     }
 
-    /// A fault that takes a block.
-    fn fault(&self, error: impl Into<Error>, index: &RunIndex, number: usize) -> Fault {
-        let lost = index.block_holds(number).into_iter().filter_map(|(state, range)| {
-            Some(Lost { state: Some(state), range: range.intersect(self.run.range)? })
-        });
+    /// A fault that takes adjacent blocks.
+    fn fault(&self, error: impl Into<Error>, index: &RunIndex, blocks: Range<usize>) -> Fault {
+        let mut lost: Vec<Lost> = Vec::new();
+        for (state, range) in blocks.clone().flat_map(|number| index.block_holds(number)) {
+            let Some(range) = range.intersect(self.run.range) else { continue };
+            let last = lost.last().filter(|last| last.state == Some(state));
+            // The next block begins where this one ends.
+            let first = last.map_or(range.first(), |last| last.range.first());
+            let Ok(joined) = KeyGroupRange::new(first, range.last()) else { continue };
+            if last.is_some() {
+                lost.pop();
+            }
+            lost.push(Lost { state: Some(state), range: joined });
+        }
         let error = error.into().at_path(self.run.file.as_str());
-        let entries = index.blocks.get(number).map(|block| block.entries.into());
-        Fault { error, entries, lost: lost.collect() }
+        let handles = index.blocks.get(blocks).unwrap_or_default();
+        let entries = handles.iter().map(|block| u64::from(block.entries)).sum();
+        Fault { error, entries: Some(entries), lost }
     }
 
     /// The footer, which nobody reads who comes by way of a part.

@@ -10,7 +10,7 @@ use crate::snapshot::{Checked, Checker, Depth, SnapshotAt, find_snapshot};
 use esker::format::part::RunRef;
 use esker::format::run::RunReader;
 use esker::format::{RelativeName, frame};
-use esker::store::fault::FaultStore;
+use esker::store::fault::{Call, FaultStore};
 use esker_test_support::soak;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -184,6 +184,42 @@ fn unreadable(at: &SnapshotAt, depth: Depth, lost: &[(&RelativeName, Range<u64>)
 }
 
 #[test]
+fn a_run_that_is_sound_only_when_it_is_read_again_is_told() {
+    let folder = made(2).0;
+    let job = folder.path().join("job");
+    let at = find_snapshot(job.to_str().unwrap(), None).unwrap();
+    let run = at.open().unwrap().parts[0][0].as_ref().unwrap().runs[0].clone();
+    let (file, aside) = (job.join(run.file.as_str()), folder.path().join("aside"));
+    for (depth, told) in [(Depth::Files, 1), (Depth::Entries, 0)] {
+        std::fs::copy(&file, &aside).unwrap();
+        let mut bad = std::fs::read(&file).unwrap();
+        bad[30] ^= 1;
+        std::fs::write(&file, bad).unwrap();
+        let store = at.store.clone().map_object_store(|objects| {
+            let faults = FaultStore::new(objects);
+            let (path, from, to) = (run.file.to_string(), aside.clone(), file.clone());
+            // What is open by then is what was there.
+            let heals = move |call: &Call| {
+                if call.path == path && call.len_bytes > 0 {
+                    let _ = std::fs::rename(&from, &to);
+                }
+            };
+            match depth {
+                Depth::Files => faults.on_done(heals),
+                // A first read, of nothing, comes before.
+                Depth::Entries => std::fs::rename(&aside, &file).unwrap(),
+            }
+            Arc::new(faults)
+        });
+        let at = SnapshotAt { store, ..at.clone() };
+        let checked = Checker::new(depth).check(&at, &|_| {}).unwrap();
+        assert_eq!((checked.harms.len(), checked.doubts.len()), (0, told), "{checked:?}");
+        let doubts = checked.doubts.iter();
+        assert!(doubts.into_iter().all(|(of, why)| *of == run.file && why.contains("digest")));
+    }
+}
+
+#[test]
 fn sectors_that_cannot_be_read_are_damage_of_what_lies_there_and_all_else_is_checked() {
     let folder = made(2).0;
     let job = folder.path().join("job");
@@ -199,6 +235,11 @@ fn sectors_that_cannot_be_read_are_damage_of_what_lies_there_and_all_else_is_che
     let said = "cannot read the file: Input/output error (os error 5)";
     let index = other.index.offset..other.index.offset + 1;
     let sector = |number: usize| blocks[number].offset + 3..blocks[number].offset + 4;
+    // Two that follow each other are one.
+    let harms = unreadable(&at, Depth::Files, &[(&run.file, sector(1)), (&run.file, sector(2))]);
+    let [harm] = &harms.harms[..] else { panic!("{:?}", harms.harms) };
+    assert_eq!(harm.entries, Some(u64::from(blocks[1].entries + blocks[2].entries)));
+    assert_eq!(harm.lost.len(), 1, "{harm:?}");
     let both = [(&run.file, sector(0)), (&run.file, sector(2)), (&other.file, index)];
     for depth in [Depth::Files, Depth::Entries] {
         let harms = unreadable(&at, depth, &both).harms;
