@@ -98,7 +98,7 @@ impl<R: Clone> Aligner<R> {
     }
 
     /// Spills what waits beyond [`Limits::buffered_len_bytes_max`] to a nameless file in `folder`, written by
-    /// `codec`; besides, up to 64 KiB of each channel are in memory. The file begins anew when all of it
+    /// `codec`; besides, up to 64 KiB of each channel and 1 MiB of barriers are in memory. The file begins anew when all of it
     /// was read. Without this call the aligner does no I/O.
     #[must_use]
     pub fn spilling(

@@ -18,7 +18,8 @@ use std::sync::Arc;
 const RECORDS: &str = "records";
 
 /// The uid under which the in-flight records of operator `uid` stand in a snapshot: those of its keyed
-/// exchange, or of its other inputs, whose records belong to no key.
+/// exchange, or of its other inputs, whose records belong to no key. It is an operator of its own to whoever
+/// looks at the snapshot: where one is renamed, so is the other.
 pub fn in_flight_uid(uid: &str, keyed: bool) -> String {
     let which = if keyed { "in-flight" } else { "in-flight-unkeyed" };
     format!("{uid}/{which}")

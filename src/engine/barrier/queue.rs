@@ -6,8 +6,11 @@ use crate::format::list::put_element;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What a barrier or an end counts, in bytes: a channel cannot be filled with them unnoticed.
+/// What a barrier, an end, or the place of spilled records counts, in bytes: a channel cannot be filled with
+/// them unnoticed.
 const MARKER_LEN_BYTES: u64 = 64;
+/// Where records are spilled, so many bytes of those are held besides twice the limit of memory.
+const MARKERS_LEN_BYTES_MAX: u64 = 1 << 20;
 
 /// What a channel brings.
 pub(super) enum Item<R> {
@@ -57,7 +60,11 @@ impl<R> Room<R> {
     /// Whether channels that wait are to be stopped.
     pub(super) fn is_full(&self) -> bool {
         match self.spill {
-            Some(_) => self.spilled_len_bytes() >= self.spilled_len_bytes_max,
+            Some(_) => {
+                let max = self.memory_len_bytes_max.saturating_mul(2);
+                self.spilled_len_bytes() >= self.spilled_len_bytes_max
+                    || self.memory_len_bytes >= max.saturating_add(MARKERS_LEN_BYTES_MAX)
+            }
             None => self.is_memory_full(),
         }
     }
@@ -136,6 +143,7 @@ impl<R> Queue<R> {
                 }
                 (Some(Slot::Spilled(chunk)), Some(spill)) => {
                     let bytes = spill.read(&chunk)?;
+                    room.give(MARKER_LEN_BYTES);
                     self.decode(&bytes, room)?;
                 }
                 (None, Some(_)) if self.unwritten.1 > 0 => {
@@ -156,6 +164,7 @@ impl<R> Queue<R> {
         room.unwritten_len_bytes -= bytes.len() as u64;
         if let Some(spill) = &mut room.spill {
             self.slots.push_back(Slot::Spilled(spill.write(&bytes)?));
+            room.keep(MARKER_LEN_BYTES);
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ fn waiting() -> Aligner<u64> {
 fn a_channel_is_stopped_when_the_file_is_full_too() {
     let mut aligner = waiting();
     assert_eq!(aligner.next_action().unwrap(), None);
-    assert!(aligner.buffered_len_bytes() < 100, "a barrier alone");
+    assert_eq!(aligner.buffered_len_bytes(), 128, "a barrier, and where the records are");
     assert_eq!(aligner.spilled_len_bytes(), 18);
     (0..7).for_each(|record| aligner.record(0, record, 1000).unwrap());
     assert_eq!(aligner.next_action().unwrap(), Some(Action::Stop { channel: 0 }));
@@ -62,6 +62,17 @@ fn a_channel_is_stopped_when_the_file_is_full_too() {
     let actions = std::iter::from_fn(|| aligner.next_action().unwrap());
     assert_eq!(actions.filter(|action| matches!(action, Action::Process { .. })).count(), 9);
     assert_eq!((aligner.buffered_len_bytes(), aligner.spilled_len_bytes()), (0, 0));
+}
+
+#[test]
+fn a_channel_cannot_be_filled_with_barriers() {
+    let mut aligner = waiting();
+    let mut checkpoint = 2;
+    while aligner.next_action().unwrap().is_none() {
+        checkpoint += 1;
+        aligner.barrier(0, checkpoint, Duration::ZERO).unwrap();
+    }
+    assert_eq!((checkpoint, aligner.buffered_len_bytes()), (16384, 1 << 20));
 }
 
 #[test]

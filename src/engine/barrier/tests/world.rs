@@ -217,7 +217,7 @@ impl World {
         assert_eq!(stats.in_flight_records, in_flight.len() as u64);
         self.came_up[1] += stats.in_flight_records;
         let len_bytes = stats.in_flight_records * RECORD_LEN_BYTES;
-        match self.spilled {
+        match self.aligner.room.spill.is_some() {
             false => assert_eq!(stats.in_flight_len_bytes, len_bytes),
             // Of what was spilled it is the encoded length, of two `u32`.
             true => assert!((len_bytes * 4 / 5..=len_bytes).contains(&stats.in_flight_len_bytes)),
