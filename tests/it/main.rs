@@ -7,6 +7,7 @@
 )]
 
 mod backends;
+mod barrier;
 mod conformance;
 mod crash;
 mod diff;

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 /// Says which sources are tested.
 const COMMIT: &str = "git describe --always --dirty";
 /// Package, kind of target, and filter of its tests.
-const TESTS: [(&str, &str, &str); 7] = [
+const TESTS: [(&str, &str, &str); 9] = [
     ("esker", "--lib", "snapshot::tests::chain"),
     ("esker", "--lib", "snapshot::tests::merge"),
+    ("esker", "--lib", "engine::barrier"),
+    ("esker", "--test it", "barrier"),
     ("esker", "--test it", "conformance"),
     ("esker", "--test it", "identity"),
     ("esker", "--test it", "crash"),
