@@ -8,12 +8,17 @@ use std::time::{Duration, Instant};
 /// Says which sources are tested.
 const COMMIT: &str = "git describe --always --dirty";
 /// Package, kind of target, and filter of its tests.
-const TESTS: [(&str, &str, &str); 7] = [
+const TESTS: [(&str, &str, &str); 12] = [
     ("esker", "--lib", "snapshot::tests::chain"),
     ("esker", "--lib", "snapshot::tests::merge"),
+    ("esker", "--lib", "checkpoint::coordinator"),
     ("esker", "--test it", "conformance"),
     ("esker", "--test it", "identity"),
     ("esker", "--test it", "crash"),
+    ("esker", "--test it", "rewrite"),
+    ("esker", "--test it", "merge"),
+    ("esker", "--test it", "salvage"),
+    ("esker", "--test it", "diff"),
     ("esker-cli", "--bins", "cmd::verify"),
     ("esker-fuzz", "--test smoke", ""),
 ];
