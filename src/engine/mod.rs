@@ -1,4 +1,9 @@
 //! What an engine needs to run its state on esker.
+mod coordinated;
+mod described;
 mod local;
 
+pub use coordinated::{
+    Control, CoordinatedJob, End, Listener, OperatorPlan, Order, Share, SubtaskCheckpoints,
+};
 pub use local::LocalJob;

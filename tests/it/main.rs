@@ -8,6 +8,7 @@
 
 mod backends;
 mod conformance;
+mod coordinated;
 mod crash;
 mod diff;
 mod evolve;
