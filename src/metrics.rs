@@ -12,6 +12,9 @@
 //! | `esker_restore_read_bytes_total` | counter | operator | bytes |
 //! | `esker_swept_bytes_total`, `esker_swept_files_total` | counter | | bytes, files that nothing needed |
 //! | `esker_condemned_files` | gauge | | files to be deleted |
+//! | `esker_checkpoints_total` | counter | kind (checkpoint, savepoint), outcome (completed, aborted) | snapshots that a coordinator ended |
+//! | `esker_checkpoint_seconds` | histogram | kind, outcome | seconds from the trigger to the end |
+//! | `esker_checkpoint_alignment_seconds` | histogram | kind, outcome | seconds, the longest of a subtask |
 //!
 //! Of the RocksDB backend, at each capture and whenever `RocksBackend::publish_metrics` is called; the labels are
 //! the operator's uid and the key groups owned (`0-32767`):
@@ -40,9 +43,24 @@
 mod facade {
     #[cfg(feature = "rocksdb")]
     use crate::backend::rocksdb::{Budget, Figures};
+    use crate::checkpoint::coordinator::{CheckpointStats, Outcome};
     #[cfg(feature = "rocksdb")]
     use crate::format::KeyGroupRange;
     use crate::snapshot::{PartId, WrittenPart};
+
+    /// A coordinator's checkpoint ended.
+    pub(crate) fn checkpoint_ended(stats: &CheckpointStats) {
+        let kind = if stats.kind.is_savepoint() { "savepoint" } else { "checkpoint" };
+        let is_complete = stats.outcome == Outcome::Completed;
+        let outcome = if is_complete { "completed" } else { "aborted" };
+        let labels = [("kind", kind), ("outcome", outcome)];
+        let seconds = |time_ms: u64| time_ms as f64 / 1000.0;
+        metrics::counter!("esker_checkpoints_total", &labels).increment(1);
+        let took = seconds(stats.duration_ms().unwrap_or_default());
+        metrics::histogram!("esker_checkpoint_seconds", &labels).record(took);
+        let alignment = seconds(stats.summed().alignment_ms);
+        metrics::histogram!("esker_checkpoint_alignment_seconds", &labels).record(alignment);
+    }
 
     /// A part was written.
     pub(crate) fn part_written(id: &PartId, written: &WrittenPart) {
@@ -128,7 +146,10 @@ mod facade {
 
 #[cfg(not(feature = "metrics"))]
 mod facade {
+    use crate::checkpoint::coordinator::CheckpointStats;
     use crate::snapshot::{PartId, WrittenPart};
+
+    pub(crate) fn checkpoint_ended(_stats: &CheckpointStats) {}
 
     pub(crate) fn part_written(_id: &PartId, _written: &WrittenPart) {}
 
@@ -141,7 +162,7 @@ mod facade {
     pub(crate) fn condemned(_file_count: usize) {}
 }
 
-pub(crate) use facade::{condemned, copied, part_written, restored, swept};
+pub(crate) use facade::{checkpoint_ended, condemned, copied, part_written, restored, swept};
 #[cfg(all(feature = "metrics", feature = "rocksdb"))]
 pub(crate) use facade::{rocksdb, rocksdb_budget};
 

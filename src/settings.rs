@@ -1,6 +1,7 @@
 //! Settings of a job: `serde` data, from TOML and the environment.
 
 use crate::checkpoint::Retention;
+use crate::checkpoint::coordinator::CoordinatorSettings;
 use crate::snapshot::SnapshotSettings;
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ pub struct Settings {
     pub snapshot: SnapshotSettings,
     /// Which checkpoints are retained.
     pub retention: RetentionSettings,
+    /// When they are taken.
+    pub checkpoints: CoordinatorSettings,
 }
 
 /// Which checkpoints are retained.
@@ -94,7 +97,8 @@ impl Settings {
     /// # Errors
     /// `Invalid`, with the field named.
     pub fn check(&self) -> Result<()> {
-        self.snapshot.check()
+        self.snapshot.check()?;
+        self.checkpoints.check()
     }
 }
 

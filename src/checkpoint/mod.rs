@@ -2,6 +2,7 @@
 //!
 //! Decisions are functions without I/O from observed facts: [`log`] and [`retention`]. A thin layer
 //! acts on them: [`Job`] for the owner, [`Attached`] beside it, [`read_log`] for whoever looks on.
+pub mod coordinator;
 mod driver;
 mod fallback;
 mod job;

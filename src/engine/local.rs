@@ -140,7 +140,7 @@ impl LocalJob {
     }
 
     fn of(job: Job, name: String, last: Option<(u64, Manifest)>) -> Self {
-        let Settings { snapshot: settings, retention } = Settings::default();
+        let Settings { snapshot: settings, retention, .. } = Settings::default();
         let retention = retention.into();
         Self {
             name,
@@ -161,7 +161,7 @@ impl LocalJob {
     /// Writes and retains checkpoints as `settings` say.
     #[must_use]
     pub fn with(self, settings: &Settings) -> Self {
-        let Settings { snapshot, retention } = settings.clone();
+        let Settings { snapshot, retention, .. } = settings.clone();
         Self { retention: retention.into(), settings: snapshot, ..self }
     }
 
@@ -338,7 +338,7 @@ impl LocalJob {
         let captures = self.capture(backends)?;
         for (backend, captures) in backends.iter().zip(&captures) {
             let lineage = &mut self.subtasks.entry(place(backend)).or_default().lineage;
-            lineage.set_aside(captures.clone());
+            lineage.set_aside(checkpoint, captures.clone());
             if lineage.pending() > self.settings.pending_max {
                 lineage.fall_back();
             }

@@ -1,5 +1,10 @@
 //! What an engine needs to run its state on esker.
 pub mod barrier;
+mod coordinated;
+mod described;
 mod local;
 
+pub use coordinated::{
+    Control, CoordinatedJob, End, Listener, OperatorPlan, Order, Share, SubtaskCheckpoints,
+};
 pub use local::LocalJob;

@@ -3,6 +3,7 @@ mod copy;
 mod faults;
 #[cfg(feature = "expressions")]
 mod filter;
+mod lineage;
 mod merge;
 mod native;
 mod plan;

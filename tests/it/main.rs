@@ -9,6 +9,7 @@
 mod backends;
 mod barrier;
 mod conformance;
+mod coordinated;
 mod crash;
 mod diff;
 mod evolve;

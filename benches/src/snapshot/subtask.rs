@@ -48,7 +48,8 @@ impl Subtask {
     pub fn checkpoint(&mut self) -> Result<WriteStats, String> {
         self.checkpoint += 1;
         let capture = vec![self.state.capture_state()];
-        let (captures, chain) = self.lineage.begin(capture, self.settings.pending_max);
+        let (captures, chain) =
+            self.lineage.begin(self.checkpoint, capture, self.settings.pending_max);
         let id = PartId {
             kind: SnapshotKind::Checkpoint,
             checkpoint: self.checkpoint,
@@ -58,7 +59,7 @@ impl Subtask {
         };
         let input = PartInput { id, range: self.range, captures, operator: None, chain };
         let written = block_on(write_part(&self.store, input, &self.settings)).map_err(text)?;
-        self.lineage.completed(written.chain);
+        self.lineage.completed(self.checkpoint, written.chain);
         Ok(written.stats)
     }
 

@@ -1,6 +1,7 @@
 //! The operators of a checkpoint, as the backends of their subtasks have them.
 
 use crate::backend::Backend;
+use crate::engine::described::Described;
 use crate::format::KeyGroupRange;
 use crate::format::manifest::Operator;
 use crate::{Error, ErrorKind, Result};
@@ -34,36 +35,14 @@ pub(super) fn operators(backends: &[impl Backend]) -> Result<Vec<(Operator, Vec<
                 return Err(Error::new(ErrorKind::Invalid, message));
             }
         }
-        let Some(first) = subtasks.first().and_then(of) else { continue };
-        for (subtask, backend) in (0..).zip(subtasks.iter().filter_map(of)) {
-            check_same(first, backend, subtask)?;
+        let mut described = subtasks.iter().filter_map(of).map(|of| Described::of(of, None));
+        let Some(first) = described.next() else { continue };
+        for (subtask, other) in (1..).zip(described) {
+            first.check_same(&other, subtask)?;
         }
-        let (key, states) = (first.key().cloned(), first.infos());
-        let dropped = first.states().dropped_ids().to_vec();
-        let (uid, parts, extra) = (uid.to_owned(), Vec::new(), Default::default());
-        operators.push((Operator { uid, key, states, dropped, parts, extra }, subtasks));
+        operators.push((first.into_operator(), subtasks));
     }
     Ok(operators)
-}
-
-/// That subtask `subtask` has the states of the first: a manifest says once what they are, and
-/// under which ids their entries stand.
-fn check_same<B: Backend>(first: &B, other: &B, subtask: u32) -> Result<()> {
-    let (uid, in_first, in_other) = (first.uid(), first.infos(), other.infos());
-    let of_one = in_first.iter().find(|info| !in_other.contains(info));
-    if let Some(info) = of_one.or_else(|| in_other.iter().find(|info| !in_first.contains(info))) {
-        let message = format!(
-            "operator={uid}: state={} is not the same in subtasks 0 and {subtask}: open the same \
-             states in the same order in every subtask",
-            info.name
-        );
-        return Err(Error::new(ErrorKind::Invalid, message));
-    }
-    if first.key() != other.key() {
-        let message = format!("operator={uid}: keys of subtasks 0 and {subtask} differ in type");
-        return Err(Error::new(ErrorKind::Invalid, message));
-    }
-    Ok(())
 }
 
 /// That nothing of `stored`, an operator of the last checkpoint, would be missing from one that is

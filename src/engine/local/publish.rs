@@ -30,11 +30,12 @@ impl LocalJob {
                 let (range, place) = (backend.range(), place(backend));
                 let lineage = &mut self.subtasks.entry(place.clone()).or_default().lineage;
                 let ((captures, chain), native) = match taken {
-                    Taken::Entries(captures) => {
-                        (lineage.begin(captures.clone(), self.settings.pending_max), None)
-                    }
+                    Taken::Entries(captures) => (
+                        lineage.begin(checkpoint, captures.clone(), self.settings.pending_max),
+                        None,
+                    ),
                     Taken::Native(native) => {
-                        ((Vec::new(), lineage.begin_native()), Some(Arc::clone(native)))
+                        ((Vec::new(), lineage.begin_native(checkpoint)), Some(Arc::clone(native)))
                     }
                 };
                 let id = PartId { kind, checkpoint, generation, operator, subtask };
@@ -86,6 +87,7 @@ impl LocalJob {
             }
         }
         self.job.abandon(checkpoint);
+        self.subtasks.values_mut().for_each(|subtask| subtask.lineage.aborted(checkpoint));
         (self.unfinished, self.unswept) = (None, true);
         Ok(None)
     }
@@ -97,10 +99,11 @@ impl LocalJob {
         };
         let places: BTreeSet<_> = parts.iter().map(|(place, _)| place.clone()).collect();
         self.subtasks.retain(|place, _| places.contains(place));
+        let checkpoint = manifest.manifest.checkpoint;
         for (place, part) in parts {
-            self.subtasks.entry(place).or_default().lineage.completed(part.chain);
+            self.subtasks.entry(place).or_default().lineage.completed(checkpoint, part.chain);
         }
-        self.last = Some((manifest.manifest.checkpoint, manifest.manifest));
+        self.last = Some((checkpoint, manifest.manifest));
         self.dropped.clear();
     }
 

@@ -122,7 +122,8 @@ fn what_is_missing_is_listed_by_name() {
 
 fn input(job: &mut Job) -> PartInput {
     use crate::backend::KeyedState;
-    let (captures, chain) = job.lineages[0].begin(vec![job.states[0].capture_state()], 3);
+    let (captures, chain) =
+        job.lineages[0].begin(job.checkpoint + 1, vec![job.states[0].capture_state()], 3);
     let kind = esker_format::manifest::SnapshotKind::Checkpoint;
     let id = PartId { kind, checkpoint: 9, generation: 1, operator: 0, subtask: 0 };
     PartInput { id, range: KeyGroupRange::ALL, captures, operator: None, chain }

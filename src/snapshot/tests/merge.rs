@@ -157,7 +157,7 @@ proptest! {
         for (number, epoch) in epochs.into_iter().enumerate() {
             let changes = apply(&mut full, epoch);
             let raw: Arc<dyn StateCapture> = Arc::new(Raw { full: full.clone(), changes });
-            let (captures, chain) = lineage.begin(vec![raw], 3);
+            let (captures, chain) = lineage.begin(number as u64, vec![raw], 3);
             let id = PartId {
                 kind: SnapshotKind::Checkpoint,
                 checkpoint: number as u64,
@@ -168,7 +168,7 @@ proptest! {
             let range = KeyGroupRange::ALL;
             let input = PartInput { id, range, captures, operator: None, chain };
             let written = block_on(write_part(&store, input, &settings)).unwrap();
-            lineage.completed(written.chain);
+            lineage.completed(number as u64, written.chain);
 
             let runs = &lineage.chain().part.runs;
             let chain = block_on(ChainReader::open(&store, runs)).unwrap();

@@ -106,7 +106,7 @@ impl Job {
         for (subtask, state) in self.states.iter_mut().enumerate() {
             let capture = vec![state.capture_state()];
             let (captures, chain) =
-                self.lineages[subtask].begin(capture, self.settings.pending_max);
+                self.lineages[subtask].begin(self.checkpoint, capture, self.settings.pending_max);
             let id = PartId {
                 kind: SnapshotKind::Checkpoint,
                 checkpoint: self.checkpoint,
@@ -135,7 +135,7 @@ impl Job {
         let parts = written.iter().map(|part| part.chain.part.clone()).zip(before).collect();
         let manifest = self.manifest(SnapshotKind::Checkpoint, parts);
         for (lineage, part) in self.lineages.iter_mut().zip(written) {
-            lineage.completed(part.chain);
+            lineage.completed(self.checkpoint, part.chain);
         }
         self.written = Some(manifest);
     }
@@ -146,7 +146,7 @@ impl Job {
         let mut parts = Vec::new();
         for (subtask, state) in self.states.iter_mut().enumerate() {
             let capture = vec![state.capture_state()];
-            self.lineages[subtask].set_aside(capture.clone());
+            self.lineages[subtask].set_aside(self.checkpoint, capture.clone());
             let id = PartId {
                 kind: SnapshotKind::Savepoint,
                 checkpoint: self.checkpoint,

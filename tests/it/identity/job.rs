@@ -126,7 +126,7 @@ impl<F: Tested> Job<F> {
             block_on(self.write(&store, SnapshotKind::Checkpoint, completes)).unwrap();
         if completes {
             for (subtask, chain) in self.subtasks.iter_mut().zip(chains) {
-                subtask.lineage.completed(chain);
+                subtask.lineage.completed(self.checkpoint, chain);
             }
             self.last = manifest;
         }
@@ -151,10 +151,10 @@ impl<F: Tested> Job<F> {
             let captures = subtask.backend.capture()?;
             let (captures, chain) = match kind {
                 SnapshotKind::Checkpoint => {
-                    subtask.lineage.begin(captures, self.settings.pending_max)
+                    subtask.lineage.begin(self.checkpoint, captures, self.settings.pending_max)
                 }
                 SnapshotKind::Savepoint => {
-                    subtask.lineage.set_aside(captures.clone());
+                    subtask.lineage.set_aside(self.checkpoint, captures.clone());
                     (vec![captures], Chain::default())
                 }
             };

@@ -122,9 +122,11 @@ impl Writer {
                 let lineage = &mut self.lineages[number][subtask];
                 let ((captures, chain), native) = match taken {
                     Taken::Entries(captures) => {
-                        (lineage.begin(captures, settings().pending_max), None)
+                        (lineage.begin(checkpoint, captures, settings().pending_max), None)
                     }
-                    Taken::Native(native) => ((Vec::new(), lineage.begin_native()), Some(native)),
+                    Taken::Native(native) => {
+                        ((Vec::new(), lineage.begin_native(checkpoint)), Some(native))
+                    }
                 };
                 let range = KeyGroupRange::of_subtask(subtask as u32, parallelism)?;
                 let id = id(number as u32 + 1, subtask as u32);
@@ -183,7 +185,7 @@ impl Writer {
         self.owner.publish(published.clone(), references.clone()).await?;
         for (lineages, chains) in self.lineages.iter_mut().zip(&written.chains) {
             for (lineage, chain) in lineages.iter_mut().zip(chains) {
-                lineage.completed(chain.clone());
+                lineage.completed(manifest.checkpoint, chain.clone());
             }
         }
         self.kept = Some(manifest.clone());

@@ -8,14 +8,22 @@ use std::time::{Duration, Instant};
 /// Says which sources are tested.
 const COMMIT: &str = "git describe --always --dirty";
 /// Package, kind of target, and filter of its tests.
-const TESTS: [(&str, &str, &str); 9] = [
+const TESTS: [(&str, &str, &str); 17] = [
     ("esker", "--lib", "snapshot::tests::chain"),
     ("esker", "--lib", "snapshot::tests::merge"),
+    ("esker", "--lib", "snapshot::tests::lineage"),
+    ("esker", "--lib", "checkpoint::coordinator"),
     ("esker", "--lib", "engine::barrier"),
     ("esker", "--test it", "barrier"),
     ("esker", "--test it", "conformance"),
+    ("esker", "--test it", "coordinated"),
     ("esker", "--test it", "identity"),
     ("esker", "--test it", "crash"),
+    ("esker", "--test it", "rewrite"),
+    ("esker", "--test it", "merge"),
+    ("esker", "--test it", "salvage"),
+    ("esker", "--test it", "diff"),
+    ("esker", "--test it", "load"),
     ("esker-cli", "--bins", "cmd::verify"),
     ("esker-fuzz", "--test smoke", ""),
 ];

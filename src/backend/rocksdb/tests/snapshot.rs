@@ -108,8 +108,8 @@ fn a_part_says_how_much_is_live_and_is_always_full() {
     }
     // A lineage keeps no captures for changes that nobody knows.
     let mut lineage = Lineage::new(chain);
-    for _ in 0..2 {
-        let (captures, chain) = lineage.begin(rocks.capture(), 4);
+    for checkpoint in 3..5 {
+        let (captures, chain) = lineage.begin(checkpoint, rocks.capture(), 4);
         assert_eq!((captures.len(), lineage.pending()), (1, 0));
         assert!(chain.part.runs.is_empty());
     }

@@ -139,7 +139,7 @@ impl Writer {
         let written_bytes = sum(|stats| stats.written_len_bytes);
         let referenced_bytes = sum(|stats| stats.referenced_len_bytes);
         for (lineage, part) in self.lineages.iter_mut().zip(parts) {
-            lineage.completed(part.chain);
+            lineage.completed(checkpoint, part.chain);
         }
         Ok(Checkpoint {
             checkpoint,
@@ -172,8 +172,12 @@ impl Writer {
                 let range: &KeyGroupRange = range;
                 let lineage: &mut Lineage = lineage;
                 let ((captures, chain), native) = match captured.state {
-                    State::Entries(keyed) => (lineage.begin(keyed, settings.pending_max), None),
-                    State::Native(native) => ((Vec::new(), lineage.begin_native()), Some(native)),
+                    State::Entries(keyed) => {
+                        (lineage.begin(checkpoint, keyed, settings.pending_max), None)
+                    }
+                    State::Native(native) => {
+                        ((Vec::new(), lineage.begin_native(checkpoint)), Some(native))
+                    }
                 };
                 let kind = SnapshotKind::Checkpoint;
                 let id = PartId { kind, checkpoint, generation, operator: 0, subtask };

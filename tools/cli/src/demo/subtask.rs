@@ -111,12 +111,13 @@ pub(super) struct Writer {
 impl Writer {
     /// Writes until the job ends.
     pub(super) fn run(mut self, work: Receiver<Work>, told: Sender<Told>) {
-        let mut written: Option<Chain> = None;
+        let mut written: Option<(u64, Chain)> = None;
         for work in work {
             match work {
                 Work::Write { barrier, captured, time } => {
                     let part = self.write(barrier, captured);
-                    written = part.as_ref().ok().map(|part| part.chain.clone());
+                    let chain = part.as_ref().ok().map(|part| part.chain.clone());
+                    written = chain.map(|chain| (barrier.checkpoint, chain));
                     let (place, checkpoint) = (self.place, barrier.checkpoint);
                     let part = Box::new(part);
                     let written = Told::Written { place, checkpoint, part, captured: time };
@@ -125,8 +126,8 @@ impl Writer {
                     }
                 }
                 Work::Completed => {
-                    if let Some(chain) = written.take() {
-                        self.lineage.completed(chain);
+                    if let Some((checkpoint, chain)) = written.take() {
+                        self.lineage.completed(checkpoint, chain);
                     }
                 }
             }
@@ -142,11 +143,13 @@ impl Writer {
         let ((captures, chain), native) = match captured.keyed {
             Keyed::Entries(keyed) => match kind {
                 SnapshotKind::Checkpoint => {
-                    (self.lineage.begin(keyed, self.settings.pending_max), None)
+                    (self.lineage.begin(checkpoint, keyed, self.settings.pending_max), None)
                 }
                 SnapshotKind::Savepoint => ((vec![keyed], Chain::default()), None),
             },
-            Keyed::Native(native) => ((Vec::new(), self.lineage.begin_native()), Some(native)),
+            Keyed::Native(native) => {
+                ((Vec::new(), self.lineage.begin_native(checkpoint)), Some(native))
+            }
         };
         let id = PartId {
             kind,

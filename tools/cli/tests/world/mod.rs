@@ -194,10 +194,10 @@ impl World {
         let savepoint = kind == SnapshotKind::Savepoint;
         let begin = |lineage: &mut Lineage, captures: Captures| {
             if savepoint {
-                lineage.set_aside(captures.clone());
+                lineage.set_aside(checkpoint, captures.clone());
                 return (vec![captures], Chain::default());
             }
-            lineage.begin(captures, 3)
+            lineage.begin(checkpoint, captures, 3)
         };
         let mut parts = Vec::new();
         for (number, subtask) in self.subtasks.iter_mut().enumerate() {
@@ -257,9 +257,9 @@ impl World {
         let manifest = block_on(write_manifest(store, manifest, operators)).unwrap();
         if kind == SnapshotKind::Checkpoint {
             let mut written = written.into_iter();
-            self.airports_lineage.completed(written.next().unwrap());
+            self.airports_lineage.completed(self.checkpoint, written.next().unwrap());
             for (subtask, chain) in self.subtasks.iter_mut().zip(written) {
-                subtask.lineage.completed(chain);
+                subtask.lineage.completed(self.checkpoint, chain);
             }
             let operators = manifest.manifest.operators.iter();
             self.before = operators.map(|o| (o.uid.clone(), o.parts.clone())).collect();

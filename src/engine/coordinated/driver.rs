@@ -1,0 +1,264 @@
+//! The coordinator's life: it observes, asks the state machine, and acts.
+
+use super::control::{Message, Request};
+use super::publish::Attempt;
+use super::subtask::Acknowledgement;
+use super::{CoordinatedJob, OperatorPlan, Order, subtasks};
+use crate::checkpoint::coordinator::{Action, Cause, Fact, Kind, Subtask};
+use crate::format::RelativeName;
+use crate::metrics;
+use crate::snapshot::MANIFEST_NAME;
+use crate::store::sleep;
+use crate::{Error, ErrorKind, Result, Store};
+use futures::future::{BoxFuture, Either, FutureExt, select};
+use futures::stream::StreamExt;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How a coordinator's [`run`](CoordinatedJob::run) ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Too many checkpoints in a row failed: the subtasks are to begin anew from the last complete one, by
+    /// [`CoordinatedJob::restart`].
+    Failed(Cause),
+    /// The savepoint of this number is complete after which the job stops.
+    Stopped(u64),
+    /// All subtasks have ended, and the last checkpoint holds what they left.
+    Finished,
+}
+
+/// A snapshot that is in flight.
+pub(super) struct Pending {
+    pub(super) kind: Kind,
+    /// Where a savepoint goes.
+    pub(super) target: Option<Store>,
+    pub(super) acknowledged: BTreeMap<Subtask, Acknowledgement>,
+    /// What is known of its publication.
+    pub(super) attempt: Attempt,
+}
+
+/// Milliseconds since the job was opened.
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    pub(super) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Wakes the coordinator at a time. One stays while that does not change: each is a task of its own.
+pub(super) struct Timer {
+    at_ms: u64,
+    sleeps: BoxFuture<'static, Result<()>>,
+}
+
+impl CoordinatedJob {
+    /// Runs the coordinator, until the job fails, stops or has finished. It is cancel-safe: called again it goes
+    /// on where it was.
+    ///
+    /// # Errors
+    /// `Fenced` if the job has another owner by now; the store's, if it cannot be told whether a checkpoint was
+    /// published: the next call finds out. Failed checkpoints are no errors.
+    pub async fn run(&mut self) -> Result<End> {
+        loop {
+            while let Some(action) = self.actions.front() {
+                let end = match action.clone() {
+                    Action::Publish { checkpoint, .. } => {
+                        let fact = self.publish(checkpoint).await?;
+                        self.step(fact);
+                        None
+                    }
+                    action => self.act(action)?,
+                };
+                self.actions.pop_front();
+                if end.is_some() {
+                    self.clean_up().await?;
+                }
+                if let Some(end) = end {
+                    return Ok(end);
+                }
+            }
+            self.clean_up().await?;
+            match self.next_message().await? {
+                Some(message) => self.observe(message).await?,
+                None => self.step(Fact::Tick),
+            }
+        }
+    }
+
+    /// Goes on from the last complete checkpoint, after the subtasks failed or the job was changed: whatever is in
+    /// flight is given up, and later acknowledgements of it count for nothing. All subtasks are to be
+    /// [restored](Self::restore) after it, and those that were there before to have ended.
+    ///
+    /// # Errors
+    /// `Invalid` for plans that no job can have; `Fenced`, and the store's if it cannot be told whether a
+    /// checkpoint is complete: the job is as it was then.
+    pub async fn restart(&mut self, operators: Vec<OperatorPlan>) -> Result<()> {
+        let subtasks = subtasks(&operators)?;
+        // What is being published is, or never will be: a restart from an older one would lose it.
+        while let Some(action) = self.actions.front() {
+            match action.clone() {
+                Action::Publish { checkpoint, .. } => {
+                    let fact = self.publish(checkpoint).await?;
+                    self.step(fact);
+                }
+                action => {
+                    self.act(action)?;
+                }
+            }
+            self.actions.pop_front();
+        }
+        self.operators = operators;
+        self.ended.clear();
+        self.step(Fact::Restarted { subtasks });
+        Ok(())
+    }
+
+    pub(super) fn step(&mut self, fact: Fact) {
+        let actions = self.coordinator.step(self.clock.now_ms(), fact);
+        self.actions.extend(actions);
+    }
+
+    /// The next message, or none once time has come.
+    async fn next_message(&mut self) -> Result<Option<Message>> {
+        let Some(at_ms) = self.coordinator.wake_at_ms() else {
+            return Ok(self.messages.next().await);
+        };
+        if self.timer.as_ref().is_none_or(|timer| timer.at_ms != at_ms) {
+            let for_ms = at_ms.saturating_sub(self.clock.now_ms());
+            let sleeps = sleep(Duration::from_millis(for_ms)).boxed();
+            self.timer = Some(Timer { at_ms, sleeps });
+        }
+        let Some(timer) = &mut self.timer else { return Ok(None) };
+        match select(self.messages.next(), &mut timer.sleeps).await {
+            Either::Left((message, _)) => Ok(message),
+            Either::Right((slept, _)) => {
+                self.timer = None;
+                slept.map(|()| None)
+            }
+        }
+    }
+
+    async fn observe(&mut self, message: Message) -> Result<()> {
+        match message {
+            Message::Acknowledged { checkpoint, acknowledgement } => {
+                let Acknowledgement { subtask, is_last, stats, .. } = *acknowledgement;
+                if let Some(pending) = self.pending.get_mut(&checkpoint) {
+                    pending.acknowledged.entry(subtask).or_insert(*acknowledgement);
+                }
+                self.step(Fact::Acknowledged { checkpoint, subtask, is_last, stats });
+            }
+            Message::Declined { checkpoint, subtask, why } => {
+                self.step(Fact::Declined { checkpoint, subtask, why });
+            }
+            Message::Requested(request) => match free(request.target.as_ref()).await {
+                Ok(()) => {
+                    let kind = request.kind;
+                    let request = self.requests.push(request);
+                    self.step(Fact::Requested { request, kind });
+                }
+                Err(error) => {
+                    let Request { answer, .. } = request;
+                    let _ = answer.send(Err(error));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// What can be done at once.
+    fn act(&mut self, action: Action) -> Result<Option<End>> {
+        match action {
+            Action::Trigger { checkpoint, kind, request, subtasks } => {
+                let target = request.and_then(|request| self.requests.target(request)).cloned();
+                if kind == Kind::Checkpoint {
+                    let basis = self.last.as_ref().map(|(last, _)| *last);
+                    self.job.begin(checkpoint, basis)?;
+                }
+                let store = target.clone().unwrap_or_else(|| self.job.store().clone());
+                let generation = self.job.generation();
+                let order = Order { checkpoint, kind, subtasks, generation, store };
+                let (acknowledged, attempt) = (BTreeMap::new(), Attempt::default());
+                let pending = Pending { kind, target, acknowledged, attempt };
+                self.pending.insert(checkpoint, pending);
+                tracing::debug!(checkpoint, ?kind, "triggered");
+                self.listeners.iter_mut().for_each(|listener| listener.triggered(&order));
+            }
+            Action::Completed { checkpoint, kind, ended } => {
+                let pending = self.pending.remove(&checkpoint);
+                let acknowledged = pending.map(|pending| pending.acknowledged);
+                for (subtask, of) in acknowledged.unwrap_or_default() {
+                    if ended.contains(&subtask) {
+                        self.ended.insert(subtask, of);
+                    }
+                }
+                self.unretained = true;
+                self.measure(checkpoint);
+                tracing::info!(checkpoint, ?kind, "complete");
+                let told = self.listeners.iter_mut();
+                told.for_each(|listener| listener.completed(checkpoint, kind, &ended));
+            }
+            Action::Aborted { checkpoint, cause } => {
+                self.pending.remove(&checkpoint);
+                self.job.abandon(checkpoint);
+                self.unswept = true;
+                self.measure(checkpoint);
+                tracing::warn!(checkpoint, %cause, "given up");
+                let told = self.listeners.iter_mut();
+                told.for_each(|listener| listener.aborted(checkpoint, &cause));
+            }
+            Action::Sweep => self.unswept = true,
+            Action::Answer { request, answer } => self.requests.answer(request, answer),
+            Action::Fail { cause } => return Ok(Some(End::Failed(cause))),
+            Action::Stop { checkpoint } => return Ok(Some(End::Stopped(checkpoint))),
+            Action::Finish => return Ok(Some(End::Finished)),
+            // Of that the caller takes care.
+            Action::Publish { .. } => {}
+        }
+        Ok(None)
+    }
+
+    fn measure(&self, checkpoint: u64) {
+        let mut ended = self.coordinator.history().ended().rev();
+        if let Some(stats) = ended.find(|stats| stats.checkpoint == checkpoint) {
+            metrics::checkpoint_ended(stats);
+        }
+    }
+
+    /// Retires what is no longer to be retained, and removes what given-up checkpoints left behind. What fails
+    /// of it is done after the next checkpoint.
+    async fn clean_up(&mut self) -> Result<()> {
+        let mut done = Ok(());
+        if self.unretained {
+            done = self.job.retain(&self.retention).await;
+            self.unretained = done.is_err();
+        }
+        if self.unswept && done.is_ok() {
+            done = self.job.sweep().await.map(|_| ());
+            self.unswept = done.is_err();
+        }
+        match done {
+            Err(error) if error.kind() == ErrorKind::Fenced => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "files are left for the clean-up after the next checkpoint");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// That no savepoint is at the root of `target`.
+async fn free(target: Option<&Store>) -> Result<()> {
+    let Some(target) = target else { return Ok(()) };
+    let manifest = RelativeName::new(MANIFEST_NAME)?;
+    if target.head(&manifest).await?.is_none() {
+        return Ok(());
+    }
+    let message = "a savepoint is there already: choose another folder";
+    Err(Error::new(ErrorKind::Invalid, message).at_path(target.to_string()))
+}

@@ -1,0 +1,149 @@
+//! A job of threads under a coordinator: a source and keyed counters, killed, restarted at other
+//! parallelisms, on stores that fail. Whatever happens, every number is counted once.
+
+mod pipeline;
+
+use crate::backends::{Tested, of_each_backend};
+use esker::checkpoint::coordinator::{CoordinatorSettings, Kind, Outcome};
+use esker::engine::{CoordinatedJob, End, OperatorPlan};
+use esker::processor::copy;
+use esker::snapshot::{MANIFEST_NAME, open_snapshot};
+use esker::store::fault::{FaultStore, When};
+use esker::{ErrorKind, Settings, Store, block_on};
+use esker_test_support::soak::{self, Random};
+use pipeline::{Pipeline, counts, counts_of, plans};
+use std::sync::Arc;
+
+fn settings(of: CoordinatorSettings) -> Settings {
+    let snapshot = esker_conformance::every::settings();
+    Settings { snapshot, checkpoints: of, ..Settings::default() }
+}
+
+/// Often, and failures are survived.
+fn often() -> CoordinatorSettings {
+    let (interval_ms, tolerated_failures) = (3, u32::MAX);
+    CoordinatorSettings { interval_ms, tolerated_failures, concurrent_max: 2, ..Default::default() }
+}
+
+fn open(store: Store, plans: Vec<OperatorPlan>) -> CoordinatedJob {
+    block_on(CoordinatedJob::open(store, "numbers", plans, &settings(often()))).unwrap()
+}
+
+fn memory() -> Store {
+    Store::open("memory://").unwrap()
+}
+
+/// Kills the subtasks some times, at random records, and goes on with another number of counters each time.
+pub(crate) fn every_number_counts_once<F: Tested>() {
+    const NUMBERS: u64 = 6000;
+    for round in 0..u64::from(soak::count(100)) {
+        let random = Random::new(soak::hash(soak::seed(), round));
+        let mut parallelism = random.draw(1..4) as u32;
+        let store = memory();
+        let mut job = open(store, plans(parallelism));
+        let mut kills = random.draw(0..4);
+        let end = loop {
+            let dies_at = (kills > 0).then(|| random.draw(1..NUMBERS));
+            let pipeline = Pipeline::start(&mut job, &F::new(), parallelism, NUMBERS, dies_at);
+            match pipeline.run(&mut job) {
+                Some(end) => break end,
+                None => {
+                    kills -= 1;
+                    parallelism = random.draw(1..4) as u32;
+                    block_on(job.restart(plans(parallelism))).unwrap();
+                }
+            }
+        };
+        assert_eq!(end, End::Finished);
+        let (checkpoint, _) = job.last().unwrap();
+        assert!(checkpoint > 0 && job.history().completed() > 0);
+        assert_eq!(counts_of(&mut job, &F::new()), counts(NUMBERS), "round {round}");
+    }
+}
+
+/// Each call of the store may fail, before or after it took effect.
+pub(crate) fn a_store_that_fails_loses_nothing<F: Tested>() {
+    const NUMBERS: u64 = 3000;
+    for round in 0..u64::from(soak::count(60)) {
+        let random = Random::new(soak::hash(soak::seed(), 1000 + round));
+        let mut faults = None;
+        let store = memory()
+            .map_object_store(|objects| Arc::new(faults.insert(FaultStore::new(objects)).clone()));
+        let faults = faults.unwrap();
+        let mut job = open(store, plans(2));
+        let pipeline = Pipeline::start(&mut job, &F::new(), 2, NUMBERS, None);
+        let of_hook = faults.clone();
+        faults.on_call(move |call| {
+            if random.draw(0..25) == 0 {
+                let when = if random.draw(0..2) == 0 { When::Before } else { When::After };
+                of_hook.fail_at(call.number + 1, when);
+            }
+        });
+        // Where it cannot be told what came of a publish, the coordinator says so, and is asked again.
+        let end = pipeline.run(&mut job).unwrap();
+        faults.on_call(|_| {});
+        assert_eq!(end, End::Finished);
+        assert_eq!(counts_of(&mut job, &F::new()), counts(NUMBERS), "round {round}");
+    }
+}
+
+/// A savepoint on the way, one that stops the job, and a job that begins with a copy of that.
+pub(crate) fn a_job_is_stopped_by_a_savepoint<F: Tested>() {
+    const NUMBERS: u64 = 1_000_000;
+    let (store, on_the_way, last) = (memory(), memory(), memory());
+    let mut job = open(store, plans(3));
+    let (control, first, target) = (job.control(), on_the_way.clone(), last.clone());
+    let pipeline = Pipeline::start(&mut job, &F::new(), 3, NUMBERS, None);
+    let user = std::thread::spawn(move || {
+        let checkpoint = block_on(control.checkpoint()).unwrap();
+        let savepoint = block_on(control.savepoint(&first)).unwrap();
+        let twice = block_on(control.savepoint(&first)).unwrap_err();
+        assert_eq!(twice.kind(), ErrorKind::Invalid);
+        let stop = block_on(control.stop(&target, true)).unwrap();
+        assert!(checkpoint < savepoint && savepoint < stop);
+        (stop, control)
+    });
+    let end = pipeline.run(&mut job).unwrap();
+    let (stop, control) = user.join().unwrap();
+    assert_eq!(end, End::Stopped(stop));
+    let of_stop = job.history().ended().find(|stats| stats.checkpoint == stop).unwrap();
+    assert_eq!((of_stop.kind, &of_stop.outcome), (Kind::Stop { drain: true }, &Outcome::Completed));
+    assert_eq!(of_stop.subtasks.len(), 4);
+    assert!(of_stop.summed().written_len_bytes > 0);
+    drop(job);
+    assert!(block_on(control.checkpoint()).unwrap_err().to_string().contains("gone"));
+
+    // Both hold all numbers up to where their source was.
+    for (savepoint, drained) in [(on_the_way, false), (last, true)] {
+        let (next, found) = pipeline::stored(&savepoint, MANIFEST_NAME, &F::new());
+        assert_eq!(found, counts(next));
+        assert!(next > 0 && next < NUMBERS, "{drained}");
+        // It stands alone.
+        let alone = memory();
+        let path = MANIFEST_NAME.parse().unwrap();
+        let snapshot = block_on(open_snapshot(&savepoint, &path)).unwrap();
+        block_on(copy(snapshot, &alone, &Default::default(), &|_| {})).unwrap();
+        assert_eq!(pipeline::stored(&alone, MANIFEST_NAME, &F::new()), (next, found));
+    }
+}
+
+macro_rules! tests {
+    ($factory:ty) => {
+        #[test]
+        fn every_number_counts_once() {
+            super::every_number_counts_once::<$factory>();
+        }
+
+        #[test]
+        fn a_store_that_fails_loses_nothing() {
+            super::a_store_that_fails_loses_nothing::<$factory>();
+        }
+
+        #[test]
+        fn a_job_is_stopped_by_a_savepoint() {
+            super::a_job_is_stopped_by_a_savepoint::<$factory>();
+        }
+    };
+}
+
+of_each_backend!(tests);
