@@ -35,6 +35,7 @@ fn memory() -> Store {
 
 /// Kills the subtasks some times, at random records, and goes on with another number of counters each time.
 pub(crate) fn every_number_counts_once<F: Tested>() {
+    let factory = F::new();
     const NUMBERS: u64 = 6000;
     for round in 0..u64::from(soak::count(100)) {
         let random = Random::new(soak::hash(soak::seed(), round));
@@ -44,7 +45,7 @@ pub(crate) fn every_number_counts_once<F: Tested>() {
         let mut kills = random.draw(0..4);
         let end = loop {
             let dies_at = (kills > 0).then(|| random.draw(1..NUMBERS));
-            let pipeline = Pipeline::start(&mut job, &F::new(), parallelism, NUMBERS, dies_at);
+            let pipeline = Pipeline::start(&mut job, &factory, parallelism, NUMBERS, dies_at);
             match pipeline.run(&mut job) {
                 Some(end) => break end,
                 None => {
@@ -57,12 +58,13 @@ pub(crate) fn every_number_counts_once<F: Tested>() {
         assert_eq!(end, End::Finished);
         let (checkpoint, _) = job.last().unwrap();
         assert!(checkpoint > 0 && job.history().completed() > 0);
-        assert_eq!(counts_of(&mut job, &F::new()), counts(NUMBERS), "round {round}");
+        assert_eq!(counts_of(&mut job, &factory), counts(NUMBERS), "round {round}");
     }
 }
 
 /// Each call of the store may fail, before or after it took effect.
 pub(crate) fn a_store_that_fails_loses_nothing<F: Tested>() {
+    let factory = F::new();
     const NUMBERS: u64 = 3000;
     for round in 0..u64::from(soak::count(60)) {
         let random = Random::new(soak::hash(soak::seed(), 1000 + round));
@@ -71,7 +73,7 @@ pub(crate) fn a_store_that_fails_loses_nothing<F: Tested>() {
             .map_object_store(|objects| Arc::new(faults.insert(FaultStore::new(objects)).clone()));
         let faults = faults.unwrap();
         let mut job = open(store, plans(2));
-        let pipeline = Pipeline::start(&mut job, &F::new(), 2, NUMBERS, None);
+        let pipeline = Pipeline::start(&mut job, &factory, 2, NUMBERS, None);
         let of_hook = faults.clone();
         faults.on_call(move |call| {
             if random.draw(0..25) == 0 {
@@ -83,17 +85,18 @@ pub(crate) fn a_store_that_fails_loses_nothing<F: Tested>() {
         let end = pipeline.run(&mut job).unwrap();
         faults.on_call(|_| {});
         assert_eq!(end, End::Finished);
-        assert_eq!(counts_of(&mut job, &F::new()), counts(NUMBERS), "round {round}");
+        assert_eq!(counts_of(&mut job, &factory), counts(NUMBERS), "round {round}");
     }
 }
 
 /// A savepoint on the way, one that stops the job, and a job that begins with a copy of that.
 pub(crate) fn a_job_is_stopped_by_a_savepoint<F: Tested>() {
+    let factory = F::new();
     const NUMBERS: u64 = 1_000_000;
     let (store, on_the_way, last) = (memory(), memory(), memory());
     let mut job = open(store, plans(3));
     let (control, first, target) = (job.control(), on_the_way.clone(), last.clone());
-    let pipeline = Pipeline::start(&mut job, &F::new(), 3, NUMBERS, None);
+    let pipeline = Pipeline::start(&mut job, &factory, 3, NUMBERS, None);
     let user = std::thread::spawn(move || {
         let checkpoint = block_on(control.checkpoint()).unwrap();
         let savepoint = block_on(control.savepoint(&first)).unwrap();
@@ -115,7 +118,7 @@ pub(crate) fn a_job_is_stopped_by_a_savepoint<F: Tested>() {
 
     // Both hold all numbers up to where their source was.
     for (savepoint, drained) in [(on_the_way, false), (last, true)] {
-        let (next, found) = pipeline::stored(&savepoint, MANIFEST_NAME, &F::new());
+        let (next, found) = pipeline::stored(&savepoint, MANIFEST_NAME, &factory);
         assert_eq!(found, counts(next));
         assert!(next > 0 && next < NUMBERS, "{drained}");
         // It stands alone.
@@ -123,7 +126,7 @@ pub(crate) fn a_job_is_stopped_by_a_savepoint<F: Tested>() {
         let path = MANIFEST_NAME.parse().unwrap();
         let snapshot = block_on(open_snapshot(&savepoint, &path)).unwrap();
         block_on(copy(snapshot, &alone, &Default::default(), &|_| {})).unwrap();
-        assert_eq!(pipeline::stored(&alone, MANIFEST_NAME, &F::new()), (next, found));
+        assert_eq!(pipeline::stored(&alone, MANIFEST_NAME, &factory), (next, found));
     }
 }
 
