@@ -27,7 +27,7 @@ const MIB_MAX: f64 = 256.0;
 const LOOK: Duration = Duration::from_millis(5);
 
 pub(super) fn run(report: &mut Report) -> Result<(), String> {
-    let rows = ["verify", "verify.deep", "dump", "copy", "rewrite", "diff"];
+    let rows = ["verify", "verify.deep", "dump", "copy", "rewrite", "diff", "copy.large"];
     let wanted = |report: &Report, row: &str| report.wants(&format!("tool.memory.{row}"));
     let names = report.names("tool.memory");
     if !rows.iter().any(|row| wanted(report, row)) || (report.quick() && !names) {
@@ -40,7 +40,8 @@ pub(super) fn run(report: &mut Report) -> Result<(), String> {
     }
     let folder = Folder::new("large")?;
     let (source, target) = (folder.join("savepoint"), folder.join("new"));
-    savepoint(&source, 0)?;
+    let settings = SnapshotSettings::default();
+    savepoint(&source, 0, &settings)?;
     for row in rows {
         if !wanted(report, row) {
             continue;
@@ -53,9 +54,16 @@ pub(super) fn run(report: &mut Report) -> Result<(), String> {
             "dump" => peak(&[&"dump", path], 0)?,
             "copy" => peak(&[&"copy", path, new], 0)?,
             "rewrite" => peak(&[&"rewrite", path, new, &"--filter", &"key % 16u != 0"], 0)?,
+            "copy.large" => {
+                // Files of 1 GiB, which go in pieces.
+                std::fs::remove_dir_all(&source).map_err(text)?;
+                let settings = SnapshotSettings { file_len_bytes: 1 << 30, ..settings.clone() };
+                savepoint(&source, 0, &settings)?;
+                peak(&[&"copy", path, new], 0)?
+            }
             _ => {
                 // Nothing of it is shared.
-                savepoint(&target, 1)?;
+                savepoint(&target, 1, &settings)?;
                 peak(&[&"diff", path, new], 1)?
             }
         };
@@ -97,7 +105,7 @@ fn peak(arguments: &[&dyn AsRef<OsStr>], code: i32) -> Result<f64, String> {
 }
 
 /// Writes a savepoint of one state, by which `seed` tells values apart.
-fn savepoint(target: &Path, seed: u64) -> Result<(), String> {
+fn savepoint(target: &Path, seed: u64, settings: &SnapshotSettings) -> Result<(), String> {
     let mut keys = keys::in_range(ENTRIES, KeyGroupRange::ALL);
     keys.sort_unstable_by_key(|key| (KeyGroup::of(&key.to_be_bytes()), *key));
     let key = ValueCodec::<u64>::info(&Ordered).map_err(text)?;
@@ -132,8 +140,7 @@ fn savepoint(target: &Path, seed: u64) -> Result<(), String> {
     let subtasks = vec![SubtaskSource { keyed: Some(keyed), ..SubtaskSource::default() }];
     let sources = vec![OperatorSources { operator, subtasks }];
     let store = Store::open(&target.to_string_lossy()).map_err(text)?;
-    let settings = SnapshotSettings::default();
-    block_on(write_savepoint(&store, manifest, sources, &settings, &|_| ())).map_err(text)?;
+    block_on(write_savepoint(&store, manifest, sources, settings, &|_| ())).map_err(text)?;
     Ok(())
 }
 

@@ -249,7 +249,7 @@ impl Job {
         self.seen.completed += 1;
         for (subtask, chains) in self.subtasks.iter_mut().zip(chains) {
             for (lineage, chain) in subtask.lineages.iter_mut().zip(chains) {
-                lineage.completed(chain);
+                lineage.completed(checkpoint, chain);
             }
         }
     }

@@ -87,8 +87,10 @@ impl Subtask {
         let mut begun = of_both.into_iter().zip(&mut self.lineages).map(|(taken, lineage)| {
             let newer = taken.split_off(&(checkpoint + 1));
             let captures = taken.remove(&checkpoint).unwrap();
-            std::mem::replace(taken, newer).into_values().for_each(|old| lineage.set_aside(old));
-            lineage.begin(captures, 4)
+            for (number, old) in std::mem::replace(taken, newer) {
+                lineage.set_aside(number, old);
+            }
+            lineage.begin(checkpoint, captures, 4)
         });
         [begun.next().unwrap(), begun.next().unwrap()]
     }
