@@ -151,6 +151,8 @@ pub struct CoordinatedJob {
     /// at which are retained.
     unswept: bool,
     unretained: bool,
+    /// Whether it is time to see to that: a store that fails is not asked again at every turn.
+    cleans: bool,
 }
 
 impl CoordinatedJob {
@@ -200,6 +202,7 @@ impl CoordinatedJob {
             dropped: BTreeSet::new(),
             unswept: false,
             unretained: false,
+            cleans: false,
         })
     }
 

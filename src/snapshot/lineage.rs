@@ -19,7 +19,7 @@ pub struct Lineage {
     in_flight: BTreeSet<u64>,
     /// The last capture there was.
     last: u64,
-    /// The last capture whose changes are known no more: what was captured before it is no basis.
+    /// Below this number no checkpoint is a basis: what changed after its capture is known no more.
     lost: u64,
     full: bool,
 }
@@ -40,9 +40,11 @@ impl Lineage {
         self.pending.len()
     }
 
-    /// Makes the next checkpoint a full one: kept captures are given up, and their memory.
+    /// Makes the next checkpoint a full one: kept captures are given up, and their memory. Also where someone
+    /// else took a capture, so that what changed before it is known no more: of checkpoints that are in flight
+    /// none is a basis then.
     pub fn fall_back(&mut self) {
-        (self.full, self.lost) = (true, self.last);
+        (self.full, self.lost) = (true, self.last.saturating_add(1));
         self.pending.clear();
     }
 
@@ -57,12 +59,12 @@ impl Lineage {
         if self.pending.len() >= pending_max {
             self.fall_back();
         }
-        self.begun(checkpoint);
         let is_counted = captures.iter().all(|capture| capture.is_counted());
         if !is_counted {
-            // Of those captures themselves nobody will know what changed before them.
+            // Nobody will know what changed before them.
             self.fall_back();
         }
+        self.begun(checkpoint);
         if self.full || self.chain.part.runs.is_empty() {
             self.full = true;
             self.forget_unneeded();

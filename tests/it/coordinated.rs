@@ -46,7 +46,7 @@ pub(crate) fn every_number_counts_once<F: Tested>() {
         let end = loop {
             let dies_at = (kills > 0).then(|| random.draw(1..NUMBERS));
             let pipeline = Pipeline::start(&mut job, &factory, parallelism, NUMBERS, dies_at);
-            match pipeline.run(&mut job) {
+            match pipeline.run(&mut job).unwrap() {
                 Some(end) => break end,
                 None => {
                     kills -= 1;
@@ -82,7 +82,7 @@ pub(crate) fn a_store_that_fails_loses_nothing<F: Tested>() {
             }
         });
         // Where it cannot be told what came of a publish, the coordinator says so, and is asked again.
-        let end = pipeline.run(&mut job).unwrap();
+        let end = pipeline.run(&mut job).unwrap().unwrap();
         faults.on_call(|_| {});
         assert_eq!(end, End::Finished);
         assert_eq!(counts_of(&mut job, &factory), counts(NUMBERS), "round {round}");
@@ -106,7 +106,7 @@ pub(crate) fn a_job_is_stopped_by_a_savepoint<F: Tested>() {
         assert!(checkpoint < savepoint && savepoint < stop);
         (stop, control)
     });
-    let end = pipeline.run(&mut job).unwrap();
+    let end = pipeline.run(&mut job).unwrap().unwrap();
     let (stop, control) = user.join().unwrap();
     assert_eq!(end, End::Stopped(stop));
     let of_stop = job.history().ended().find(|stats| stats.checkpoint == stop).unwrap();
@@ -130,6 +130,31 @@ pub(crate) fn a_job_is_stopped_by_a_savepoint<F: Tested>() {
     }
 }
 
+/// Two coordinators of one job: the newer one goes on where the older one was, which publishes nothing more.
+pub(crate) fn a_newer_owner_fences<F: Tested>() {
+    const NUMBERS: u64 = 4000;
+    let (factory, store) = (F::new(), memory());
+    let mut older = open(store.clone(), plans(2));
+    let control = older.control();
+    let pipeline = Pipeline::start(&mut older, &factory, 2, u64::MAX, None);
+    let fencing = std::thread::spawn(move || {
+        block_on(control.checkpoint()).unwrap();
+        open(store, plans(3))
+    });
+    let error = pipeline.run(&mut older).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    let mut newer = fencing.join().unwrap();
+    let (last, begun_from) = (older.last().unwrap().0, newer.last().unwrap().0);
+    assert!(last <= begun_from, "{last} was published after the claim, which read {begun_from}");
+    let (next, found) = pipeline::held_by(&mut newer, &factory);
+    assert_eq!(found, counts(next));
+    // It reads on from there, at another parallelism.
+    let numbers = next + NUMBERS;
+    let pipeline = Pipeline::start(&mut newer, &factory, 3, numbers, None);
+    assert_eq!(pipeline.run(&mut newer).unwrap(), Some(End::Finished));
+    assert_eq!(counts_of(&mut newer, &factory), counts(numbers));
+}
+
 macro_rules! tests {
     ($factory:ty) => {
         #[test]
@@ -140,6 +165,11 @@ macro_rules! tests {
         #[test]
         fn a_store_that_fails_loses_nothing() {
             super::a_store_that_fails_loses_nothing::<$factory>();
+        }
+
+        #[test]
+        fn a_newer_owner_fences() {
+            super::a_newer_owner_fences::<$factory>();
         }
 
         #[test]

@@ -196,7 +196,7 @@ impl CoordinatedJob {
                         self.ended.insert(subtask, of);
                     }
                 }
-                self.unretained = true;
+                (self.unretained, self.cleans) = (true, true);
                 self.measure(checkpoint);
                 tracing::info!(checkpoint, ?kind, "complete");
                 let told = self.listeners.iter_mut();
@@ -205,12 +205,13 @@ impl CoordinatedJob {
             Action::Aborted { checkpoint, cause } => {
                 self.pending.remove(&checkpoint);
                 self.job.abandon(checkpoint);
-                self.unswept = true;
+                (self.unswept, self.cleans) = (true, true);
                 self.measure(checkpoint);
                 tracing::warn!(checkpoint, %cause, "given up");
                 let told = self.listeners.iter_mut();
                 told.for_each(|listener| listener.aborted(checkpoint, &cause));
             }
+            // One sweep for all that come late, once the next one has ended.
             Action::Sweep => self.unswept = true,
             Action::Answer { request, answer } => self.requests.answer(request, answer),
             Action::Fail { cause } => return Ok(Some(End::Failed(cause))),
@@ -232,6 +233,9 @@ impl CoordinatedJob {
     /// Retires what is no longer to be retained, and removes what given-up checkpoints left behind. What fails
     /// of it is done after the next checkpoint.
     async fn clean_up(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.cleans) {
+            return Ok(());
+        }
         let mut done = Ok(());
         if self.unretained {
             done = self.job.retain(&self.retention).await;

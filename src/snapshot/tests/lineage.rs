@@ -20,7 +20,8 @@ enum Step {
     Complete(usize),
     Abort(usize),
     Savepoint,
-    FallBack,
+    /// Someone else takes a capture.
+    Foreign,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -31,7 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..4_usize).prop_map(Step::Complete),
         2 => (0..4_usize).prop_map(Step::Abort),
         1 => Just(Step::Savepoint),
-        1 => Just(Step::FallBack),
+        1 => Just(Step::Foreign),
     ]
 }
 
@@ -101,7 +102,10 @@ proptest! {
                     number += 1;
                     lineage.set_aside(number, vec![state.capture_state()]);
                 }
-                Step::FallBack => lineage.fall_back(),
+                Step::Foreign => {
+                    drop(state.capture_state());
+                    lineage.fall_back();
+                }
             }
         }
     }

@@ -161,7 +161,7 @@ impl Pipeline {
     }
 
     /// Runs the coordinator until the job ends, or until a subtask dies; no thread is left then.
-    pub(crate) fn run(self, job: &mut CoordinatedJob) -> Option<End> {
+    pub(crate) fn run(self, job: &mut CoordinatedJob) -> Result<Option<End>> {
         let Self { wires, threads, mut died } = self;
         let end: Result<Option<End>> = block_on(async {
             loop {
@@ -177,7 +177,7 @@ impl Pipeline {
         });
         wires.lock().unwrap().clear();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        end.unwrap()
+        end
     }
 }
 
@@ -268,9 +268,17 @@ fn counter<B: Backend>(
 
 /// What the job's last checkpoint holds.
 pub(crate) fn counts_of<F: Tested>(job: &mut CoordinatedJob, factory: &F) -> BTreeMap<u64, u64> {
+    held_by(job, factory).1
+}
+
+/// As [`stored`], of the job's last checkpoint.
+pub(crate) fn held_by<F: Tested>(
+    job: &mut CoordinatedJob,
+    factory: &F,
+) -> (u64, BTreeMap<u64, u64>) {
     let store = job.job().store().clone();
     let (_, manifest) = job.last().unwrap();
-    held(&store, manifest, factory).1
+    held(&store, manifest, factory)
 }
 
 /// What the snapshot of a manifest holds: how far the source was, and what was counted.
