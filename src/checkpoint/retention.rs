@@ -64,8 +64,12 @@ impl InFlight {
         self.begun.contains_key(&checkpoint)
     }
 
+    /// Whether one in flight may name files of `checkpoint`: it builds on what it is based on, or on what
+    /// was published since and before it was captured.
     pub(super) fn is_based_on(&self, checkpoint: u64) -> bool {
-        self.begun.values().any(|based_on| *based_on == Some(checkpoint))
+        self.begun.iter().any(|(number, based_on)| {
+            checkpoint < *number && based_on.unwrap_or_default() <= checkpoint
+        })
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Order {
     pub kind: Kind,
     /// Who is to acknowledge it: all subtasks that have not ended.
     pub subtasks: BTreeSet<Subtask>,
+    /// The checkpoint that was complete when it was triggered: what is captured builds on that or on a newer one.
+    pub(super) basis: Option<u64>,
     /// The owner's generation, which names of files hold.
     pub(super) generation: u64,
     /// Where files go.
@@ -206,9 +208,15 @@ impl CoordinatedJob {
         })
     }
 
-    /// Adds a listener, which is told after all that were added before.
+    /// Adds a listener, which is told after all that were added before. It stays when the job restarts, until
+    /// [`clear_listeners`](Self::clear_listeners).
     pub fn listen(&mut self, listener: impl Listener + 'static) {
         self.listeners.push(Box::new(listener));
+    }
+
+    /// Takes out all listeners.
+    pub fn clear_listeners(&mut self) {
+        self.listeners.clear();
     }
 
     /// How others reach the coordinator while it runs.

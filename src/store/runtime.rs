@@ -50,9 +50,19 @@ pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
 /// Waits for `duration`, under any executor: the caller's runtime may have no timers.
 pub(crate) async fn sleep(duration: Duration) -> Result<()> {
     let slept = handle()?.spawn(async move { tokio::time::sleep(duration).await });
+    // Nobody waits for one that is dropped.
+    let _aborts = Aborts(slept.abort_handle());
     slept.await.map_err(|error| {
         Error::new(ErrorKind::Retry, "the timer of the I/O thread failed").with_source(error)
     })
+}
+
+struct Aborts(tokio::task::AbortHandle);
+
+impl Drop for Aborts {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Runs `work`, which blocks, on the caller's blocking pool or, without one, on esker's.

@@ -9,20 +9,22 @@ use esker::engine::{CoordinatedJob, End, OperatorPlan};
 use esker::processor::copy;
 use esker::snapshot::{MANIFEST_NAME, open_snapshot};
 use esker::store::fault::{FaultStore, When};
-use esker::{ErrorKind, Settings, Store, block_on};
+use esker::{ErrorKind, RetentionSettings, Settings, Store, block_on};
 use esker_test_support::soak::{self, Random};
 use pipeline::{Pipeline, counts, counts_of, plans};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 fn settings(of: CoordinatorSettings) -> Settings {
     let snapshot = esker_conformance::every::settings();
-    Settings { snapshot, checkpoints: of, ..Settings::default() }
+    // Files go as soon as they may.
+    let retention = RetentionSettings { last: NonZeroU32::MIN };
+    Settings { snapshot, retention, checkpoints: of }
 }
 
-/// Often, and failures are survived.
+/// Often, several at once, and the first failure ends it.
 fn often() -> CoordinatorSettings {
-    let (interval_ms, tolerated_failures) = (3, u32::MAX);
-    CoordinatorSettings { interval_ms, tolerated_failures, concurrent_max: 2, ..Default::default() }
+    CoordinatorSettings { interval_ms: 3, concurrent_max: 3, ..Default::default() }
 }
 
 fn open(store: Store, plans: Vec<OperatorPlan>) -> CoordinatedJob {
@@ -51,7 +53,8 @@ pub(crate) fn every_number_counts_once<F: Tested>() {
                 None => {
                     kills -= 1;
                     parallelism = random.draw(1..4) as u32;
-                    block_on(job.restart(plans(parallelism))).unwrap();
+                    job.clear_listeners();
+                    assert_eq!(block_on(job.restart(plans(parallelism))).unwrap(), None);
                 }
             }
         };
@@ -72,7 +75,10 @@ pub(crate) fn a_store_that_fails_loses_nothing<F: Tested>() {
         let store = memory()
             .map_object_store(|objects| Arc::new(faults.insert(FaultStore::new(objects)).clone()));
         let faults = faults.unwrap();
-        let mut job = open(store, plans(2));
+        let survives = CoordinatorSettings { tolerated_failures: u32::MAX, ..often() };
+        let survives = settings(survives);
+        let open = CoordinatedJob::open(store, "numbers", plans(2), &survives);
+        let mut job = block_on(open).unwrap();
         let pipeline = Pipeline::start(&mut job, &factory, 2, NUMBERS, None);
         let of_hook = faults.clone();
         faults.on_call(move |call| {
@@ -84,6 +90,8 @@ pub(crate) fn a_store_that_fails_loses_nothing<F: Tested>() {
         // Where it cannot be told what came of a publish, the coordinator says so, and is asked again.
         let end = pipeline.run(&mut job).unwrap().unwrap();
         faults.on_call(|_| {});
+        // What was to fail next is not to.
+        faults.fail_at(0, When::Before);
         assert_eq!(end, End::Finished);
         assert_eq!(counts_of(&mut job, &factory), counts(NUMBERS), "round {round}");
     }

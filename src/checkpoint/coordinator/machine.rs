@@ -96,13 +96,13 @@ pub enum Action {
         /// Why.
         cause: Cause,
     },
-    /// An acknowledgement came of one that was given up: its files are there now, and are swept.
+    /// A subtask's word came of one that was given up: its files are there now, and are swept.
     Sweep,
     /// The answer to a [request](Fact::Requested).
     Answer {
         /// Which one.
         request: u64,
-        /// The number of the complete snapshot.
+        /// The number of the complete snapshot; of a newer one if that was there first.
         answer: Result<u64, Refusal>,
     },
     /// More checkpoints in a row failed than are tolerated: the job is to begin anew.
@@ -259,6 +259,8 @@ impl Coordinator {
                 if self.in_flight.get(&checkpoint).is_some_and(waits) {
                     let cause = Cause::Declined { subtask, why };
                     self.abort(now_ms, checkpoint, cause, &mut actions);
+                } else if !self.in_flight.contains_key(&checkpoint) {
+                    actions.push(Action::Sweep);
                 }
             }
             Fact::Published { checkpoint } => self.published(now_ms, checkpoint, &mut actions),
@@ -349,7 +351,11 @@ impl Coordinator {
         self.end(now_ms, pending.stats, Outcome::Aborted(cause.clone()));
         actions.push(Action::Aborted { checkpoint, cause: cause.clone() });
         if let Some(request) = pending.request {
-            let answer = Err(Refusal::Aborted(cause.clone()));
+            // Who asked for one is as well served by a newer one.
+            let answer = match &cause {
+                Cause::Subsumed { by } => Ok(*by),
+                cause => Err(Refusal::Aborted(cause.clone())),
+            };
             actions.push(Action::Answer { request, answer });
         }
         if matches!(kind, Kind::Stop { .. }) && self.phase == Phase::Stopping {

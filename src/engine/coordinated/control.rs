@@ -2,6 +2,8 @@
 
 use super::subtask::Acknowledgement;
 use crate::checkpoint::coordinator::{Kind, Refusal, Subtask};
+use crate::format::RelativeName;
+use crate::snapshot::MANIFEST_NAME;
 use crate::{Error, ErrorKind, Result, Store};
 use futures::channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use futures::channel::oneshot;
@@ -68,7 +70,8 @@ impl Control {
         (Self { messages }, receiver)
     }
 
-    /// Takes a checkpoint now, whatever the interval and the pause say; its number, once it is complete.
+    /// Takes a checkpoint now, whatever the interval and the pause say; its number once it is complete, or that
+    /// of a newer one which is complete before it.
     ///
     /// # Errors
     /// `Retry` if it is given up, `Invalid` if the job does not run.
@@ -77,7 +80,8 @@ impl Control {
     }
 
     /// Writes a savepoint at the root of `target`: complete in itself, and of no consequence for checkpoints; its
-    /// number, once it is complete, which no checkpoint has. One that fails leaves files without a manifest.
+    /// number, once it is complete, which no checkpoint of this owner has: a later owner may give it again. One
+    /// that fails leaves files without a manifest.
     ///
     /// # Errors
     /// `Invalid` if a savepoint is there already, or the job does not run; `Retry` if it is given up.
@@ -110,9 +114,21 @@ impl Control {
     }
 
     async fn ask(&self, kind: Kind, target: Option<Store>) -> Result<u64> {
+        free(target.as_ref()).await?;
         let (answer, answered) = oneshot::channel();
         self.tell(Message::Requested(Request { kind, target, answer }));
         let gone = || Error::new(ErrorKind::Invalid, "the job's coordinator is gone");
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
+}
+
+/// That no savepoint is at the root of `target`.
+async fn free(target: Option<&Store>) -> Result<()> {
+    let Some(target) = target else { return Ok(()) };
+    let manifest = RelativeName::new(MANIFEST_NAME)?;
+    if target.head(&manifest).await?.is_none() {
+        return Ok(());
+    }
+    let message = "a savepoint is there already: choose another folder";
+    Err(Error::new(ErrorKind::Invalid, message).at_path(target.to_string()))
 }

@@ -1,15 +1,13 @@
 //! The coordinator's life: it observes, asks the state machine, and acts.
 
-use super::control::{Message, Request};
+use super::control::Message;
 use super::publish::Attempt;
 use super::subtask::Acknowledgement;
 use super::{CoordinatedJob, OperatorPlan, Order, subtasks};
 use crate::checkpoint::coordinator::{Action, Cause, Fact, Kind, Subtask};
-use crate::format::RelativeName;
 use crate::metrics;
-use crate::snapshot::MANIFEST_NAME;
 use crate::store::sleep;
-use crate::{Error, ErrorKind, Result, Store};
+use crate::{ErrorKind, Result, Store};
 use futures::future::{BoxFuture, Either, FutureExt, select};
 use futures::stream::StreamExt;
 use std::collections::BTreeMap;
@@ -74,17 +72,18 @@ impl CoordinatedJob {
                     }
                     action => self.act(action)?,
                 };
-                self.actions.pop_front();
+                // Before it is forgotten that there is an end.
                 if end.is_some() {
                     self.clean_up().await?;
                 }
+                self.actions.pop_front();
                 if let Some(end) = end {
                     return Ok(end);
                 }
             }
             self.clean_up().await?;
             match self.next_message().await? {
-                Some(message) => self.observe(message).await?,
+                Some(message) => self.observe(message),
                 None => self.step(Fact::Tick),
             }
         }
@@ -92,12 +91,13 @@ impl CoordinatedJob {
 
     /// Goes on from the last complete checkpoint, after the subtasks failed or the job was changed: whatever is in
     /// flight is given up, and later acknowledgements of it count for nothing. All subtasks are to be
-    /// [restored](Self::restore) after it, and those that were there before to have ended.
+    /// [restored](Self::restore) after it, and those that were there before to have ended. None once it goes on;
+    /// the end, if it turns out that the job has stopped or finished before.
     ///
     /// # Errors
     /// `Invalid` for plans that no job can have; `Fenced`, and the store's if it cannot be told whether a
     /// checkpoint is complete: the job is as it was then.
-    pub async fn restart(&mut self, operators: Vec<OperatorPlan>) -> Result<()> {
+    pub async fn restart(&mut self, operators: Vec<OperatorPlan>) -> Result<Option<End>> {
         let subtasks = subtasks(&operators)?;
         // What is being published is, or never will be: a restart from an older one would lose it.
         while let Some(action) = self.actions.front() {
@@ -107,7 +107,12 @@ impl CoordinatedJob {
                     self.step(fact);
                 }
                 action => {
-                    self.act(action)?;
+                    let end = self.act(action)?;
+                    if let Some(end @ (End::Stopped(_) | End::Finished)) = end {
+                        self.clean_up().await?;
+                        self.actions.pop_front();
+                        return Ok(Some(end));
+                    }
                 }
             }
             self.actions.pop_front();
@@ -115,7 +120,7 @@ impl CoordinatedJob {
         self.operators = operators;
         self.ended.clear();
         self.step(Fact::Restarted { subtasks });
-        Ok(())
+        Ok(None)
     }
 
     pub(super) fn step(&mut self, fact: Fact) {
@@ -143,7 +148,7 @@ impl CoordinatedJob {
         }
     }
 
-    async fn observe(&mut self, message: Message) -> Result<()> {
+    fn observe(&mut self, message: Message) {
         match message {
             Message::Acknowledged { checkpoint, acknowledgement } => {
                 let Acknowledgement { subtask, is_last, stats, .. } = *acknowledgement;
@@ -155,19 +160,12 @@ impl CoordinatedJob {
             Message::Declined { checkpoint, subtask, why } => {
                 self.step(Fact::Declined { checkpoint, subtask, why });
             }
-            Message::Requested(request) => match free(request.target.as_ref()).await {
-                Ok(()) => {
-                    let kind = request.kind;
-                    let request = self.requests.push(request);
-                    self.step(Fact::Requested { request, kind });
-                }
-                Err(error) => {
-                    let Request { answer, .. } = request;
-                    let _ = answer.send(Err(error));
-                }
-            },
+            Message::Requested(request) => {
+                let kind = request.kind;
+                let request = self.requests.push(request);
+                self.step(Fact::Requested { request, kind });
+            }
         }
-        Ok(())
     }
 
     /// What can be done at once.
@@ -175,13 +173,13 @@ impl CoordinatedJob {
         match action {
             Action::Trigger { checkpoint, kind, request, subtasks } => {
                 let target = request.and_then(|request| self.requests.target(request)).cloned();
+                let basis = self.last.as_ref().map(|(last, _)| *last);
                 if kind == Kind::Checkpoint {
-                    let basis = self.last.as_ref().map(|(last, _)| *last);
                     self.job.begin(checkpoint, basis)?;
                 }
                 let store = target.clone().unwrap_or_else(|| self.job.store().clone());
                 let generation = self.job.generation();
-                let order = Order { checkpoint, kind, subtasks, generation, store };
+                let order = Order { checkpoint, kind, subtasks, basis, generation, store };
                 let (acknowledged, attempt) = (BTreeMap::new(), Attempt::default());
                 let pending = Pending { kind, target, acknowledged, attempt };
                 self.pending.insert(checkpoint, pending);
@@ -254,15 +252,4 @@ impl CoordinatedJob {
             Ok(()) => Ok(()),
         }
     }
-}
-
-/// That no savepoint is at the root of `target`.
-async fn free(target: Option<&Store>) -> Result<()> {
-    let Some(target) = target else { return Ok(()) };
-    let manifest = RelativeName::new(MANIFEST_NAME)?;
-    if target.head(&manifest).await?.is_none() {
-        return Ok(());
-    }
-    let message = "a savepoint is there already: choose another folder";
-    Err(Error::new(ErrorKind::Invalid, message).at_path(target.to_string()))
 }

@@ -3,8 +3,8 @@
 use super::driver::Pending;
 use super::subtask::Acknowledgement;
 use super::{CoordinatedJob, OperatorPlan};
-use crate::checkpoint::Job;
 use crate::checkpoint::coordinator::{Fact, Kind, Subtask};
+use crate::checkpoint::{Job, read_log};
 use crate::engine::described::Described;
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Manifest, Operator, PartRef, SnapshotKind};
@@ -45,7 +45,10 @@ impl CoordinatedJob {
         };
         if pending.kind.is_savepoint() {
             return Ok(match self.write(checkpoint).await {
-                Ok(_) => Fact::Published { checkpoint },
+                Ok(_) => {
+                    self.check_owner().await?;
+                    Fact::Published { checkpoint }
+                }
                 Err(error) => not_published(checkpoint, error),
             });
         }
@@ -78,6 +81,8 @@ impl CoordinatedJob {
             }
             self.settle().await?;
             if !is_published(&self.job) {
+                // A newer owner may have swept its files.
+                self.check_owner().await?;
                 self.job.abandon(checkpoint);
                 return Ok(not_published(checkpoint, error));
             }
@@ -87,6 +92,19 @@ impl CoordinatedJob {
         self.last = Some((checkpoint, manifest));
         self.dropped.clear();
         Ok(Fact::Published { checkpoint })
+    }
+
+    /// That nobody has claimed the job since: its savepoints need no record, and whoever is told of one must not
+    /// take it for the job's end while another owner goes on.
+    async fn check_owner(&self) -> Result<()> {
+        let store = self.job.store();
+        let (known, found) = (self.job.generation(), read_log(store).await?.generation());
+        if found == known {
+            return Ok(());
+        }
+        let message =
+            format!("generation={known} is not the owner any more: generation={found} is");
+        Err(Error::new(ErrorKind::Fenced, message).at_path(store.to_string()))
     }
 
     /// Finds out what came of a record that was in doubt.

@@ -100,6 +100,11 @@ impl SubtaskCheckpoints {
         operator: Option<&OperatorBackend>,
     ) -> Result<(PartInput, Option<Arc<dyn NativeCapture>>)> {
         let number = order.checkpoint;
+        // A barrier that comes with the data may be here before the word that its basis is complete: what is
+        // older than that is not retained.
+        if let Some(basis) = order.basis {
+            self.completed(basis);
+        }
         // Someone else took a capture: what changed before it is known no more.
         if self.captures_taken != backend.captures_taken() {
             self.lineage.fall_back();
@@ -137,13 +142,11 @@ impl SubtaskCheckpoints {
     /// The engine passes on that a snapshot is [complete](super::Listener::completed).
     pub fn completed(&mut self, checkpoint: u64) {
         let mut written = locked(&self.written);
-        let chain = written.remove(&checkpoint);
+        // Of a savepoint there is none, and older checkpoints may come to be complete after it.
+        let Some(chain) = written.remove(&checkpoint) else { return };
         written.retain(|of, _| *of > checkpoint);
         drop(written);
-        // A savepoint is none of the chain's.
-        if let Some(chain) = chain {
-            self.lineage.completed(checkpoint, chain);
-        }
+        self.lineage.completed(checkpoint, chain);
     }
 
     /// The engine passes on that a snapshot was [given up](super::Listener::aborted).
