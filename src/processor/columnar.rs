@@ -20,7 +20,7 @@
 //! #     r#"{"operator":"carriers","state":"flights","kind":"value","key":"AA","namespace":null,"value":7}"#,
 //! # ];
 //! let mut file = tempfile::tempfile()?;
-//! let operators = &template.manifest.operators;
+//! let operators = &template.manifest().operators;
 //! let states = operators.iter().flat_map(|o| o.states.iter().map(|state| (o.key.as_ref(), state)));
 //! let mut writer = Writer::new(&mut file, &shapes(states))?;
 //! for line in lines {

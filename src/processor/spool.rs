@@ -61,6 +61,8 @@ pub struct Spool<F: Fold> {
     len_bytes: usize,
     len_bytes_max: usize,
     lanes: BTreeMap<F::Lane, Runs>,
+    /// The first error that lost entries.
+    failed: Option<String>,
 }
 
 /// Ordered as the derived order has it: by lane, key and value.
@@ -108,15 +110,17 @@ impl<F: Fold> Spool<F> {
     /// `Retry` if there can be no temporary folder.
     pub fn within(len_bytes_max: usize, fold: F) -> Result<Self> {
         let (held, lanes) = (Vec::new(), BTreeMap::new());
-        Ok(Self { fold, folder: Folder::new()?, held, len_bytes: 0, len_bytes_max, lanes })
+        let (folder, failed) = (Folder::new()?, None);
+        Ok(Self { fold, folder, held, len_bytes: 0, len_bytes_max, lanes, failed })
     }
 
     /// Takes an entry of a composite key.
     ///
     /// # Errors
     /// Those of the temporary folder and of [`Fold::fold`]; `Invalid` if it is too long for a run, and nothing is
-    /// taken.
+    /// taken. After any other error entries are lost: from then on it is `Retry`, and names the first.
     pub fn add(&mut self, lane: F::Lane, key: &[u8], value: &[u8]) -> Result<()> {
+        self.check()?;
         check_len("a key with its namespace", key.len(), KEY_LEN_BYTES_MAX)?;
         check_len("key and value", key.len() + value.len(), Self::ENTRY_LEN_BYTES_MAX)?;
         self.len_bytes += key.len() + value.len() + ENTRY_OVERHEAD_BYTES;
@@ -127,6 +131,7 @@ impl<F: Fold> Spool<F> {
     /// # Errors
     /// As for [`add`](Self::add).
     pub fn finish(mut self) -> Result<Spooled<F>> {
+        self.check()?;
         self.flush()?;
         for (lane, runs) in &mut self.lanes {
             runs.settle(self.len_bytes_max, |runs| self.folder.merge(&self.fold, *lane, runs))?;
@@ -134,7 +139,23 @@ impl<F: Fold> Spool<F> {
         Ok(Spooled { fold: self.fold, folder: self.folder, lanes: self.lanes })
     }
 
+    /// That no entries were lost: what is left of them would pass for all.
+    fn check(&self) -> Result<()> {
+        let Some(first) = &self.failed else { return Ok(()) };
+        Err(failed(&format!(
+            "entries were lost when they could not be sorted: begin anew ({first})"
+        )))
+    }
+
     fn flush(&mut self) -> Result<()> {
+        let flushed = self.sort();
+        if let Err(error) = &flushed {
+            self.failed = Some(error.to_string());
+        }
+        flushed
+    }
+
+    fn sort(&mut self) -> Result<()> {
         let mut held = std::mem::take(&mut self.held);
         self.len_bytes = 0;
         held.sort_unstable();

@@ -52,9 +52,9 @@ pub struct WrittenSavepoint {
 /// # Errors
 /// `Conflict` if `target` holds another snapshot, or files that are not of this one; `Invalid` for wrong
 /// settings, entries that do not fit and a manifest that cannot be; those of the sources; the store's,
-/// with the whole path. What was put for entries that are `Invalid`, or beside files that are not of this savepoint, is
-/// deleted, as far as it can be; files that were there are not, as another call may be about to name them: those that
-/// an interrupted one left go with the folder. No write is under way once it returns.
+/// with the whole path. What was put for entries that are `Invalid` is deleted, as far as it can be. Beside files that
+/// are not of this savepoint nothing is, as another call may be at work there and name some of what was put: what an
+/// interrupted one left goes with the folder. No write is under way once it returns.
 #[tracing::instrument(skip_all, fields(checkpoint = manifest.checkpoint, target = %target))]
 pub async fn write_savepoint(
     target: &Store,
@@ -118,8 +118,7 @@ pub async fn write_savepoint(
     let encoded = EncodedManifest::new(manifest, written)?;
     let is_foreign = |name: &&RelativeName| **name != path && !encoded.references.contains(*name);
     if let Some(name) = listed.keys().find(is_foreign) {
-        // Neither this call nor that which the file is of could end if both left something.
-        present.take_back(target).await;
+        // Nothing is taken back: whoever puts the others may have put the same files meanwhile, and name them.
         return Err(conflict(target, foreign(name, &listed)));
     }
     let puts = encoded.parts.iter().map(|(name, bytes)| (name.clone(), bytes.clone()));

@@ -124,11 +124,11 @@ fn loaded<'t>(
         From::Csv => read(&mut bootstrap, Csv::new(&*csv_of(all))),
         #[cfg(feature = "parquet")]
         From::Parquet => {
-            let rows = esker::processor::columnar::Rows::open(parquet_of(&template.manifest, all));
+            let rows = esker::processor::columnar::Rows::open(parquet_of(template.manifest(), all));
             read(&mut bootstrap, rows.unwrap())
         }
         From::Values => {
-            let entries = all.iter().map(|line| dynamic(&template.manifest, line));
+            let entries = all.iter().map(|line| dynamic(template.manifest(), line));
             entries.map(|entry| bootstrap.add(&entry).unwrap()).count() as u64
         }
     };

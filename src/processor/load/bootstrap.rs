@@ -89,7 +89,7 @@ impl<'t> Bootstrap<'t> {
         let parallelism = template.parallelism(parallelism);
         let mut states = Vec::new();
         let mut names: HashMap<_, HashMap<_, _>> = HashMap::new();
-        for (number, operator) in template.manifest.operators.iter().enumerate() {
+        for (number, operator) in template.manifest().operators.iter().enumerate() {
             let of_operator = names.entry(&*operator.uid).or_default();
             for info in &operator.states {
                 of_operator.insert(&*info.name, states.len());
@@ -125,12 +125,12 @@ impl<'t> Bootstrap<'t> {
         let (key, asked) = descriptor.types().map_err(of)?;
         let template = self.template;
         let Some(at) = self.at(uid, &asked.name) else {
-            let message = unknown(&template.manifest.operators, uid);
+            let message = unknown(&template.manifest().operators, uid);
             let message = format!("state={}: {message}", asked.name);
             return Err(of(Error::new(ErrorKind::Invalid, message)));
         };
         if let Some(State { operator, info, .. }) = self.states.get(at) {
-            let operator = template.manifest.operators.get(*operator);
+            let operator = template.manifest().operators.get(*operator);
             let there_key = operator.and_then(|operator| operator.key.as_ref());
             check((key.as_ref(), &asked), (there_key, info)).map_err(of)?;
         }
@@ -173,7 +173,7 @@ impl<'t> Bootstrap<'t> {
         let DynamicEntry { operator, state, .. } = entry;
         let Some(at) = self.at(operator, state) else {
             self.entries += 1;
-            let why = unknown(&self.template.manifest.operators, operator);
+            let why = unknown(&self.template.manifest().operators, operator);
             let message = format!("entry {}: {operator}/{state}: {why}", self.entries);
             return Err(Error::new(ErrorKind::Invalid, message));
         };
@@ -187,7 +187,8 @@ impl<'t> Bootstrap<'t> {
     /// since the last time.
     ///
     /// # Errors
-    /// Those of the input, and of the temporary folder.
+    /// Those of the input, and of the temporary folder. What was taken before stays, and cannot be taken back: so
+    /// nothing can be written then, and who reads the input again begins anew.
     pub fn read(
         &mut self,
         input: impl Input,
@@ -202,13 +203,16 @@ impl<'t> Bootstrap<'t> {
         let done = input.each(&mut |number, line| {
             progress(1);
             self.line((of, number), line).or_else(|error| {
-                failed = Some(error);
+                failed.get_or_insert(error);
                 Ok(false)
             })
         });
         match failed {
             Some(error) => Err(ReadError::Folder(error)),
-            None => done.map_err(ReadError::Input),
+            None => done.map_err(|error| {
+                self.unread(of, &error);
+                ReadError::Input(error)
+            }),
         }
     }
 

@@ -74,7 +74,9 @@ impl<R: io::Read> Input for Csv<R> {
                     csv::ErrorKind::Io(error) => return Err(unread(error)),
                     csv::ErrorKind::Utf8 { pos, .. } => {
                         let number = pos.map_or(number, |pos| pos.line());
-                        each(number, Err(WrongLine::new("no text in UTF-8")))?;
+                        if !each(number, Err(WrongLine::new("no text in UTF-8")))? {
+                            return Ok(());
+                        }
                         continue;
                     }
                     other => {

@@ -51,8 +51,8 @@ impl SortedEntries<'_> {
         self.count
     }
 
-    /// What is wrong with them, ten things at most: lines that do not fit, else entries of one key. If there is
-    /// something, nothing can be written.
+    /// What is wrong with them, ten things at most: lines that do not fit and inputs that were not read to their end, else
+    /// entries of one key. If there is something, nothing can be written.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -69,7 +69,7 @@ impl SortedEntries<'_> {
         settings: &SnapshotSettings,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<WrittenSavepoint> {
-        let (manifest, sources) = (self.template.manifest.clone(), self.sources()?);
+        let (manifest, sources) = (self.template.manifest().clone(), self.sources()?);
         write_savepoint(target, manifest, sources, settings, progress).await
     }
 
@@ -84,7 +84,7 @@ impl SortedEntries<'_> {
             return Err(Error::new(ErrorKind::Invalid, problems.join("; ")));
         };
         let Self { template, parallelism, latest, .. } = self;
-        let operators = template.manifest.operators.iter().zip(parallelism).enumerate();
+        let operators = template.manifest().operators.iter().zip(parallelism).enumerate();
         operators
             .map(|(number, (operator, parallelism))| {
                 let (chain, raw_len_bytes) = sorted.open(&[Lane::Keyed(number)])?;

@@ -14,10 +14,11 @@ use crate::{Error, ErrorKind, Result};
 const PROBLEMS_MAX: usize = 10;
 
 impl<'t> Bootstrap<'t> {
-    /// All entries, sorted; or what is wrong with them, of which some may be of one key.
+    /// All entries, sorted; or what is wrong with them, of which some may be of one key, or inputs that were not read to
+    /// their end.
     ///
     /// # Errors
-    /// Those of the temporary folder.
+    /// Those of the temporary folder, also of calls before.
     pub fn finish(self) -> Result<SortedEntries<'t>> {
         let latest = self
             .states
@@ -35,7 +36,7 @@ impl<'t> Bootstrap<'t> {
             return Ok(done);
         }
         let sorted = self.spool.finish()?;
-        let (units, operators) = (&self.units, &self.template.manifest.operators);
+        let (units, operators) = (&self.units, &self.template.manifest().operators);
         let checked = sorted.duplicates(&mut |lane, key, places| {
             let (Lane::Keyed(at) | Lane::Broadcast(at) | Lane::Elements(at, _)) = lane;
             let operator = operators.get(at);
@@ -80,7 +81,7 @@ impl<'t> Bootstrap<'t> {
         };
         taken.map_err(|error| match self.states.get(at) {
             Some(State { operator, info, .. }) if error.kind() != ErrorKind::Retry => {
-                let operator = self.template.manifest.operators.get(*operator);
+                let operator = self.template.manifest().operators.get(*operator);
                 let uid = operator.map_or("", |operator| &operator.uid);
                 error.of(format_args!("entry {number}: {uid}/{}", info.name))
             }
@@ -102,7 +103,7 @@ impl<'t> Bootstrap<'t> {
         };
         let named = |message: &str| format!("{}/{}: {message}", line.operator, line.state);
         let Some(at) = self.at(&line.operator, &line.state) else {
-            let why = unknown(&self.template.manifest.operators, &line.operator);
+            let why = unknown(&self.template.manifest().operators, &line.operator);
             return Ok(self.wrong(place, None, named(&why)));
         };
         let encoded = self.encode(at, |state, Made { position, key, value, .. }| {
@@ -129,8 +130,19 @@ impl<'t> Bootstrap<'t> {
     fn wrong(&mut self, (input, number): (usize, u64), at: Option<usize>, message: String) -> bool {
         let places = At::new(input, number).map(|at| at.place(&self.units));
         let column = at.map(|at| at as u64 + 1);
-        self.problems.push(Problem { places: places.into_iter().collect(), column, message });
+        // An input may call on though it was told not to.
+        if self.goes_on() {
+            self.problems.push(Problem { places: places.into_iter().collect(), column, message });
+        }
         self.goes_on()
+    }
+
+    /// Notes that an input ended before its end: what there is of it would pass for all.
+    pub(super) fn unread(&mut self, input: usize, error: &Error) {
+        let message = format!("input {input} was not read to its end: {error}");
+        if self.goes_on() {
+            self.problems.push(Problem { places: Vec::new(), column: None, message });
+        }
     }
 
     /// Makes an entry of a state.

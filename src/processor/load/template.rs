@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 /// The operators of a savepoint to be written, and what else its manifest is to say.
 #[derive(Debug)]
 pub struct Template {
-    /// The parts of its operators count for nothing.
-    pub manifest: Manifest,
+    /// Its operators' parts are those that `parts` has.
+    manifest: Manifest,
     /// Of a snapshot, those of each operator that could be read.
     parts: Vec<Vec<Option<Part>>>,
     is_snapshot: bool,
@@ -63,6 +63,11 @@ impl Template {
             extra: Default::default(),
         };
         Self { manifest, parts: Vec::new(), is_snapshot: false }
+    }
+
+    /// Operators, states and types, and what else the savepoint's manifest is to say; of a snapshot as it has it.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     /// How many subtasks each operator has: as many as in the snapshot, if `asked` says nothing else.

@@ -73,11 +73,13 @@ impl SplitPlan {
         from_toml("plan", text)
     }
 
-    /// That every state of `manifest` has a target among `targets`, and every target a state.
+    /// That every state of `manifest` has a target among `targets`, every target a state, and that expressions can be
+    /// compiled.
     ///
     /// # Errors
     /// `Invalid`, naming operator and state: what the snapshot does not have, what nothing is said of, an operator
-    /// that goes to one target and of which more is said; a name that no target has; a target that gets nothing.
+    /// that goes to one target and of which more is said; a name that no target has; a target that gets nothing; an
+    /// expression that cannot be compiled. `Unsupported` for expressions without the feature `expressions`.
     pub fn check(&self, manifest: &Manifest, targets: &[&str]) -> Result<()> {
         let known = |name: &str| match targets.contains(&name) {
             true => Ok(()),
@@ -119,7 +121,7 @@ impl SplitPlan {
                 return invalid(format!("the target {target:?} gets nothing"));
             }
         }
-        Ok(())
+        self.shares(manifest, targets, "").map(|_compiled| ())
     }
 
     /// The target that gets all of a state.

@@ -145,3 +145,30 @@ fn runs_of_long_entries_are_merged_before_too_many_are_read_side_by_side() {
         assert_eq!(found, keys);
     }
 }
+
+#[test]
+fn a_spool_that_lost_entries_takes_and_gives_none_any_more() {
+    // As it sorts what is held, and as it merges runs.
+    for added in [1, 2] {
+        let mut spool = Spool::within(1, Largest).unwrap();
+        for number in 1..added {
+            spool.add(0, &key(number), b"12345678").unwrap();
+        }
+        let path = spool.folder.dir.path().to_owned();
+        if added == 1 {
+            std::fs::remove_dir_all(&path).unwrap();
+        } else {
+            std::fs::remove_file(path.join("1.run")).unwrap();
+        }
+        let first = spool.add(0, &key(0), b"12345678").unwrap_err();
+        std::fs::create_dir_all(&path).unwrap();
+        let lost = |error: Error| {
+            assert_eq!(error.kind(), ErrorKind::Retry);
+            let text = error.to_string();
+            assert!(text.starts_with("entries were lost") && text.contains(&first.to_string()));
+        };
+        lost(spool.add(0, &key(0), b"12345678").unwrap_err());
+        lost(spool.add(0, &key(0), b"12345678").unwrap_err());
+        lost(spool.finish().err().unwrap());
+    }
+}

@@ -83,6 +83,17 @@ fn lines_and_rows_that_do_not_fit_are_told_by_input_number_and_column() {
     into.read(Jsonl::new(text.as_bytes()), &mut |lines| read += lines).unwrap();
     into.read(Jsonl::new(text.as_bytes()), &mut |lines| read += lines).unwrap();
     assert_eq!((read, told(into).len()), (10, 10));
+    let mut into = Bootstrap::new(&template, None).unwrap();
+    let rows = [HEAD.as_bytes(), &b"carriers,\xff\n".repeat(1000)].concat();
+    let mut read = 0;
+    into.read(Csv::new(&*rows), &mut |rows| read += rows).unwrap();
+    let of_text = told(into);
+    assert_eq!((read, of_text.len()), (10, 10));
+    assert_eq!(of_text[9], "line 11: no text in UTF-8");
+    // An input of a program's own may call on.
+    let mut into = Bootstrap::new(&template, None).unwrap();
+    into.read(Own(1000), &mut |_| {}).unwrap_err();
+    assert_eq!(told(into).len(), 10);
 }
 
 #[test]
@@ -228,6 +239,14 @@ fn an_input_that_fails_ends_the_reading_and_says_so() {
     let error: Error = into.read(Own(1), &mut |_| {}).unwrap_err().into();
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Corrupt, "no more"));
     let told = told(into);
+    assert_eq!(
+        [&told[0], &told[1], &told[3]],
+        [
+            "input 1 was not read to its end: the cable is out",
+            "input 2 was not read to its end: the cable is out",
+            "input 3 was not read to its end: no more"
+        ]
+    );
     assert!(
         told.contains(
             &"row 1 of input 3: carriers/flights: value: expected u64, 0 to 18446744073709551615, found -1".to_owned()
@@ -274,10 +293,10 @@ fn rows_of_parquet_that_do_not_fit_are_told_by_number_and_files_by_what_they_are
         [flights("AA", "7"), flights("UA", "5"), flights("B6", "9").replace("flights", "fights")];
     let all = all.map(|line| line.trim_end().to_owned());
     let mut into = Bootstrap::new(&template, None).unwrap();
-    let rows = Rows::open(super::parquet_of(&template.manifest, &all)).unwrap();
+    let rows = Rows::open(super::parquet_of(template.manifest(), &all)).unwrap();
     assert_eq!(rows.count(), 3);
     into.read(rows, &mut |_| {}).unwrap();
-    let mut other = template.manifest.clone();
+    let mut other = template.manifest().clone();
     other.operators[0].states.retain(|info| info.name == "flights");
     other.operators[0].states[0].value.as_mut().unwrap().schema = esker::format::Schema::I64;
     let negative = [flights("DL", "-5").trim_end().to_owned()];

@@ -84,7 +84,7 @@ fn what_does_not_fit_is_refused_and_nothing_is_made() {
         (
             &["job", "low=a", "high=b", "--by", "1 +"],
             1,
-            "esker: refused job: target=low: operator=",
+            "esker: refused job: operator=airports by=\"1 +\": ",
         ),
         (
             &["job", "low=a", "high=b", "--by", "'mid'"],
@@ -104,6 +104,8 @@ fn what_does_not_fit_is_refused_and_nothing_is_made() {
         let (code, out, err) = esker(folder, &[&["split"], args].concat());
         assert_eq!((code, out.as_str()), (expected, ""), "{args:?}: {err}");
         assert!(err.starts_with(said), "{args:?}: {err}");
+        let is_of_the_plan = said.starts_with("esker: refused job: operator=");
+        assert!(!is_of_the_plan || !folder.join("a").exists(), "before any folder is made");
         assert!(!folder.join("a/_metadata").exists() && !folder.join("b/_metadata").exists());
     }
     let (code, out, err) = esker(folder, &["split", "--json", "job", "low=a"]);

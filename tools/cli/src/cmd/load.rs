@@ -220,7 +220,7 @@ fn loaded(args: &Args) -> Result<Loaded, Stop> {
     }
     let (lines, sources) = (sorted.count(), sorted.sources().map_err(of_temp)?);
     let target = open_store(&args.target).map_err(of_target)?;
-    let (manifest, settings) = (template.manifest.clone(), SnapshotSettings::default());
+    let (manifest, settings) = (template.manifest().clone(), SnapshotSettings::default());
     let bar = progress(lines, "entries");
     let tell = |entries| bar.inc(entries);
     let written = block_on(write_savepoint(&target, manifest, sources, &settings, &tell));

@@ -29,8 +29,8 @@ use std::path::{Path, PathBuf};
 /// ```
 ///
 /// An expression is one of CEL over `key`, `ns`, `userKey`, `value` and `ttl`, as for filters of `rewrite`, and over
-/// `state`, its name, and `keyGroup`. What nothing says where it goes, a NAME that is not there, and a DST that gets nothing
-/// are refused before anything is written (exit code 1). What is dealt out as a whole is linked, copied and checked as by
+/// `state`, its name, and `keyGroup`. What nothing says where it goes, a NAME that is not there, a DST that gets nothing,
+/// and an expression that cannot be compiled are refused before anything is written (exit code 1). What is dealt out as a whole is linked, copied and checked as by
 /// `rewrite`; an operator that is dealt out by an expression is read once for each DST that gets some of it. One DST is
 /// written after the other: where one fails those before it are whole, and the same command goes on with the rest.
 ///
