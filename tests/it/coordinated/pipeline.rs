@@ -57,9 +57,9 @@ impl Wires {
 
 impl Listener for Wires {
     fn triggered(&mut self, order: &Order) {
-        drop(
-            self.0.lock().unwrap().first().map(|source| source.send(Feed::Barrier(order.clone()))),
-        );
+        if let Some(source) = self.0.lock().unwrap().first() {
+            drop(source.send(Feed::Barrier(order.clone())));
+        }
     }
 
     fn completed(&mut self, checkpoint: u64, _: Kind, ended: &BTreeSet<Subtask>) {
