@@ -26,7 +26,7 @@ impl Retention {
     pub fn given_up(&self, state: &LogState, in_flight: &InFlight) -> BTreeSet<u64> {
         let last_count = usize::try_from(self.last_count.get()).unwrap_or(usize::MAX);
         let is_needed = |checkpoint: &u64| {
-            state.holds().contains_key(checkpoint) || in_flight.is_based_on(*checkpoint)
+            state.holds().contains_key(checkpoint) || in_flight.may_build_on(*checkpoint)
         };
         let older = state.retained().keys().rev().skip(last_count);
         older.filter(|checkpoint| !is_needed(checkpoint)).copied().collect()
@@ -64,9 +64,13 @@ impl InFlight {
         self.begun.contains_key(&checkpoint)
     }
 
+    pub(super) fn is_based_on(&self, checkpoint: u64) -> bool {
+        self.begun.values().any(|based_on| *based_on == Some(checkpoint))
+    }
+
     /// Whether one in flight may name files of `checkpoint`: it builds on what it is based on, or on what
     /// was published since and before it was captured.
-    pub(super) fn is_based_on(&self, checkpoint: u64) -> bool {
+    fn may_build_on(&self, checkpoint: u64) -> bool {
         self.begun.iter().any(|(number, based_on)| {
             checkpoint < *number && based_on.unwrap_or_default() <= checkpoint
         })

@@ -276,8 +276,9 @@ fn a_folder_that_holds_something_else_is_left_as_it_is() {
     assert!(
         error.to_string().contains("interrupted. If none is under way there, delete the folder")
     );
+    // Somebody else may be at work there, and name what both have put.
     let left = content(&target);
-    assert!(left.len() == 1 && left[&stale] == b"what", "what was put goes: {:?}", left.keys());
+    assert!(left.len() > 1 && left[&stale] == b"what" && !left.contains_key(&name(MANIFEST_NAME)));
 }
 
 #[test]
