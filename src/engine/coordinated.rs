@@ -14,18 +14,15 @@ use crate::backend::operator::OperatorBackend;
 use crate::backend::{Backend, BackendFactory};
 use crate::checkpoint::coordinator::{Action, Cause, Coordinator, History, Kind, Subtask};
 use crate::checkpoint::{Job, Retention};
+use crate::engine::owned::claimed;
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Manifest, Operator};
-use crate::snapshot::{
-    Lineage, ManifestReferences, SnapshotSettings, find_operator, read_manifest,
-    read_operator_state,
-};
+use crate::snapshot::{Lineage, SnapshotSettings, find_operator, read_operator_state};
 use crate::{Error, ErrorKind, Result, Settings, Store};
 use control::Message;
 use driver::{Clock, Pending, Timer};
 use futures::channel::mpsc::UnboundedReceiver;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use subtask::Acknowledgement;
 
 /// An operator of a job, with state.
@@ -149,10 +146,8 @@ pub struct CoordinatedJob {
     ended: BTreeMap<Subtask, Acknowledgement>,
     /// Operators of the last checkpoint that the next one is not to hold.
     dropped: BTreeSet<String>,
-    /// Whether files were given up since the last sweep, and whether checkpoints completed since the last look
-    /// at which are retained.
+    /// Whether files were given up since the last sweep.
     unswept: bool,
-    unretained: bool,
     /// Whether it is time to see to that: a store that fails is not asked again at every turn.
     cleans: bool,
 }
@@ -172,15 +167,7 @@ impl CoordinatedJob {
     ) -> Result<Self> {
         settings.check()?;
         let subtasks = subtasks(&operators)?;
-        let mut job = Job::claim(store, Arc::new(ManifestReferences)).await?;
-        job.sweep().await?;
-        let last = match job.state().retained().last_key_value() {
-            Some((checkpoint, last)) => {
-                let (path, digest) = (&last.manifest_path, Some(last.manifest_digest));
-                Some((*checkpoint, read_manifest(job.store(), path, digest).await?))
-            }
-            None => None,
-        };
+        let (job, last) = claimed(store).await?;
         let Settings { snapshot, retention, checkpoints } = settings.clone();
         let (control, messages) = Control::new();
         let last_number = job.state().checkpoint_last();
@@ -203,7 +190,6 @@ impl CoordinatedJob {
             ended: BTreeMap::new(),
             dropped: BTreeSet::new(),
             unswept: false,
-            unretained: false,
             cleans: false,
         })
     }

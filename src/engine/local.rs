@@ -6,6 +6,7 @@ mod publish;
 use crate::backend::heap::HeapBackend;
 use crate::backend::{Backend, BackendFactory, NativeCapture};
 use crate::checkpoint::{Fallback, Job, Retention, Skipped};
+use crate::engine::owned::{claimed, clean_up};
 use crate::format::manifest::{Manifest, Operator, SnapshotKind};
 use crate::format::{KeyGroupRange, RelativeName};
 use crate::snapshot::{
@@ -74,15 +75,7 @@ impl LocalJob {
     /// `Fenced` if another claims it at this moment; the store's; `Corrupt` if the log or the
     /// manifest of the last checkpoint is damaged.
     pub async fn open(store: Store, name: impl Into<String>) -> Result<Self> {
-        let mut job = Job::claim(store, Arc::new(ManifestReferences)).await?;
-        job.sweep().await?;
-        let last = match job.state().retained().last_key_value() {
-            Some((checkpoint, last)) => {
-                let (path, digest) = (&last.manifest_path, Some(last.manifest_digest));
-                Some((*checkpoint, read_manifest(job.store(), path, digest).await?))
-            }
-            None => None,
-        };
+        let (job, last) = claimed(store).await?;
         Ok(Self::of(job, name.into(), last))
     }
 
@@ -312,7 +305,7 @@ impl LocalJob {
                 return Err(Error::new(ErrorKind::Retry, "the checkpoint was not published"));
             }
         }
-        self.clean_up().await?;
+        clean_up(&mut self.job, &self.retention, &mut self.unswept).await?;
         Ok(checkpoint)
     }
 

@@ -3,6 +3,7 @@ pub mod barrier;
 mod coordinated;
 mod described;
 mod local;
+mod owned;
 
 pub use coordinated::{
     Control, CoordinatedJob, End, Listener, OperatorPlan, Order, Share, SubtaskCheckpoints,

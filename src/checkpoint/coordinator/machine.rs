@@ -1,7 +1,8 @@
 //! The coordinator as a state machine: facts in, actions out.
 
-use super::{Cause, CheckpointStats, CoordinatorSettings, History, Kind, Outcome, Subtask};
-use super::{SubtaskStats, history};
+use super::{
+    Cause, CheckpointStats, CoordinatorSettings, History, Kind, Outcome, Subtask, SubtaskStats,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
@@ -390,7 +391,7 @@ impl Coordinator {
 
     fn end(&mut self, now_ms: u64, stats: CheckpointStats, outcome: Outcome) {
         self.ended_ms = Some(now_ms);
-        self.history.push(history::CheckpointStats { ended_ms: Some(now_ms), outcome, ..stats });
+        self.history.push(CheckpointStats { ended_ms: Some(now_ms), outcome, ..stats });
     }
 
     /// What is due: the end of what took too long, the next one to publish, the next ones to trigger.

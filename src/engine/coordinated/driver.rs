@@ -1,16 +1,18 @@
 //! The coordinator's life: it observes, asks the state machine, and acts.
 
 use super::control::Message;
-use super::publish::Attempt;
 use super::subtask::Acknowledgement;
 use super::{CoordinatedJob, OperatorPlan, Order, subtasks};
 use crate::checkpoint::coordinator::{Action, Cause, Fact, Kind, Subtask};
+use crate::engine::owned::clean_up;
 use crate::metrics;
+use crate::snapshot::WrittenManifest;
 use crate::store::sleep;
-use crate::{ErrorKind, Result, Store};
+use crate::{Result, Store};
 use futures::future::{BoxFuture, Either, FutureExt, select};
 use futures::stream::StreamExt;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How a coordinator's [`run`](CoordinatedJob::run) ends.
@@ -31,8 +33,8 @@ pub(super) struct Pending {
     /// Where a savepoint goes.
     pub(super) target: Option<Store>,
     pub(super) acknowledged: BTreeMap<Subtask, Acknowledgement>,
-    /// What is known of its publication.
-    pub(super) attempt: Attempt,
+    /// What its record names, once that may be written.
+    pub(super) doubtful: Option<Arc<WrittenManifest>>,
 }
 
 /// Milliseconds since the job was opened.
@@ -64,14 +66,7 @@ impl CoordinatedJob {
     pub async fn run(&mut self) -> Result<End> {
         loop {
             while let Some(action) = self.actions.front() {
-                let end = match action.clone() {
-                    Action::Publish { checkpoint, .. } => {
-                        let fact = self.publish(checkpoint).await?;
-                        self.step(fact);
-                        None
-                    }
-                    action => self.act(action)?,
-                };
+                let end = self.act(action.clone()).await?;
                 // Before it is forgotten that there is an end.
                 if end.is_some() {
                     self.clean_up().await?;
@@ -101,19 +96,11 @@ impl CoordinatedJob {
         let subtasks = subtasks(&operators)?;
         // What is being published is, or never will be: a restart from an older one would lose it.
         while let Some(action) = self.actions.front() {
-            match action.clone() {
-                Action::Publish { checkpoint, .. } => {
-                    let fact = self.publish(checkpoint).await?;
-                    self.step(fact);
-                }
-                action => {
-                    let end = self.act(action)?;
-                    if let Some(end @ (End::Stopped(_) | End::Finished)) = end {
-                        self.clean_up().await?;
-                        self.actions.pop_front();
-                        return Ok(Some(end));
-                    }
-                }
+            let end = self.act(action.clone()).await?;
+            if let Some(end @ (End::Stopped(_) | End::Finished)) = end {
+                self.clean_up().await?;
+                self.actions.pop_front();
+                return Ok(Some(end));
             }
             self.actions.pop_front();
         }
@@ -168,8 +155,8 @@ impl CoordinatedJob {
         }
     }
 
-    /// What can be done at once.
-    fn act(&mut self, action: Action) -> Result<Option<End>> {
+    /// Does what it says. Cancel-safe: what is begun is ended by doing it again.
+    async fn act(&mut self, action: Action) -> Result<Option<End>> {
         match action {
             Action::Trigger { checkpoint, kind, request, subtasks } => {
                 let target = request.and_then(|request| self.requests.target(request)).cloned();
@@ -180,8 +167,8 @@ impl CoordinatedJob {
                 let store = target.clone().unwrap_or_else(|| self.job.store().clone());
                 let generation = self.job.generation();
                 let order = Order { checkpoint, kind, subtasks, basis, generation, store };
-                let (acknowledged, attempt) = (BTreeMap::new(), Attempt::default());
-                let pending = Pending { kind, target, acknowledged, attempt };
+                let (acknowledged, doubtful) = (BTreeMap::new(), None);
+                let pending = Pending { kind, target, acknowledged, doubtful };
                 self.pending.insert(checkpoint, pending);
                 tracing::debug!(checkpoint, ?kind, "triggered");
                 self.listeners.iter_mut().for_each(|listener| listener.triggered(&order));
@@ -194,7 +181,7 @@ impl CoordinatedJob {
                         self.ended.insert(subtask, of);
                     }
                 }
-                (self.unretained, self.cleans) = (true, true);
+                self.cleans = true;
                 self.measure(checkpoint);
                 tracing::info!(checkpoint, ?kind, "complete");
                 let told = self.listeners.iter_mut();
@@ -215,8 +202,10 @@ impl CoordinatedJob {
             Action::Fail { cause } => return Ok(Some(End::Failed(cause))),
             Action::Stop { checkpoint } => return Ok(Some(End::Stopped(checkpoint))),
             Action::Finish => return Ok(Some(End::Finished)),
-            // Of that the caller takes care.
-            Action::Publish { .. } => {}
+            Action::Publish { checkpoint, .. } => {
+                let fact = self.publish(checkpoint).await?;
+                self.step(fact);
+            }
         }
         Ok(None)
     }
@@ -228,28 +217,11 @@ impl CoordinatedJob {
         }
     }
 
-    /// Retires what is no longer to be retained, and removes what given-up checkpoints left behind. What fails
-    /// of it is done after the next checkpoint.
+    /// Does it once for each checkpoint that ends: a store that fails is not asked again at every turn.
     async fn clean_up(&mut self) -> Result<()> {
-        if !std::mem::take(&mut self.cleans) {
-            return Ok(());
+        if std::mem::take(&mut self.cleans) {
+            clean_up(&mut self.job, &self.retention, &mut self.unswept).await?;
         }
-        let mut done = Ok(());
-        if self.unretained {
-            done = self.job.retain(&self.retention).await;
-            self.unretained = done.is_err();
-        }
-        if self.unswept && done.is_ok() {
-            done = self.job.sweep().await.map(|_| ());
-            self.unswept = done.is_err();
-        }
-        match done {
-            Err(error) if error.kind() == ErrorKind::Fenced => Err(error),
-            Err(error) => {
-                tracing::warn!(%error, "files are left for the clean-up after the next checkpoint");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
+        Ok(())
     }
 }

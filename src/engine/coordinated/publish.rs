@@ -4,7 +4,7 @@ use super::driver::Pending;
 use super::subtask::Acknowledgement;
 use super::{CoordinatedJob, OperatorPlan};
 use crate::checkpoint::coordinator::{Fact, Kind, Subtask};
-use crate::checkpoint::{Job, read_log};
+use crate::checkpoint::read_log;
 use crate::engine::described::Described;
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Manifest, Operator, PartRef, SnapshotKind};
@@ -22,16 +22,6 @@ use std::time::Duration;
 /// How often it is asked whether a checkpoint was published before the caller is told that this is not known.
 const ATTEMPT_COUNT_MAX: u32 = 8;
 const BACKOFF_FIRST: Duration = Duration::from_millis(20);
-
-/// What is known of the publication of a snapshot.
-#[derive(Default)]
-pub(super) enum Attempt {
-    /// It was not begun, as far as anyone else can see.
-    #[default]
-    None,
-    /// Its record may be written.
-    Doubtful(Box<WrittenManifest>),
-}
 
 impl CoordinatedJob {
     /// Writes the manifest of what all have acknowledged, and of a checkpoint the record. Cancel-safe: called
@@ -52,44 +42,40 @@ impl CoordinatedJob {
                 Err(error) => not_published(checkpoint, error),
             });
         }
-        if let Attempt::None = pending.attempt {
-            let written = match self.write(checkpoint).await {
-                Ok(written) => written,
+        let written = match &pending.doubtful {
+            Some(written) => Arc::clone(written),
+            None => match self.write(checkpoint).await {
+                Ok(written) => Arc::new(written),
                 Err(error) => {
                     self.job.abandon(checkpoint);
                     return Ok(not_published(checkpoint, error));
                 }
-            };
-            if let Some(pending) = self.pending.get_mut(&checkpoint) {
-                pending.attempt = Attempt::Doubtful(Box::new(written));
-            }
+            },
+        };
+        if let Some(pending) = self.pending.get_mut(&checkpoint) {
+            pending.doubtful = Some(Arc::clone(&written));
         }
-        self.record(checkpoint).await
+        self.record(checkpoint, &written).await
     }
 
-    async fn record(&mut self, checkpoint: u64) -> Result<Fact> {
-        let attempt = self.pending.get(&checkpoint).map(|pending| &pending.attempt);
-        let Some(Attempt::Doubtful(written)) = attempt else {
-            return Ok(not_published(checkpoint, "it is not in flight"));
-        };
-        let WrittenManifest { published, references, manifest, .. } = (**written).clone();
-        let is_published = |job: &Job| job.state().retained().get(&checkpoint) == Some(&published);
+    async fn record(&mut self, checkpoint: u64, written: &WrittenManifest) -> Result<Fact> {
+        let WrittenManifest { published, references, manifest, .. } = written;
         let done = self.job.publish(published.clone(), references.clone()).await;
         if let Err(error) = done {
             if error.kind() == ErrorKind::Fenced {
                 return Err(error);
             }
             self.settle().await?;
-            if !is_published(&self.job) {
+            if self.job.state().retained().get(&checkpoint) != Some(published) {
                 // A newer owner may have swept its files.
                 self.check_owner().await?;
                 self.job.abandon(checkpoint);
                 return Ok(not_published(checkpoint, error));
             }
             // Nothing is written again.
-            self.job.publish(published, references).await?;
+            self.job.publish(published.clone(), references.clone()).await?;
         }
-        self.last = Some((checkpoint, manifest));
+        self.last = Some((checkpoint, manifest.clone()));
         self.dropped.clear();
         Ok(Fact::Published { checkpoint })
     }

@@ -1,12 +1,12 @@
 //! How a checkpoint is written, published, and ended if an error or a dropped future did not.
 
 use super::{LocalJob, Taken, Unfinished, place};
+use crate::Result;
 use crate::backend::Backend;
 use crate::format::manifest::{Operator, SnapshotKind};
 use crate::snapshot::{
     NewOperator, PartId, PartInput, WrittenPart, write_manifest, write_native_part, write_part,
 };
-use crate::{ErrorKind, Result};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -105,22 +105,5 @@ impl LocalJob {
         }
         self.last = Some((checkpoint, manifest.manifest));
         self.dropped.clear();
-    }
-
-    /// Retires what is no longer to be retained, and removes what given-up checkpoints left behind.
-    pub(super) async fn clean_up(&mut self) -> Result<()> {
-        let mut done = self.job.retain(&self.retention).await;
-        if self.unswept && done.is_ok() {
-            done = self.job.sweep().await.map(|_| ());
-            self.unswept = done.is_err();
-        }
-        match done {
-            Err(error) if error.kind() == ErrorKind::Fenced => Err(error),
-            Err(error) => {
-                tracing::warn!(%error, "files are left for the clean-up after the next checkpoint");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
     }
 }
