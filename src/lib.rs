@@ -4,6 +4,7 @@
 pub mod backend;
 pub mod checkpoint;
 pub mod engine;
+mod environment;
 mod error;
 mod metrics;
 pub mod processor;

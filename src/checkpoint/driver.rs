@@ -2,6 +2,7 @@
 
 use super::log::{Action, Fact, Intent, LogError, LogState, Reader, Refusal, Writer};
 use super::place::{Place, log_folder, log_name};
+use crate::environment::random_bytes;
 use crate::format::record::{Extra, Hold, Nonce};
 use crate::store::{Created, Store, sleep};
 use crate::{Error, ErrorKind, Result};
@@ -229,11 +230,7 @@ async fn act(store: &Store, action: &Action, attempts: &mut Attempts) -> Result<
 }
 
 fn nonce() -> Result<Nonce> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Retry, format!("no random numbers from the system: {error}"))
-    })?;
-    Ok(Nonce(u128::from_be_bytes(bytes)))
+    Ok(Nonce(u128::from_be_bytes(random_bytes()?)))
 }
 
 fn fenced(store: &Store) -> Error {

@@ -4,6 +4,8 @@
 mod control;
 mod driver;
 mod publish;
+#[cfg(test)]
+mod simulation;
 mod subtask;
 
 pub use control::Control;

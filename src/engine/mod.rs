@@ -4,8 +4,10 @@ mod coordinated;
 mod described;
 mod local;
 mod owned;
+mod two_phase;
 
 pub use coordinated::{
     Control, CoordinatedJob, End, Listener, OperatorPlan, Order, Share, SubtaskCheckpoints,
 };
 pub use local::LocalJob;
+pub use two_phase::{Transactions, TwoPhaseCommit};

@@ -1,5 +1,6 @@
 //! A few threads that decode, for as long as whoever reads is there.
 
+use crate::environment::is_threadless;
 use crate::{Error, ErrorKind, Result};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ impl Pool {
     pub(super) fn new(threads: usize) -> Result<Self> {
         let (sender, receiver) = channel::<Job>();
         let receiver = Arc::new(Mutex::new(receiver));
+        let threads = if is_threadless() { 0 } else { threads };
         for _ in 0..threads {
             let receiver = Arc::clone(&receiver);
             let thread = std::thread::Builder::new().name("esker-decode".to_owned());
@@ -54,6 +56,10 @@ impl Pool {
                 let _ = sender.send(job());
             }
         });
+        if is_threadless() {
+            job();
+            return Ok(Begun(receiver));
+        }
         self.0.send(job).map_err(|_| died())?;
         Ok(Begun(receiver))
     }

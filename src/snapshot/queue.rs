@@ -3,6 +3,7 @@
 use super::encode::{Content, Done, Encoded, encode};
 use super::groups::Groups;
 use super::plan::first_piece;
+use crate::environment::is_threadless;
 use crate::{Error, ErrorKind, Result};
 use esker_format::KeyGroupRange;
 use esker_format::run::RunOptions;
@@ -19,6 +20,9 @@ const SHARE_LEN_BYTES_MIN: f64 = (512 << 10) as f64;
 
 /// Nor into more than this, which would fill a chain with runs before it has too many levels.
 const SHARES_MAX: usize = 16;
+
+/// Pieces of a part that is encoded where it is asked for.
+const THREADLESS_PIECES_MAX: usize = 1 << 10;
 
 /// Something to be written whole, in pieces.
 pub(super) struct Layer {
@@ -112,6 +116,11 @@ impl Queue {
         self: &Arc<Self>,
         threads: usize,
     ) -> Result<mpsc::Receiver<Result<Option<Piece>>>> {
+        if is_threadless() {
+            let (sender, receiver) = mpsc::channel(THREADLESS_PIECES_MAX);
+            (0..threads).for_each(|_| self.work(&sender));
+            return Ok(receiver);
+        }
         let (sender, receiver) = mpsc::channel(1);
         for _ in 0..threads {
             let (queue, sender) = (Arc::clone(self), sender.clone());

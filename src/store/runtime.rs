@@ -5,6 +5,8 @@
 //! stores need tokio's reactor in any case. So the blocking forms enter a small runtime of their
 //! own, started on first use.
 
+#[cfg(test)]
+use crate::environment::simulated;
 use crate::{Error, ErrorKind, Result};
 use std::future::Future;
 use std::pin::pin;
@@ -35,8 +37,18 @@ impl Wake for Unpark {
 /// # Errors
 /// Those of the future, and `Retry` if the thread cannot be started.
 pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    let _entered = handle()?.enter();
     let mut future = pin!(future);
+    #[cfg(test)]
+    if let Some(world) = simulated::world() {
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            match future.as_mut().poll(&mut context) {
+                Poll::Ready(result) => return result,
+                Poll::Pending => world.step(),
+            }
+        }
+    }
+    let _entered = handle()?.enter();
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {
@@ -49,6 +61,11 @@ pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
 
 /// Waits for `duration`, under any executor: the caller's runtime may have no timers.
 pub(crate) async fn sleep(duration: Duration) -> Result<()> {
+    #[cfg(test)]
+    if let Some(sleeps) = simulated::sleep(duration) {
+        sleeps.await;
+        return Ok(());
+    }
     let slept = handle()?.spawn(async move { tokio::time::sleep(duration).await });
     // Nobody waits for one that is dropped.
     let _aborts = Aborts(slept.abort_handle());

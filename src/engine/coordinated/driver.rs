@@ -5,6 +5,7 @@ use super::subtask::Acknowledgement;
 use super::{CoordinatedJob, OperatorPlan, Order, subtasks};
 use crate::checkpoint::coordinator::{Action, Cause, Fact, Kind, Subtask};
 use crate::engine::owned::clean_up;
+use crate::environment::now;
 use crate::metrics;
 use crate::snapshot::WrittenManifest;
 use crate::store::sleep;
@@ -42,11 +43,11 @@ pub(super) struct Clock(Instant);
 
 impl Clock {
     pub(super) fn new() -> Self {
-        Self(Instant::now())
+        Self(now())
     }
 
     pub(super) fn now_ms(&self) -> u64 {
-        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(now().duration_since(self.0).as_millis()).unwrap_or(u64::MAX)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::backend::operator::OperatorBackend;
 use crate::backend::{Backend, NativeCapture};
 use crate::checkpoint::coordinator::{Kind, Subtask, SubtaskStats};
 use crate::engine::described::Described;
+use crate::environment::now;
 use crate::format::KeyGroupRange;
 use crate::format::manifest::SnapshotKind;
 use crate::format::part::Part;
@@ -14,7 +15,7 @@ use crate::snapshot::{
 use crate::{Result, Store};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a subtask contributed to a snapshot.
 #[derive(Debug, Clone)]
@@ -36,7 +37,7 @@ pub struct SubtaskCheckpoints {
     lineage: Lineage,
     captures_taken: u64,
     settings: SnapshotSettings,
-    control: Control,
+    pub(super) control: Control,
     written: Written,
 }
 
@@ -69,7 +70,7 @@ impl SubtaskCheckpoints {
         backend: &mut B,
         operator: Option<&OperatorBackend>,
     ) -> Result<Share> {
-        let started = Instant::now();
+        let started = now();
         let (control, checkpoint) = (self.control.clone(), order.checkpoint);
         let answer = Answer { control, checkpoint, subtask: self.subtask, is_given: false };
         let (input, native) = match self.take(order, backend, operator) {
@@ -86,7 +87,10 @@ impl SubtaskCheckpoints {
             native,
             described: Described::of(backend, operator),
             is_last: false,
-            stats: SubtaskStats { sync_ms: millis(started.elapsed()), ..SubtaskStats::default() },
+            stats: SubtaskStats {
+                sync_ms: millis(now().duration_since(started)),
+                ..SubtaskStats::default()
+            },
             settings: self.settings.clone(),
             written: Arc::clone(&self.written),
             answer,
@@ -209,7 +213,7 @@ impl Share {
             written,
             answer,
         } = self;
-        let started = Instant::now();
+        let started = now();
         let done = match native {
             Some(native) => write_native_part(&store, input, native, &settings).await,
             None => write_part(&store, input, &settings).await,
@@ -226,7 +230,7 @@ impl Share {
             locked(&written).insert(answer.checkpoint, chain);
         }
         let stats = SubtaskStats {
-            async_ms: millis(started.elapsed()),
+            async_ms: millis(now().duration_since(started)),
             written_len_bytes: took.written_len_bytes,
             referenced_len_bytes: took.referenced_len_bytes,
             entries: took.full_entries.saturating_add(took.changed_entries),

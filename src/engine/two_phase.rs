@@ -1,0 +1,211 @@
+//! Sinks whose output counts once: prepared where the barrier passes, committed once the checkpoint is complete.
+
+use crate::backend::Handle;
+use crate::backend::operator::{OperatorBackend, OperatorListState};
+use crate::checkpoint::coordinator::Kind;
+use crate::state::OperatorListDescriptor;
+use crate::{Error, ErrorKind, Result};
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+
+/// The operator state that holds what is prepared.
+const PREPARED: &str = "prepared";
+
+/// A system outside of the job whose writes take effect at once, or not at all: a database, a message broker,
+/// files that get their names at the end.
+#[async_trait]
+pub trait Transactions: Send {
+    /// Names a transaction, to this process and to any that goes on with its work: it is part of snapshots.
+    type Id: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// The system's.
+    async fn begin(&mut self) -> Result<Self::Id>;
+
+    /// Makes what was written in a transaction durable, so that [`commit`](Self::commit) can succeed from any
+    /// process, whatever happens to this one. Nothing is written in it afterwards, unless it fails.
+    ///
+    /// # Errors
+    /// The system's. More may be written in it then, and the call comes again at the next barrier: where the
+    /// system does not allow that, the subtask is to fail.
+    async fn pre_commit(&mut self, id: &Self::Id) -> Result<()>;
+
+    /// Lets a prepared transaction take effect. **It is called again** for one that is committed already, by
+    /// this process or another: that changes nothing, and succeeds.
+    ///
+    /// # Errors
+    /// The system's: it is called again later. For a transaction that the system has forgotten: that is loss,
+    /// and to be told as such.
+    async fn commit(&mut self, id: &Self::Id) -> Result<()>;
+
+    /// Gives up a transaction that is not prepared.
+    ///
+    /// # Errors
+    /// The system's.
+    async fn abort(&mut self, id: &Self::Id) -> Result<()>;
+}
+
+/// A sink subtask's transactions, in step with the checkpoints of its job: **two-phase commit**, of which the
+/// coordinator's publish record is the decision.
+///
+/// | when | call | what it does |
+/// |---|---|---|
+/// | the subtask starts | [`open`](Self::open), then restore, then [`recover`](Self::recover) | commits what its snapshot holds as prepared |
+/// | a record comes | [`current`](Self::current) | |
+/// | a barrier passes | [`pre_commit`](Self::pre_commit), then capture with the operator state | prepares, and begins the next one |
+/// | a checkpoint is complete | [`completed`](Self::completed) | commits what was prepared up to it |
+/// | the job has stopped | [`finish`](Self::finish) | commits all |
+/// | the subtask ends | [`close`](Self::close) | aborts what is open |
+///
+/// Where a checkpoint is given up, nothing is to be done: what was prepared for it is in the state of the next one,
+/// and is committed with that. A savepoint commits nothing; whoever starts from it commits
+/// what it holds, and so does the job that goes on: [`Transactions::commit`] may come twice. That is so of one that stops
+/// the job too: as long as an owner may come that knows nothing of it, and goes on from the last checkpoint, what it
+/// commits would be output twice. [`finish`](Self::finish) is for who knows that none will come.
+///
+/// Output becomes visible when a checkpoint completes, so with a delay of its interval. A transaction that was
+/// begun, or prepared for a checkpoint that never completed, when its process died is in no snapshot: it is the
+/// system's to give it up, by a timeout that is **longer than the longest outage** from which the job is to
+/// recover, or else what a snapshot holds as prepared may be gone.
+///
+/// The protocol is Gray's (1978); that a stream processor's checkpoint can be its coordinator's decision is how
+/// Flink's `TwoPhaseCommitSinkFunction` came to be (2017).
+///
+/// Memory and state: one id for each checkpoint under way.
+pub struct TwoPhaseCommit<T: Transactions> {
+    transactions: T,
+    current: Option<T::Id>,
+    /// Begun where preparing the current one failed.
+    next: Option<T::Id>,
+    /// What is prepared and not known to be committed, by the snapshot whose barrier it was.
+    prepared: BTreeMap<u64, T::Id>,
+    state: Handle<OperatorListState<T::Id>>,
+}
+
+impl<T: Transactions> TwoPhaseCommit<T> {
+    /// A sink whose operator state is in `operator`, which is to be restored before [`recover`](Self::recover).
+    ///
+    /// # Errors
+    /// Those of [`OperatorBackend::open`].
+    pub fn open(transactions: T, operator: &mut OperatorBackend) -> Result<Self> {
+        let state = operator.open(OperatorListDescriptor::<T::Id>::split(PREPARED))?;
+        Ok(Self { transactions, current: None, next: None, prepared: BTreeMap::new(), state })
+    }
+
+    /// Commits what the restored snapshot holds as prepared, and begins the first transaction. After an
+    /// error it may be called again.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn recover(&mut self, operator: &mut OperatorBackend) -> Result<()> {
+        let state = operator.state(self.state)?;
+        for id in state.get() {
+            self.transactions.commit(id).await?;
+        }
+        state.clear();
+        self.begin().await
+    }
+
+    async fn begin(&mut self) -> Result<()> {
+        if self.current.is_none() {
+            self.current = Some(self.transactions.begin().await?);
+        }
+        Ok(())
+    }
+
+    /// The transaction that records are written in, and the system to write them to.
+    ///
+    /// # Errors
+    /// `Invalid` before [`recover`](Self::recover), and after [`close`](Self::close).
+    pub fn current(&mut self) -> Result<(&mut T, &T::Id)> {
+        match &self.current {
+            Some(id) => Ok((&mut self.transactions, id)),
+            None => Err(not_open()),
+        }
+    }
+
+    /// Prepares what was written up to the barrier of `snapshot`, notes it in `operator`, which is to be captured
+    /// next, and begins another transaction. After an error the snapshot is to be declined, and the barrier of
+    /// a later one prepares all of it.
+    ///
+    /// # Errors
+    /// The system's; as for [`current`](Self::current).
+    pub async fn pre_commit(
+        &mut self,
+        snapshot: u64,
+        operator: &mut OperatorBackend,
+    ) -> Result<()> {
+        let state = operator.state(self.state)?;
+        let id = self.current.as_ref().ok_or_else(not_open)?;
+        // First: once it is prepared, nothing more is written in the current one.
+        if self.next.is_none() {
+            self.next = Some(self.transactions.begin().await?);
+        }
+        self.transactions.pre_commit(id).await?;
+        if let Some(id) = std::mem::replace(&mut self.current, self.next.take()) {
+            self.prepared.insert(snapshot, id);
+        }
+        state.update(self.prepared.values().cloned().collect());
+        Ok(())
+    }
+
+    /// A snapshot is [complete](super::Listener::completed): commits what was prepared up to its barrier, unless
+    /// it is a savepoint. Said again, it does what failed before.
+    ///
+    /// # Errors
+    /// The system's: what is not committed is when it is called again, or with the next checkpoint.
+    pub async fn completed(&mut self, snapshot: u64, kind: Kind) -> Result<()> {
+        match kind {
+            Kind::Checkpoint => self.commit_up_to(snapshot).await,
+            Kind::Savepoint | Kind::Stop { .. } => Ok(()),
+        }
+    }
+
+    /// Commits all that is prepared: the job has stopped by a savepoint, and nobody will go on from a checkpoint
+    /// before that. Without it what was prepared since the last checkpoint waits for whoever starts from the
+    /// savepoint.
+    ///
+    /// # Errors
+    /// The system's; it may be called again.
+    pub async fn finish(&mut self) -> Result<()> {
+        self.commit_up_to(u64::MAX).await
+    }
+
+    async fn commit_up_to(&mut self, snapshot: u64) -> Result<()> {
+        while let Some(first) = self.prepared.first_entry().filter(|of| *of.key() <= snapshot) {
+            self.transactions.commit(first.get()).await?;
+            first.remove();
+        }
+        Ok(())
+    }
+
+    /// Aborts what was written behind the last barrier: nothing, where the job has ended. What is prepared stays,
+    /// for whoever restores it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn close(&mut self) -> Result<()> {
+        for open in [&mut self.current, &mut self.next] {
+            if let Some(id) = open {
+                self.transactions.abort(id).await?;
+                *open = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many transactions are prepared and not committed: as many as checkpoints are under way, or more if
+    /// commits fail.
+    pub fn prepared(&self) -> usize {
+        self.prepared.len()
+    }
+}
+
+fn not_open() -> Error {
+    let message = "the sink has no transaction: call TwoPhaseCommit::recover after the restore";
+    Error::new(ErrorKind::Invalid, message)
+}
