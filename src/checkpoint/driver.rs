@@ -1,11 +1,12 @@
 //! Acts for the state machines of the log: actions to calls of a store, answers to facts.
 
-use super::log::{Action, Fact, Intent, LogError, LogState, Reader, Refusal, Writer};
+use super::log::{Action, Fact, Intent, LogError, LogState, Reader, Refusal, Sequence, Writer};
 use super::place::{Place, log_folder, log_name};
-use crate::format::record::{Extra, Hold, Nonce};
+use crate::format::record::{Extra, Hold, Nonce, Record};
 use crate::store::{Created, Store, sleep};
 use crate::{Error, ErrorKind, Result};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The longest record that is read, in bytes: a base that names a million files.
@@ -21,6 +22,11 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(10);
 /// `Retry` if the store fails again and again, `Corrupt` if the log is damaged, `Unsupported` if a
 /// newer version wrote it.
 pub async fn read_log(store: &Store) -> Result<LogState> {
+    Ok(read_records(store).await?.0)
+}
+
+/// As [`read_log`], with the records that count.
+pub(super) async fn read_records(store: &Store) -> Result<(LogState, BTreeMap<Sequence, Record>)> {
     let mut reader = Reader::default();
     let mut action = reader.start();
     let mut attempts = Attempts::default();
@@ -28,7 +34,7 @@ pub async fn read_log(store: &Store) -> Result<LogState> {
         let fact = act(store, &action, &mut attempts).await?;
         action = reader.step(fact).map_err(|error| log_error(error, store))?;
     }
-    Ok(reader.into_state())
+    Ok(reader.into_records())
 }
 
 /// Takes part in a job's log beside its owner, to hold checkpoints.

@@ -1,5 +1,6 @@
 //! A job's owner against stores that fail, pause and die.
 
+mod collect;
 mod cycle;
 mod damage;
 mod race;

@@ -31,6 +31,17 @@ pub enum Created {
     Unknown(Error),
 }
 
+/// A file of a list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dated {
+    /// Its name.
+    pub name: RelativeName,
+    /// Its size in bytes.
+    pub len_bytes: u64,
+    /// When it was written, in milliseconds since 1970, by the store's clock.
+    pub modified_ms: i64,
+}
+
 impl Store {
     /// Writes a file, durably, in place of any of that name. Readers see all of it or nothing.
     ///
@@ -216,6 +227,15 @@ impl Store {
     /// # Errors
     /// As for [`Store::get`].
     pub async fn list(&self, folder: Option<&RelativeName>) -> Result<Vec<(RelativeName, u64)>> {
+        let listed = self.list_dated(folder).await?;
+        Ok(listed.into_iter().map(|file| (file.name, file.len_bytes)).collect())
+    }
+
+    /// As [`Store::list`], with the times at which files were written.
+    ///
+    /// # Errors
+    /// As for [`Store::get`].
+    pub async fn list_dated(&self, folder: Option<&RelativeName>) -> Result<Vec<Dated>> {
         let root = folder.map_or(self.prefix.clone(), |folder| self.joined(folder));
         let failed = |error| error::map(error, "list the files", &root);
         let path = Path::parse(&root).map_err(|error| failed(error.into()))?;
@@ -223,7 +243,8 @@ impl Store {
         let mut listed = self.objects.list(Some(&path));
         while let Some(file) = listed.try_next().await.map_err(failed)? {
             if let Some(name) = self.name(&file.location) {
-                files.push((name, file.size));
+                let modified_ms = file.last_modified.timestamp_millis();
+                files.push(Dated { name, len_bytes: file.size, modified_ms });
             }
         }
         files.sort_unstable();

@@ -8,6 +8,7 @@ mod diff;
 mod du;
 mod dump;
 mod dump_run;
+mod gc;
 mod get;
 mod inspect;
 mod inspect_snapshot;
@@ -66,6 +67,7 @@ pub(crate) enum Command {
     Salvage(salvage::Args),
     Merge(merge::Args),
     Split(split::Args),
+    Gc(gc::Args),
     Check(check::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
@@ -85,6 +87,7 @@ pub(crate) fn run(command: Command, out: &mut (impl Write + Send)) -> io::Result
         Command::Salvage(args) => salvage::run(&args, out),
         Command::Merge(args) => merge::run(&args, out),
         Command::Split(args) => split::run(&args, out),
+        Command::Gc(args) => gc::run(&args, out),
         Command::Check(args) => check::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),
