@@ -101,7 +101,7 @@ impl Collection {
     /// Those of [`read_log`](super::read_log), and the store's; `Invalid` if a retained checkpoint reaches what the
     /// log condemns.
     pub async fn of(store: &Store, source: &dyn ReferenceSource) -> Result<Self> {
-        let (judge, unread) = judge(store, source).await?;
+        let (judge, unread) = judged(store, source).await?;
         let mut files = Vec::new();
         for found in retried(|| store.list_dated(None)).await? {
             let verdict = judge.file(&found.name);
@@ -180,11 +180,15 @@ impl Collection {
     }
 }
 
-/// Reads the log, and what its retained checkpoints reach.
+/// Reads the log of the job at `store`'s root, and what its retained checkpoints reach; with those that cannot
+/// be read.
 ///
 /// A live owner may retire a checkpoint, and delete its manifest, before it is read here: the log says so then, and
 /// is read anew.
-async fn judge(store: &Store, source: &dyn ReferenceSource) -> Result<(Judge, Vec<Unread>)> {
+///
+/// # Errors
+/// As for [`Collection::of`].
+pub async fn judged(store: &Store, source: &dyn ReferenceSource) -> Result<(Judge, Vec<Unread>)> {
     let mut references = References::new();
     let mut attempt = 1;
     loop {

@@ -13,7 +13,7 @@ mod place;
 pub mod retention;
 mod sweep;
 
-pub use collect::{Collection, File, Rate, Unread, Which};
+pub use collect::{Collection, File, Rate, Unread, Which, judged};
 pub use driver::{Attached, read_log};
 pub use fallback::{Fallback, Skipped};
 pub use job::{Job, ReferenceSource};

@@ -1,5 +1,6 @@
 //! A job's owner against stores that fail, pause and die.
 
+mod beside;
 mod collect;
 mod cycle;
 mod damage;

@@ -26,7 +26,7 @@ fn beside_a_live_owner_only_what_nobody_can_need_goes() {
         let mut new = claim(&store).await?;
         checkpoint(&mut new, 3, std::slice::from_ref(&first)).await?;
         new.begin(4, Some(3))?;
-        let (published, names, in_flight) = write(&new, 4, &[first.clone()]).await?;
+        let (published, names, in_flight) = write(&new, 4, std::slice::from_ref(&first)).await?;
         put(&store, &name("notes.txt"), b"mine").await?;
 
         let collection = found(&store).await?;

@@ -229,6 +229,17 @@ pub(crate) fn find_jobs(argument: &str) -> Result<Vec<(String, Store)>, Error> {
     jobs.iter().map(at).collect()
 }
 
+/// The job whose root `argument` names, and what its log amounts to.
+///
+/// # Errors
+/// `Invalid` for anything else; those of [`find`], and what is wrong with the log.
+pub(crate) fn find_job(argument: &str) -> Result<(Store, LogState), Error> {
+    match find(argument)? {
+        Found::Job(store, log) => Ok((store, log?)),
+        _ => Err(Error::new(ErrorKind::Invalid, "not a job's root").at_path(argument)),
+    }
+}
+
 /// The store of a folder, which is made if it is missing.
 ///
 /// # Errors
