@@ -163,6 +163,31 @@ fn retention_condemns_exactly_what_only_the_retired_reach() {
 }
 
 #[test]
+fn retention_by_time_asks_the_store_when_manifests_were_written() {
+    let (_, store) = memory();
+    let (fault, watched) = faulty(&store);
+    block_on(async {
+        let mut job = claim(&watched).await?;
+        for number in 1..=3 {
+            checkpoint(&mut job, number, &[]).await?;
+        }
+        let within = Retention { within_ms: 3_600_000, ..keep(1) };
+        job.retain(&within).await?;
+        assert!(job.state().retained().keys().eq([&1, &2, &3]), "none is an hour older");
+        let calls = fault.call_count();
+        job.retain(&within).await?;
+        assert_eq!(fault.call_count(), calls, "it is asked once");
+        checkpoint(&mut job, 4, &[]).await?;
+        // All in a week, or over two.
+        job.retain(&Retention { weeks: 1, ..keep(2) }).await?;
+        assert!(job.state().retained().keys().eq([&3, &4]));
+        check_exact(&store).await;
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn what_is_held_or_a_basis_in_flight_is_retained() {
     let (_, store) = memory();
     block_on(async {

@@ -9,3 +9,4 @@ pub use coordinated::{
     Control, CoordinatedJob, End, Listener, OperatorPlan, Order, Share, SubtaskCheckpoints,
 };
 pub use local::LocalJob;
+pub use owned::Ownership;

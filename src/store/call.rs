@@ -215,9 +215,21 @@ impl Store {
     /// # Errors
     /// As for [`Store::get`].
     pub async fn head(&self, name: &RelativeName) -> Result<Option<u64>> {
+        Ok(self.head_dated(name).await?.map(|found| found.len_bytes))
+    }
+
+    /// A file with its size and the time at which it was written, or none if there is no such file.
+    ///
+    /// # Errors
+    /// As for [`Store::get`].
+    pub async fn head_dated(&self, name: &RelativeName) -> Result<Option<Dated>> {
         let path = self.path(name)?;
         let found = self.objects.get_opts(&path, GetOptions::new().with_head(true)).await;
-        let found = present(found.map(|found| found.meta.size));
+        let found = present(found.map(|found| Dated {
+            name: name.clone(),
+            len_bytes: found.meta.size,
+            modified_ms: found.meta.last_modified.timestamp_millis(),
+        }));
         found.map_err(|error| error::map(error, "look up the file", path.as_ref()))
     }
 
