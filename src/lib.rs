@@ -15,7 +15,7 @@ pub mod store;
 
 pub use error::{Error, ErrorKind, Result};
 pub use esker_format as format;
-pub use settings::{RetentionSettings, Settings};
+pub use settings::{OnCancel, RetentionSettings, Settings};
 pub use store::{Store, block_on};
 
 /// Keeps the code in README.md true.

@@ -28,23 +28,68 @@ pub struct Settings {
     pub checkpoints: CoordinatorSettings,
 }
 
-/// Which checkpoints are retained.
+/// Which checkpoints are retained: those that any of these rules keeps, as [`Retention`] has them, and
+/// those that are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionSettings {
-    /// How many, the newest ones; besides those that are held.
+    /// How many, the newest ones.
     pub last: NonZeroU32,
+    /// Those that are older than the newest by so many milliseconds at most; 0 for none.
+    pub within_ms: u64,
+    /// The newest of each of the last so many hours that have one.
+    pub hours: u32,
+    /// The newest of each of the last so many days that have one.
+    pub days: u32,
+    /// The newest of each of the last so many weeks that have one.
+    pub weeks: u32,
+    /// What becomes of a job's checkpoints when it is cancelled.
+    pub on_cancel: OnCancel,
+}
+
+/// What becomes of the checkpoints of a job that is cancelled, as by
+/// [`LocalJob::cancel`](crate::engine::LocalJob::cancel).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnCancel {
+    /// They stay as they are.
+    #[default]
+    Retain,
+    /// All go but those that are held and the last one: what can be restored is never deleted to the end.
+    Delete,
 }
 
 impl Default for RetentionSettings {
     fn default() -> Self {
-        Self { last: NonZeroU32::MIN.saturating_add(2) }
+        Self {
+            last: NonZeroU32::MIN.saturating_add(2),
+            within_ms: 0,
+            hours: 0,
+            days: 0,
+            weeks: 0,
+            on_cancel: OnCancel::Retain,
+        }
     }
 }
 
 impl From<RetentionSettings> for Retention {
     fn from(settings: RetentionSettings) -> Self {
-        Self::last(settings.last)
+        let RetentionSettings { last, within_ms, hours, days, weeks, .. } = settings;
+        Self { within_ms, hours, days, weeks, ..Self::last(last) }
+    }
+}
+
+impl RetentionSettings {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// `Invalid`, with the field named.
+    pub fn check(&self) -> Result<()> {
+        if i64::try_from(self.within_ms).is_err() {
+            let message = "setting retention.within_ms: at most 9223372036854775807";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        Ok(())
     }
 }
 
@@ -98,6 +143,7 @@ impl Settings {
     /// `Invalid`, with the field named.
     pub fn check(&self) -> Result<()> {
         self.snapshot.check()?;
+        self.retention.check()?;
         self.checkpoints.check()
     }
 }
@@ -127,11 +173,20 @@ mod tests {
             ("ESKER_SNAPSHOT_THREADS", "many threads", "ESKER_SNAPSHOT_THREADS"),
             ("ESKER_SNAPSHOT_THREAD", "1", "ESKER_SNAPSHOT_THREAD"),
             ("ESKER_RETENTION_LAST", "0", "nonzero"),
+            ("ESKER_RETENTION_HOURS", "-1", "u32"),
+            ("ESKER_RETENTION_ON_CANCEL", "'keep'", "keep"),
         ] {
             let error = with(name, value).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(error.to_string().contains(part), "{error}");
         }
+        let retention = "[retention]\nlast = 2\nwithin_ms = 60000\nhours = 24\ndays = 7\nweeks = 4\non_cancel = \"delete\"\n";
+        let settings = Settings::from_toml(retention).unwrap().retention;
+        let policy = Retention::from(settings);
+        assert_eq!((policy.within_ms, policy.hours, policy.days, policy.weeks), (60_000, 24, 7, 4));
+        assert_eq!((policy.last_count.get(), settings.on_cancel), (2, OnCancel::Delete));
+        let long = RetentionSettings { within_ms: u64::MAX, ..settings };
+        assert!(long.check().unwrap_err().to_string().contains("retention.within_ms"));
         let error = Settings::from_toml("[snapshot]\nthread = 1\n").unwrap_err().to_string();
         assert!(error.contains("thread") && error.contains("line 2"), "{error}");
     }

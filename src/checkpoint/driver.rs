@@ -1,12 +1,19 @@
 //! Acts for the state machines of the log: actions to calls of a store, answers to facts.
 
-use super::log::{Action, Fact, Intent, LogError, LogState, Reader, Refusal, Writer};
+use super::job::{CALLS_IN_FLIGHT, ReferenceSource};
+use super::log::{
+    Action, Fact, Intent, LogError, LogState, Reader, References, Refusal, Sequence, Writer,
+};
 use super::place::{Place, log_folder, log_name};
+use super::retention;
 use crate::environment::random_bytes;
-use crate::format::record::{Extra, Hold, Nonce};
+use crate::format::RelativeName;
+use crate::format::record::{Extra, Hold, Nonce, Record};
 use crate::store::{Created, Store, sleep};
 use crate::{Error, ErrorKind, Result};
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The longest record that is read, in bytes: a base that names a million files.
@@ -22,6 +29,11 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(10);
 /// `Retry` if the store fails again and again, `Corrupt` if the log is damaged, `Unsupported` if a
 /// newer version wrote it.
 pub async fn read_log(store: &Store) -> Result<LogState> {
+    Ok(read_records(store).await?.0)
+}
+
+/// As [`read_log`], with the records that count.
+pub(super) async fn read_records(store: &Store) -> Result<(LogState, BTreeMap<Sequence, Record>)> {
     let mut reader = Reader::default();
     let mut action = reader.start();
     let mut attempts = Attempts::default();
@@ -29,10 +41,10 @@ pub async fn read_log(store: &Store) -> Result<LogState> {
         let fact = act(store, &action, &mut attempts).await?;
         action = reader.step(fact).map_err(|error| log_error(error, store))?;
     }
-    Ok(reader.into_state())
+    Ok(reader.into_records())
 }
 
-/// Takes part in a job's log beside its owner, to hold checkpoints.
+/// Takes part in a job's log beside its owner, to hold checkpoints and to give them up.
 #[derive(Debug)]
 pub struct Attached {
     appender: Appender,
@@ -71,6 +83,82 @@ impl Attached {
     pub async fn release(&mut self, checkpoint: u64, name: impl Into<String>) -> Result<()> {
         self.appender.decide(Intent::Release(hold(checkpoint, name))).await
     }
+}
+
+impl Attached {
+    /// Gives up `checkpoints`, those of them that are retained, beside the owner: condemns what no other reaches.
+    /// Nothing is deleted; the owner does that, or a [`Collection`](super::Collection). The newest retained one
+    /// stays: the owner goes on from it. Returns those that were given up.
+    ///
+    /// A checkpoint in flight that builds on one of them, and was begun before the newest was complete, is refused when it
+    /// is to be published, so that its owner takes another; what it was to name is condemned.
+    ///
+    /// # Errors
+    /// `Conflict` if one is held, `Invalid` if one is the newest; `Corrupt` if a retained checkpoint cannot be read, or the
+    /// newest lacks a file: an older one may be all there is to restore; `Fenced` if the job has a new owner since
+    /// [`Attached::open`], and those of [`read_log`].
+    pub async fn retire(
+        &mut self,
+        source: &dyn ReferenceSource,
+        checkpoints: &BTreeSet<u64>,
+    ) -> Result<BTreeSet<u64>> {
+        let store = self.appender.store.clone();
+        let mut references = References::new();
+        loop {
+            self.appender.settle().await?;
+            let state = self.appender.state();
+            let retained = state.retained();
+            let given_up: BTreeSet<_> = checkpoints
+                .iter()
+                .filter(|number| retained.contains_key(number))
+                .copied()
+                .collect();
+            let Some((newest, _)) = retained.last_key_value().filter(|_| !given_up.is_empty())
+            else {
+                return Ok(given_up);
+            };
+            if given_up.contains(newest) {
+                return Err(refused(Refusal::LastRestorable(*newest), &store));
+            }
+            for (checkpoint, published) in retained {
+                // Of one that cannot be read not all could be condemned, and a publish that is under way
+                // would not be refused for what is not.
+                if !references.contains_key(checkpoint) {
+                    let names = retried(|| source.references(&store, published)).await?;
+                    references.insert(*checkpoint, names);
+                }
+            }
+            check_whole(&store, *newest, references.get(newest)).await?;
+            let next = state.next();
+            let retire = retention::retire(state, &references, &given_up)
+                .map_err(|refusal| refused(refusal, &store))?;
+            let intent = Intent::Retire { retire, references: references.clone() };
+            match self.appender.decide(intent).await {
+                Ok(()) => return Ok(given_up),
+                // The owner decided something meanwhile: so is this, anew.
+                Err(error)
+                    if error.kind() != ErrorKind::Fenced && self.appender.state().next() > next => {
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// That all files of a checkpoint are there.
+async fn check_whole(
+    store: &Store,
+    checkpoint: u64,
+    names: Option<&BTreeSet<RelativeName>>,
+) -> Result<()> {
+    let looked_up = stream::iter(names.into_iter().flatten().cloned()).map(|name| async move {
+        if retried(|| store.head(&name)).await?.is_some() {
+            return Ok(());
+        }
+        let message = format!("the file is missing from checkpoint={checkpoint}, the newest");
+        Err(Error::new(ErrorKind::Corrupt, message).at_path(name.as_str()))
+    });
+    looked_up.buffer_unordered(CALLS_IN_FLIGHT).try_collect().await
 }
 
 pub(super) fn hold(checkpoint: u64, name: impl Into<String>) -> Hold {

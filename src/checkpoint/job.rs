@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -50,6 +50,8 @@ pub struct Job {
     pub(super) in_flight: InFlight,
     /// Condemned names that are gone.
     pub(super) deleted: BTreeSet<RelativeName>,
+    /// When retained checkpoints were written, as far as it was asked.
+    written_ms: BTreeMap<u64, i64>,
     /// Checkpoints that this owner does not go on from, though they are the newest.
     pub(super) passed_over: BTreeSet<u64>,
 }
@@ -73,7 +75,7 @@ impl Job {
         check_log_exists(&store).await?;
         let appender = Appender::claim(store.clone()).await?;
         let generation = appender.state().generation();
-        let (references, in_flight, deleted, passed_over) = Default::default();
+        let (references, in_flight, deleted, written_ms, passed_over) = Default::default();
         Ok(Self {
             store,
             source,
@@ -82,6 +84,7 @@ impl Job {
             references,
             in_flight,
             deleted,
+            written_ms,
             passed_over,
         })
     }
@@ -213,12 +216,33 @@ impl Job {
     }
 
     /// Retires what `policy` gives up, and deletes every file that is condemned. While an older
-    /// checkpoint cannot be read, nothing is retired: it may reach any file.
+    /// checkpoint cannot be read, nothing is retired: it may reach any file. Where `policy` asks for times, the first
+    /// call looks up each retained manifest.
     ///
     /// # Errors
     /// As for [`Job::publish`]. What is condemned and not yet deleted is deleted by a later call.
     pub async fn retain(&mut self, policy: &Retention) -> Result<()> {
-        self.retire_with(true, |state, in_flight| policy.given_up(state, in_flight)).await
+        if policy.asks_times() {
+            self.learn_times().await?;
+        }
+        let written_ms = self.written_ms.clone();
+        self.retire_with(true, |state, in_flight| policy.given_up(state, in_flight, &written_ms))
+            .await
+    }
+
+    /// Looks up when retained checkpoints were written; a call for each that is new.
+    async fn learn_times(&mut self) -> Result<()> {
+        self.appender.settle().await?;
+        let retained = self.appender.state().retained();
+        self.written_ms.retain(|checkpoint, _| retained.contains_key(checkpoint));
+        for (checkpoint, published) in retained {
+            if self.written_ms.contains_key(checkpoint) {
+                continue;
+            }
+            let found = retried(|| self.store.head_dated(&published.manifest_path)).await?;
+            self.written_ms.extend(found.map(|found| (*checkpoint, found.modified_ms)));
+        }
+        Ok(())
     }
 
     /// Retires `checkpoints`, those of them that are retained, and deletes every file that is

@@ -7,29 +7,89 @@ use crate::format::record::{Extra, Published, Retire};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
-/// Which checkpoints are retained. One that is held, or that a checkpoint in flight is based on, is
-/// retained in any case, and so is the last.
+/// Which checkpoints are retained: each that any of these rules keeps. One that is held, or that a checkpoint in
+/// flight may build on, is retained in any case, and so is the last.
+///
+/// The time of a checkpoint is that at which its manifest was written, by the store's clock. There is no other
+/// clock in it: ages count from the newest checkpoint, so that a job which stands still loses nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
     /// How many of the newest.
     pub last_count: NonZeroU32,
+    /// Those that are older than the newest by so much at most, in milliseconds; 0 keeps none.
+    pub within_ms: u64,
+    /// The newest of each of so many hours, those last ones in which there is a checkpoint.
+    pub hours: u32,
+    /// The same of days, by UTC.
+    pub days: u32,
+    /// The same of weeks, which begin on Monday.
+    pub weeks: u32,
 }
 
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+const WEEK_MS: i64 = 7 * DAY_MS;
+/// 1970 began on a Thursday.
+const MONDAY_MS: i64 = 3 * DAY_MS;
+
 impl Retention {
-    /// Retains the `last_count` newest checkpoints.
+    /// Retains the `last_count` newest checkpoints, and none for its age.
     pub fn last(last_count: NonZeroU32) -> Self {
-        Self { last_count }
+        Self { last_count, within_ms: 0, hours: 0, days: 0, weeks: 0 }
     }
 
-    /// The checkpoints that are no longer to be retained.
-    pub fn given_up(&self, state: &LogState, in_flight: &InFlight) -> BTreeSet<u64> {
+    /// Whether it asks when checkpoints were written.
+    pub fn asks_times(&self) -> bool {
+        let Self { within_ms, hours, days, weeks, .. } = *self;
+        within_ms > 0 || hours > 0 || days > 0 || weeks > 0
+    }
+
+    /// Those of `checkpoints` that it keeps, by number; the value is the time at which one was written, in
+    /// milliseconds since 1970. One whose time is not known is kept where times are asked for.
+    pub fn kept(&self, checkpoints: &BTreeMap<u64, Option<i64>>) -> BTreeSet<u64> {
         let last_count = usize::try_from(self.last_count.get()).unwrap_or(usize::MAX);
+        let newest_first = || checkpoints.iter().rev();
+        let mut kept: BTreeSet<u64> =
+            newest_first().take(last_count).map(|(number, _)| *number).collect();
+        if !self.asks_times() {
+            return kept;
+        }
+        kept.extend(newest_first().filter(|(_, at_ms)| at_ms.is_none()).map(|(number, _)| *number));
+        let timed = || newest_first().filter_map(|(number, at_ms)| Some((*number, (*at_ms)?)));
+        if let Some((_, newest_ms)) = timed().next().filter(|_| self.within_ms > 0) {
+            let oldest_ms = newest_ms.saturating_sub_unsigned(self.within_ms);
+            kept.extend(timed().filter(|(_, at_ms)| *at_ms >= oldest_ms).map(|(number, _)| number));
+        }
+        for (count, len_ms, begin_ms) in
+            [(self.hours, HOUR_MS, 0), (self.days, DAY_MS, 0), (self.weeks, WEEK_MS, MONDAY_MS)]
+        {
+            let (count, mut periods) = (count as usize, BTreeSet::new());
+            for (number, at_ms) in timed() {
+                let period = at_ms.saturating_add(begin_ms).div_euclid(len_ms);
+                if periods.len() < count && periods.insert(period) {
+                    kept.insert(number);
+                }
+            }
+        }
+        kept
+    }
+
+    /// The checkpoints that are no longer to be retained; `written_ms` says when each was written.
+    pub fn given_up(
+        &self,
+        state: &LogState,
+        in_flight: &InFlight,
+        written_ms: &BTreeMap<u64, i64>,
+    ) -> BTreeSet<u64> {
+        let timed = |checkpoint: &u64| (*checkpoint, written_ms.get(checkpoint).copied());
+        let kept = self.kept(&state.retained().keys().map(timed).collect());
         let is_needed = |checkpoint: &u64| {
-            state.holds().contains_key(checkpoint) || in_flight.may_build_on(*checkpoint)
+            kept.contains(checkpoint)
+                || state.holds().contains_key(checkpoint)
+                || in_flight.may_build_on(*checkpoint)
         };
-        let older = state.retained().keys().rev().skip(last_count);
-        older.filter(|checkpoint| !is_needed(checkpoint)).copied().collect()
+        state.retained().keys().filter(|checkpoint| !is_needed(checkpoint)).copied().collect()
     }
 }
 
@@ -185,3 +245,6 @@ pub fn is_leftover(
         _ => is_abandoned(name, state, generation, in_flight),
     }
 }
+
+#[cfg(test)]
+mod tests;

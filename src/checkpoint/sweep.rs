@@ -114,12 +114,7 @@ impl Job {
     /// Those of fenced generations and of ended checkpoints: nobody writes to them any more, so that
     /// no folder goes while it gains an entry.
     async fn remove_empty_folders(&self) -> Result<()> {
-        let mut folders = self.store.folders(None).await?;
-        if let Ok(shared) = RelativeName::new("shared") {
-            let below = self.store.folders(Some(&shared)).await?;
-            folders.extend(below.into_iter().map(|folder| format!("shared/{folder}")));
-        }
-        for folder in folders {
+        for folder in self.store.job_folders().await? {
             // A file in it would tell who may remove it.
             let file = RelativeName::new(format!("{folder}/-"));
             let is_data = |name: &RelativeName| matches!(Place::of(name), Some(Place::Data { .. }));

@@ -1,5 +1,7 @@
 //! A job's owner against stores that fail, pause and die.
 
+mod beside;
+mod collect;
 mod cycle;
 mod damage;
 mod race;
@@ -154,6 +156,31 @@ fn retention_condemns_exactly_what_only_the_retired_reach() {
         job.base().await?;
         assert!(job.state().condemned().is_empty());
         assert_eq!(store.list(Some(&log_folder()?)).await?.len(), 1);
+        check_exact(&store).await;
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn retention_by_time_asks_the_store_when_manifests_were_written() {
+    let (_, store) = memory();
+    let (fault, watched) = faulty(&store);
+    block_on(async {
+        let mut job = claim(&watched).await?;
+        for number in 1..=3 {
+            checkpoint(&mut job, number, &[]).await?;
+        }
+        let within = Retention { within_ms: 3_600_000, ..keep(1) };
+        job.retain(&within).await?;
+        assert!(job.state().retained().keys().eq([&1, &2, &3]), "none is an hour older");
+        let calls = fault.call_count();
+        job.retain(&within).await?;
+        assert_eq!(fault.call_count(), calls, "it is asked once");
+        checkpoint(&mut job, 4, &[]).await?;
+        // All in a week, or over two.
+        job.retain(&Retention { weeks: 1, ..keep(2) }).await?;
+        assert!(job.state().retained().keys().eq([&3, &4]));
         check_exact(&store).await;
         Ok(())
     })

@@ -16,11 +16,11 @@ use crate::backend::operator::OperatorBackend;
 use crate::backend::{Backend, BackendFactory};
 use crate::checkpoint::coordinator::{Action, Cause, Coordinator, History, Kind, Subtask};
 use crate::checkpoint::{Job, Retention};
-use crate::engine::owned::claimed;
+use crate::engine::owned::{Origin, Ownership, claimed};
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Manifest, Operator};
 use crate::snapshot::{Lineage, SnapshotSettings, find_operator, read_operator_state};
-use crate::{Error, ErrorKind, Result, Settings, Store};
+use crate::{Error, ErrorKind, OnCancel, Result, Settings, Store};
 use control::Message;
 use driver::{Clock, Pending, Timer};
 use futures::channel::mpsc::UnboundedReceiver;
@@ -131,8 +131,11 @@ pub struct CoordinatedJob {
     job: Job,
     settings: SnapshotSettings,
     retention: Retention,
+    on_cancel: OnCancel,
     operators: Vec<OperatorPlan>,
     last: Option<(u64, Manifest)>,
+    /// The savepoint that the job begins with, until it has a checkpoint of its own.
+    origin: Option<Origin>,
     coordinator: Coordinator,
     control: Control,
     messages: UnboundedReceiver<Message>,
@@ -177,9 +180,11 @@ impl CoordinatedJob {
             name: name.into(),
             job,
             settings: snapshot,
+            on_cancel: retention.on_cancel,
             retention: retention.into(),
             operators,
             last,
+            origin: None,
             coordinator: Coordinator::new(checkpoints, subtasks, last_number, 0),
             control,
             messages,
@@ -194,6 +199,28 @@ impl CoordinatedJob {
             unswept: false,
             cleans: false,
         })
+    }
+
+    /// As [`open`](Self::open), but a job without a checkpoint of its own begins with the state of the
+    /// savepoint at the root of `savepoint`: [`restore`](Self::restore) brings it, at any parallelism. The first
+    /// checkpoint is a full one and names no file of the savepoint; whether these are deleted then is what `ownership`
+    /// says. Once there is a checkpoint the savepoint is not looked at.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); `Invalid` if there is no savepoint, `Corrupt` if its manifest is
+    /// damaged.
+    pub async fn open_from(
+        store: Store,
+        name: impl Into<String>,
+        operators: Vec<OperatorPlan>,
+        settings: &Settings,
+        (savepoint, ownership): (Store, Ownership),
+    ) -> Result<Self> {
+        let job = Self::open(store, name, operators, settings).await?;
+        if job.last.is_some() {
+            return Ok(job);
+        }
+        Ok(Self { origin: Some(Origin::of(savepoint, ownership).await?), ..job })
     }
 
     /// Adds a listener, which is told after all that were added before. It stays when the job restarts, until
@@ -291,8 +318,7 @@ impl CoordinatedJob {
         let uid = backend.uid().to_owned();
         let (at, range) = self.subtask(&uid, subtask)?;
         let mut lineage = Lineage::default();
-        if let (Some((_, manifest)), Some(stored)) = (&self.last, self.stored(&uid)) {
-            let store = self.job.store();
+        if let (Some((store, manifest)), Some(stored)) = (self.source(), self.stored(&uid)) {
             lineage = Lineage::new(backend.restore(store, manifest, &self.settings).await?.chain);
             if let Some(operator) = operator {
                 let elements = read_operator_state(store, stored).await?;
@@ -307,8 +333,15 @@ impl CoordinatedJob {
     }
 
     fn stored(&self, uid: &str) -> Option<&Operator> {
-        let (_, manifest) = self.last.as_ref()?;
+        let (_, manifest) = self.source()?;
         find_operator(manifest, uid).ok().filter(|_| !self.dropped.contains(uid))
+    }
+
+    /// What subtasks are restored from, and where its names begin.
+    fn source(&self) -> Option<(&Store, &Manifest)> {
+        let origin = self.origin.as_ref().map(|origin| (&origin.store, &origin.manifest));
+        let last = self.last.as_ref().map(|(_, manifest)| (self.job.store(), manifest));
+        last.or(origin)
     }
 }
 

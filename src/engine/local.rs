@@ -6,15 +6,14 @@ mod publish;
 use crate::backend::heap::HeapBackend;
 use crate::backend::{Backend, BackendFactory, NativeCapture};
 use crate::checkpoint::{Fallback, Job, Retention, Skipped};
-use crate::engine::owned::{claimed, clean_up};
+use crate::engine::owned::{Origin, Ownership, cancel, claimed, clean_up};
 use crate::format::manifest::{Manifest, Operator, SnapshotKind};
 use crate::format::{KeyGroupRange, RelativeName};
 use crate::snapshot::{
     Captures, Chain, Lineage, MANIFEST_NAME, ManifestReferences, NewOperator, PartId, PartInput,
-    SnapshotSettings, WrittenManifest, WrittenPart, find_operator, read_manifest, write_manifest,
-    write_part,
+    SnapshotSettings, WrittenManifest, WrittenPart, find_operator, write_manifest, write_part,
 };
-use crate::{Error, ErrorKind, Result, Settings, Store};
+use crate::{Error, ErrorKind, OnCancel, Result, Settings, Store};
 use operators::{check_holds, not_restored, operators};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,10 +51,11 @@ pub struct LocalJob {
     name: String,
     job: Job,
     retention: Retention,
+    on_cancel: OnCancel,
     settings: SnapshotSettings,
     last: Option<(u64, Manifest)>,
     /// The savepoint that the job begins with, until it has a checkpoint of its own.
-    origin: Option<(Store, Manifest)>,
+    origin: Option<Origin>,
     begun: u64,
     /// What each subtask's next checkpoint builds on.
     subtasks: BTreeMap<Place, Subtask>,
@@ -82,8 +82,8 @@ impl LocalJob {
     /// As [`open`](Self::open), but a job without a checkpoint of its own begins with the state of the
     /// savepoint at the root of `savepoint`: [`restore`](Self::restore) brings it, at any parallelism, and
     /// the first checkpoint is to hold all its operators or [drop](Self::drop_operator) them. That
-    /// checkpoint is a full one and names no file of the savepoint, which is only read and can be
-    /// deleted then. Once there is a checkpoint the savepoint is not looked at, so that a program can
+    /// checkpoint is a full one and names no file of the savepoint. Whether these are deleted then is what `ownership` says.
+    /// Once there is a checkpoint the savepoint is not looked at, so that a program can
     /// open its job by this call each time it starts.
     ///
     /// # Errors
@@ -93,24 +93,13 @@ impl LocalJob {
         store: Store,
         name: impl Into<String>,
         savepoint: Store,
+        ownership: Ownership,
     ) -> Result<Self> {
         let job = Self::open(store, name).await?;
         if job.last.is_some() {
             return Ok(job);
         }
-        let path = RelativeName::new(MANIFEST_NAME)?;
-        if savepoint.head(&path).await?.is_none() {
-            let message =
-                format!("no savepoint is there: name the folder that {MANIFEST_NAME} lies in");
-            return Err(Error::new(ErrorKind::Invalid, message).at_path(savepoint.to_string()));
-        }
-        let manifest = read_manifest(&savepoint, &path, None).await?;
-        if manifest.kind != SnapshotKind::Savepoint {
-            let message =
-                "not a savepoint, which alone stands without its job: esker copy makes one";
-            return Err(Error::new(ErrorKind::Invalid, message).at_path(savepoint.to_string()));
-        }
-        Ok(Self { origin: Some((savepoint, manifest)), ..job })
+        Ok(Self { origin: Some(Origin::of(savepoint, ownership).await?), ..job })
     }
 
     /// As [`open`](Self::open), but where the manifest of the last checkpoint is damaged the newest
@@ -134,11 +123,12 @@ impl LocalJob {
 
     fn of(job: Job, name: String, last: Option<(u64, Manifest)>) -> Self {
         let Settings { snapshot: settings, retention, .. } = Settings::default();
-        let retention = retention.into();
+        let (on_cancel, retention) = (retention.on_cancel, retention.into());
         Self {
             name,
             job,
             retention,
+            on_cancel,
             settings,
             last,
             origin: None,
@@ -155,7 +145,20 @@ impl LocalJob {
     #[must_use]
     pub fn with(self, settings: &Settings) -> Self {
         let Settings { snapshot, retention, .. } = settings.clone();
-        Self { retention: retention.into(), settings: snapshot, ..self }
+        let on_cancel = retention.on_cancel;
+        Self { retention: retention.into(), on_cancel, settings: snapshot, ..self }
+    }
+
+    /// Ends the job deliberately. What becomes of its checkpoints is as the settings' `retention.on_cancel` says; the
+    /// last one stays in any case, and so do those that are held. A job that is dropped keeps all of them.
+    ///
+    /// # Errors
+    /// `Fenced` if the job has another owner by now; `Corrupt` if a checkpoint that stays cannot be read: nothing
+    /// is deleted then; the store's.
+    pub async fn cancel(mut self) -> Result<()> {
+        self.settle().await?;
+        let last = self.last().map(|(last, _)| last);
+        cancel(&mut self.job, self.on_cancel, last).await
     }
 
     /// The owner, for holds and whatever else is not about writing checkpoints.
@@ -230,7 +233,7 @@ impl LocalJob {
 
     /// What backends are restored from, and where its names begin.
     fn source(&self) -> Option<(&Store, &Manifest)> {
-        let origin = self.origin.as_ref().map(|(store, manifest)| (store, manifest));
+        let origin = self.origin.as_ref().map(|origin| (&origin.store, &origin.manifest));
         let last = self.last.as_ref().map(|(_, manifest)| (self.job.store(), manifest));
         last.or(origin)
     }
@@ -304,6 +307,9 @@ impl LocalJob {
             (Ok(()), Ok(None)) => {
                 return Err(Error::new(ErrorKind::Retry, "the checkpoint was not published"));
             }
+        }
+        if let Some(origin) = self.origin.take() {
+            origin.give_up().await;
         }
         clean_up(&mut self.job, &self.retention, &mut self.unswept).await?;
         Ok(checkpoint)

@@ -10,4 +10,5 @@ pub use coordinated::{
     Control, CoordinatedJob, End, Listener, OperatorPlan, Order, Share, SubtaskCheckpoints,
 };
 pub use local::LocalJob;
+pub use owned::Ownership;
 pub use two_phase::{Transactions, TwoPhaseCommit};

@@ -1,9 +1,11 @@
 //! What the owners of a job do alike, however its subtasks run.
 
 use crate::checkpoint::{Job, Retention};
-use crate::format::manifest::Manifest;
-use crate::snapshot::{ManifestReferences, read_manifest};
-use crate::{ErrorKind, Result, Store};
+use crate::format::RelativeName;
+use crate::format::manifest::{Manifest, SnapshotKind};
+use crate::snapshot::{MANIFEST_NAME, ManifestReferences, read_manifest, read_part};
+use crate::{Error, ErrorKind, OnCancel, Result, Store};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Becomes the owner of the job at `store`'s root, and removes what dead owners left behind; with the last
@@ -23,6 +25,98 @@ pub(super) async fn claimed(store: Store) -> Result<(Job, Option<(u64, Manifest)
         None => None,
     };
     Ok((job, last))
+}
+
+/// Who owns the files of a savepoint that a job begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ownership {
+    /// Whoever wrote it: the job reads them and deletes none.
+    NoClaim,
+    /// The job: once a checkpoint of its own is complete, it deletes those that the savepoint names, and no others. If that fails,
+    /// or the process dies meanwhile, files without a manifest may be left.
+    Claim,
+}
+
+/// A savepoint that a job begins with, until it has a checkpoint of its own.
+pub(super) struct Origin {
+    pub(super) store: Store,
+    pub(super) manifest: Manifest,
+    ownership: Ownership,
+}
+
+impl Origin {
+    /// The savepoint at the root of `store`.
+    ///
+    /// # Errors
+    /// `Invalid` if there is none, `Corrupt` if its manifest is damaged; the store's.
+    pub(super) async fn of(store: Store, ownership: Ownership) -> Result<Self> {
+        let invalid = |message: String| {
+            Err(Error::new(ErrorKind::Invalid, message).at_path(store.to_string()))
+        };
+        let path = RelativeName::new(MANIFEST_NAME)?;
+        if store.head(&path).await?.is_none() {
+            return invalid(format!(
+                "no savepoint is there: name the folder that {MANIFEST_NAME} lies in"
+            ));
+        }
+        let manifest = read_manifest(&store, &path, None).await?;
+        if manifest.kind != SnapshotKind::Savepoint {
+            return invalid(
+                "not a savepoint, which alone stands without its job: esker copy makes one".into(),
+            );
+        }
+        Ok(Self { store, manifest, ownership })
+    }
+
+    /// Deletes it if it was claimed, now that the job has a checkpoint, which names none of its files; what fails of it is
+    /// traced. The manifest goes first: what is left is no savepoint.
+    pub(super) async fn give_up(self) {
+        if self.ownership == Ownership::NoClaim {
+            return;
+        }
+        if let Err(error) = self.delete().await {
+            tracing::warn!(%error, "files are left of the savepoint that was claimed");
+        }
+    }
+
+    async fn delete(&self) -> Result<()> {
+        let mut names = BTreeSet::new();
+        for part in self.manifest.operators.iter().flat_map(|operator| &operator.parts) {
+            names.insert(part.name()?);
+            let read = read_part(&self.store, part).await?;
+            names.extend(read.files().map(|found| found.file.clone()));
+        }
+        let path = RelativeName::new(MANIFEST_NAME)?;
+        self.store.delete(&path).await?;
+        for name in names {
+            self.store.delete(&name).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Ends a job deliberately: what becomes of its checkpoints is as `on_cancel` says. The newest one stays in any case, and so do
+/// `last`, from which the job would go on, and those that are held.
+///
+/// # Errors
+/// `Fenced` if the job has another owner by now; `Corrupt` if a checkpoint that stays cannot be read: nothing is
+/// deleted then; the store's.
+pub(super) async fn cancel(job: &mut Job, on_cancel: OnCancel, last: Option<u64>) -> Result<()> {
+    job.settle().await?;
+    if on_cancel == OnCancel::Delete {
+        // Another may have put a hold: it is seen only by who appends.
+        job.base().await?;
+        let (retained, holds) = (job.state().retained(), job.state().holds());
+        let newest = retained.keys().next_back().copied();
+        let goes = |checkpoint: &&u64| {
+            let checkpoint = Some(**checkpoint);
+            checkpoint != newest && checkpoint != last
+        };
+        let given_up = retained.keys().filter(goes).filter(|number| !holds.contains_key(number));
+        let given_up = given_up.copied().collect();
+        job.retire(&given_up).await?;
+    }
+    job.sweep().await.map(|_| ())
 }
 
 /// Retires what is no longer to be retained, and removes what given-up checkpoints left behind, if there is

@@ -31,6 +31,17 @@ pub enum Created {
     Unknown(Error),
 }
 
+/// A file of a list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dated {
+    /// Its name.
+    pub name: RelativeName,
+    /// Its size in bytes.
+    pub len_bytes: u64,
+    /// When it was written, in milliseconds since 1970, by the store's clock.
+    pub modified_ms: i64,
+}
+
 impl Store {
     /// Writes a file, durably, in place of any of that name. Readers see all of it or nothing.
     ///
@@ -204,9 +215,21 @@ impl Store {
     /// # Errors
     /// As for [`Store::get`].
     pub async fn head(&self, name: &RelativeName) -> Result<Option<u64>> {
+        Ok(self.head_dated(name).await?.map(|found| found.len_bytes))
+    }
+
+    /// A file with its size and the time at which it was written, or none if there is no such file.
+    ///
+    /// # Errors
+    /// As for [`Store::get`].
+    pub async fn head_dated(&self, name: &RelativeName) -> Result<Option<Dated>> {
         let path = self.path(name)?;
         let found = self.objects.get_opts(&path, GetOptions::new().with_head(true)).await;
-        let found = present(found.map(|found| found.meta.size));
+        let found = present(found.map(|found| Dated {
+            name: name.clone(),
+            len_bytes: found.meta.size,
+            modified_ms: found.meta.last_modified.timestamp_millis(),
+        }));
         found.map_err(|error| error::map(error, "look up the file", path.as_ref()))
     }
 
@@ -216,6 +239,15 @@ impl Store {
     /// # Errors
     /// As for [`Store::get`].
     pub async fn list(&self, folder: Option<&RelativeName>) -> Result<Vec<(RelativeName, u64)>> {
+        let listed = self.list_dated(folder).await?;
+        Ok(listed.into_iter().map(|file| (file.name, file.len_bytes)).collect())
+    }
+
+    /// As [`Store::list`], with the times at which files were written.
+    ///
+    /// # Errors
+    /// As for [`Store::get`].
+    pub async fn list_dated(&self, folder: Option<&RelativeName>) -> Result<Vec<Dated>> {
         let root = folder.map_or(self.prefix.clone(), |folder| self.joined(folder));
         let failed = |error| error::map(error, "list the files", &root);
         let path = Path::parse(&root).map_err(|error| failed(error.into()))?;
@@ -223,7 +255,8 @@ impl Store {
         let mut listed = self.objects.list(Some(&path));
         while let Some(file) = listed.try_next().await.map_err(failed)? {
             if let Some(name) = self.name(&file.location) {
-                files.push((name, file.size));
+                let modified_ms = file.last_modified.timestamp_millis();
+                files.push(Dated { name, len_bytes: file.size, modified_ms });
             }
         }
         files.sort_unstable();

@@ -4,13 +4,14 @@
 //! `object_store` writes to `<name>#<n>` beside the file and links or renames it into place. Such a
 //! file stays behind after a kill, and its own `list` hides it.
 
-use super::Store;
 use super::runtime::blocking;
+use super::{Dated, Store};
 use crate::format::RelativeName;
 use crate::{Error, ErrorKind, Result};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 /// Creates the folder `path` and all above it, each synced into its parent.
 pub(super) fn create_folder(path: &Path) -> Result<PathBuf> {
@@ -50,6 +51,31 @@ pub(crate) struct Leftover {
     /// The file that it was to become.
     pub(crate) name: RelativeName,
     path: PathBuf,
+}
+
+impl Leftover {
+    /// Its name, size and time; none if it is gone.
+    pub(crate) async fn dated(&self) -> Result<Option<Dated>> {
+        let path = self.path.clone();
+        let found = match blocking(move || fs::metadata(path)).await? {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error, &self.path)),
+        };
+        let modified = found.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let modified_ms =
+            modified.map_or(0, |at| i64::try_from(at.as_millis()).unwrap_or(i64::MAX));
+        // As the folder has it: the file that it was to become may be there too.
+        let file_name = self.path.file_name().map(|name| name.to_string_lossy());
+        let folder = self.name.as_str().rsplit_once('/').map(|(folder, _)| folder);
+        let named = file_name.map(|name| match folder {
+            Some(folder) => format!("{folder}/{name}"),
+            None => name.into_owned(),
+        });
+        let name = named.and_then(|name| RelativeName::new(name).ok());
+        let name = name.unwrap_or_else(|| self.name.clone());
+        Ok(Some(Dated { name, len_bytes: found.len(), modified_ms }))
+    }
 }
 
 impl Leftover {
@@ -97,6 +123,15 @@ impl Store {
         let path = folder.join(name.as_str());
         // Not empty, or gone already: both are well.
         blocking(move || fs::remove_dir(path)).await.map(|_| ())
+    }
+
+    /// The folders at the root and those below `shared`; only where this is a folder.
+    pub(crate) async fn job_folders(&self) -> Result<Vec<String>> {
+        let mut folders = self.folders(None).await?;
+        let shared = RelativeName::new("shared")?;
+        let below = self.folders(Some(&shared)).await?;
+        folders.extend(below.into_iter().map(|folder| format!("{shared}/{folder}")));
+        Ok(folders)
     }
 
     /// The folders right below `name`; only where this is a folder.

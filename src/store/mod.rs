@@ -14,10 +14,11 @@ mod runtime;
 mod share;
 mod upload;
 
-pub use call::Created;
 pub(crate) use call::PART_LEN_BYTES;
+pub use call::{Created, Dated};
 pub(crate) use ended::ended;
 pub use error::is_device_error;
+pub(crate) use local::Leftover;
 pub use runtime::block_on;
 pub(crate) use runtime::{blocking, sleep};
 pub(crate) use upload::Upload;

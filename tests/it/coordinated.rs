@@ -5,11 +5,12 @@ mod pipeline;
 
 use crate::backends::{Tested, of_each_backend};
 use esker::checkpoint::coordinator::{CoordinatorSettings, Kind, Outcome};
-use esker::engine::{CoordinatedJob, End, OperatorPlan};
+use esker::checkpoint::read_log;
+use esker::engine::{CoordinatedJob, End, OperatorPlan, Ownership};
 use esker::processor::copy;
 use esker::snapshot::{MANIFEST_NAME, open_snapshot};
 use esker::store::fault::{FaultStore, When};
-use esker::{ErrorKind, RetentionSettings, Settings, Store, block_on};
+use esker::{ErrorKind, OnCancel, RetentionSettings, Settings, Store, block_on};
 use esker_test_support::soak::{self, Random};
 use pipeline::{Pipeline, counts, counts_of, plans};
 use std::num::NonZeroU32;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 fn settings(of: CoordinatorSettings) -> Settings {
     let snapshot = esker_conformance::every::settings();
     // Files go as soon as they may.
-    let retention = RetentionSettings { last: NonZeroU32::MIN };
+    let retention = RetentionSettings { last: NonZeroU32::MIN, ..RetentionSettings::default() };
     Settings { snapshot, retention, checkpoints: of }
 }
 
@@ -135,7 +136,31 @@ pub(crate) fn a_job_is_stopped_by_a_savepoint<F: Tested>() {
         let snapshot = block_on(open_snapshot(&savepoint, &path)).unwrap();
         block_on(copy(snapshot, &alone, &Default::default(), &|_| {})).unwrap();
         assert_eq!(pipeline::stored(&alone, MANIFEST_NAME, &factory), (next, found));
+        goes_on_from(&alone, next, &factory);
     }
+}
+
+/// A job that begins with a savepoint, which is its own to delete, and goes on from where its source was.
+fn goes_on_from<F: Tested>(savepoint: &Store, next: u64, factory: &F) {
+    let (store, numbers) = (memory(), next + 2000);
+    let mut settings = settings(often());
+    settings.retention.last = NonZeroU32::MAX;
+    settings.retention.on_cancel = OnCancel::Delete;
+    let begun = async || {
+        let from = (savepoint.clone(), Ownership::Claim);
+        CoordinatedJob::open_from(store.clone(), "numbers", plans(2), &settings, from).await
+    };
+    let mut job = block_on(begun()).unwrap();
+    let pipeline = Pipeline::start(&mut job, factory, 2, numbers, None);
+    assert_eq!(pipeline.run(&mut job).unwrap(), Some(End::Finished));
+    assert_eq!(counts_of(&mut job, factory), counts(numbers));
+    assert_eq!(block_on(savepoint.list(None)).unwrap(), [], "it was claimed");
+    // The savepoint is gone, and nobody asks for it.
+    let mut job = block_on(begun()).unwrap();
+    assert_eq!(counts_of(&mut job, factory), counts(numbers));
+    let last = job.last().unwrap().0;
+    block_on(job.cancel()).unwrap();
+    assert!(block_on(read_log(&store)).unwrap().retained().keys().eq([&last]));
 }
 
 /// Two coordinators of one job: the newer one goes on where the older one was, which publishes nothing more.

@@ -33,6 +33,11 @@ impl Reader {
         self.state
     }
 
+    /// The same, with the records that count; of a base, itself and those above it.
+    pub fn into_records(self) -> (LogState, BTreeMap<Sequence, Record>) {
+        (self.state, self.records)
+    }
+
     /// The next action after `fact`; [`Action::Done`] once the state is up to date.
     ///
     /// # Errors

@@ -88,7 +88,8 @@ impl Writer {
         Self::start(Some(Pending { intent: Intent::Claim, nonce, tried: None }))
     }
 
-    /// A writer that adds holds and releases beside the present owner, and its first action.
+    /// A writer that adds holds, releases and retirements beside the present owner, and its first action.
+    /// A publish that would name what it condemned meanwhile is refused, so that the owner need not be asked.
     pub fn attach() -> (Self, Action) {
         Self::start(None)
     }
@@ -123,7 +124,7 @@ impl Writer {
     fn may(&self, intent: &Intent) -> bool {
         match intent {
             Intent::Claim => false,
-            Intent::Hold(_) | Intent::Release(_) => self.claim.is_some(),
+            Intent::Hold(_) | Intent::Release(_) | Intent::Retire { .. } => self.claim.is_some(),
             _ => self.is_owner,
         }
     }

@@ -4,7 +4,7 @@ use super::control::Message;
 use super::subtask::Acknowledgement;
 use super::{CoordinatedJob, OperatorPlan, Order, subtasks};
 use crate::checkpoint::coordinator::{Action, Cause, Fact, Kind, Subtask};
-use crate::engine::owned::clean_up;
+use crate::engine::owned::{cancel, clean_up};
 use crate::environment::now;
 use crate::metrics;
 use crate::snapshot::WrittenManifest;
@@ -109,6 +109,24 @@ impl CoordinatedJob {
         self.ended.clear();
         self.step(Fact::Restarted { subtasks });
         Ok(None)
+    }
+
+    /// Ends the job deliberately, its subtasks having ended: what is in flight is given up, and what becomes of its checkpoints
+    /// is as the settings' `retention.on_cancel` says. The last one stays in any case, and so do those that are held.
+    /// A job that is dropped keeps all of them.
+    ///
+    /// # Errors
+    /// `Fenced` if the job has another owner by now; `Corrupt` if a checkpoint that stays cannot be read: nothing
+    /// is deleted then; the store's.
+    pub async fn cancel(mut self) -> Result<()> {
+        // What is being published is, or never will be.
+        while let Some(action) = self.actions.front() {
+            self.act(action.clone()).await?;
+            self.actions.pop_front();
+        }
+        self.pending.keys().for_each(|checkpoint| self.job.abandon(*checkpoint));
+        let last = self.last.as_ref().map(|(last, _)| *last);
+        cancel(&mut self.job, self.on_cancel, last).await
     }
 
     pub(super) fn step(&mut self, fact: Fact) {
@@ -221,6 +239,9 @@ impl CoordinatedJob {
     /// Does it once for each checkpoint that ends: a store that fails is not asked again at every turn.
     async fn clean_up(&mut self) -> Result<()> {
         if std::mem::take(&mut self.cleans) {
+            if let Some(origin) = self.origin.take_if(|_| self.last.is_some()) {
+                origin.give_up().await;
+            }
             clean_up(&mut self.job, &self.retention, &mut self.unswept).await?;
         }
         Ok(())

@@ -122,7 +122,9 @@ impl CoordinatedJob {
         for (number, plan) in (0..).zip(&self.operators) {
             let (described, parts) =
                 self.parts(checkpoint, (number, plan), (pending, store)).await?;
-            let stored = self.stored(&plan.uid).filter(|_| kind == SnapshotKind::Checkpoint);
+            // A savepoint that the job began with has names of its own.
+            let is_next = kind == SnapshotKind::Checkpoint && self.last.is_some();
+            let stored = self.stored(&plan.uid).filter(|_| is_next);
             let before =
                 |subtask| -> Option<PartRef> { stored?.part_of(subtask, parts.len()).cloned() };
             let before: Vec<_> = (0..parts.len()).map(before).collect();
@@ -215,7 +217,7 @@ impl CoordinatedJob {
 
     /// That nothing of the last checkpoint would be missing from one of `operators`.
     fn check_holds<'a>(&self, operators: impl Iterator<Item = &'a Operator> + Clone) -> Result<()> {
-        let Some((_, manifest)) = &self.last else { return Ok(()) };
+        let Some((_, manifest)) = self.source() else { return Ok(()) };
         for Operator { uid, .. } in &manifest.operators {
             if !self.dropped.contains(uid) && !operators.clone().any(|of| of.uid == *uid) {
                 let message = format!(

@@ -55,7 +55,9 @@ impl LocalJob {
 
         let mut parts = written.iter().map(|(_, part): &(_, WrittenPart)| part.chain.part.clone());
         let new = operators.iter().map(|(operator, subtasks)| {
-            let (stored, parallelism) = (self.stored(&operator.uid), subtasks.len());
+            // Names of a savepoint that the job began with are not the job's.
+            let stored = self.last.as_ref().and_then(|_| self.stored(&operator.uid));
+            let parallelism = subtasks.len();
             let before = |subtask| stored?.part_of(subtask, parallelism).cloned();
             let parts = parts.by_ref().take(parallelism).enumerate();
             let parts = parts.map(|(subtask, part)| (part, before(subtask)));

@@ -8,6 +8,7 @@ use crate::snapshot::open_snapshot;
 use crate::state::ValueDescriptor;
 use crate::store::fault::{FaultStore, Operation, When};
 use futures::FutureExt;
+use std::num::NonZeroU32;
 
 type Counts = Handle<ValueState<u64, (), u64>>;
 
@@ -389,7 +390,8 @@ fn a_job_goes_back_to_the_newest_checkpoint_that_is_whole() {
 
 /// A job of one subtask at `store` that begins with the savepoint at `savepoint`.
 fn open_from(store: &Store, savepoint: &Store) -> (LocalJob, Vec<HeapBackend>, Vec<Counts>) {
-    let opened = LocalJob::open_from(store.clone(), "test", savepoint.clone());
+    let (savepoint, ownership) = (savepoint.clone(), Ownership::NoClaim);
+    let opened = LocalJob::open_from(store.clone(), "test", savepoint, ownership);
     let mut job = block_on(opened).unwrap();
     let mut backend = job.backend("op", KeyGroupRange::ALL);
     let counts = backend.open(ValueDescriptor::new("counts")).unwrap();
@@ -418,18 +420,95 @@ fn a_job_begins_with_a_savepoint_and_goes_on_with_its_own_checkpoints() {
 }
 
 #[test]
+fn a_part_without_state_is_written_anew_after_a_savepoint() {
+    let (old, savepoint, store) = (memory(), memory(), memory());
+    let (mut job, mut backends, _) = open(&old, 1);
+    block_on(job.savepoint(&mut backends, &savepoint)).unwrap();
+    // Byte for byte what the savepoint has, whose files are elsewhere.
+    let (mut job, mut backends, _) = open_from(&store, &savepoint);
+    assert_eq!(block_on(job.checkpoint(&mut backends)).unwrap(), 1);
+    let path = crate::checkpoint::manifest_name(1, 1).unwrap();
+    assert!(block_on(open_snapshot(&store, &path)).unwrap().damage.is_empty());
+}
+
+#[test]
 fn what_a_savepoint_holds_is_not_lost_in_silence() {
     let (old, savepoint, store) = (memory(), memory(), memory());
     let (mut job, mut backends, counts) = open(&old, 1);
     put(&mut backends, &counts, 0..3, 1);
     block_on(job.savepoint(&mut backends, &savepoint)).unwrap();
 
-    let from =
-        |savepoint: &Store| block_on(LocalJob::open_from(store.clone(), "test", savepoint.clone()));
+    let from = |savepoint: &Store| {
+        let (savepoint, ownership) = (savepoint.clone(), Ownership::NoClaim);
+        block_on(LocalJob::open_from(store.clone(), "test", savepoint, ownership))
+    };
     invalid(from(&memory()).map(drop), "_metadata");
     let mut job = from(&savepoint).unwrap();
     let mut other = [job.backend("other", KeyGroupRange::ALL)];
     invalid(block_on(job.checkpoint(&mut other)), "op");
     job.drop_operator("op").unwrap();
     assert_eq!(block_on(job.checkpoint(&mut other)).unwrap(), 1);
+}
+
+#[test]
+fn a_cancelled_job_keeps_its_checkpoints_or_the_last_one() {
+    for on_cancel in [OnCancel::Retain, OnCancel::Delete] {
+        let store = memory();
+        let (job, mut backends, counts) = open(&store, 1);
+        let mut settings = Settings::default();
+        (settings.retention.last, settings.retention.on_cancel) = (NonZeroU32::MAX, on_cancel);
+        let mut job = job.with(&settings);
+        for value in 1..=4 {
+            put(&mut backends, &counts, 0..3, value);
+            block_on(job.checkpoint(&mut backends)).unwrap();
+        }
+        // By someone else, so that the owner does not know of it yet.
+        let beside = block_on(crate::checkpoint::Attached::open(store.clone()));
+        block_on(beside.unwrap().hold(2, "audit")).unwrap();
+        block_on(job.cancel()).unwrap();
+        let log = block_on(crate::checkpoint::read_log(&store)).unwrap();
+        let expected: &[u64] = if on_cancel == OnCancel::Delete { &[2, 4] } else { &[1, 2, 3, 4] };
+        assert!(log.retained().keys().eq(expected), "{on_cancel:?}: {:?}", log.retained().keys());
+        let listed = block_on(store.list(None)).unwrap();
+        let manifests = listed.iter().filter(|(name, _)| name.as_str().ends_with(MANIFEST_NAME));
+        assert_eq!(manifests.count(), expected.len(), "{on_cancel:?}");
+        check_stored(&store, 3, |_| 4);
+    }
+}
+
+#[test]
+fn what_becomes_of_a_claimed_savepoint_is_the_job_s_to_say_and_of_no_other() {
+    for ownership in [Ownership::NoClaim, Ownership::Claim] {
+        let (old, savepoint, store) = (memory(), memory(), memory());
+        let (mut job, mut backends, counts) = open(&old, 2);
+        put(&mut backends, &counts, 0..100, 1);
+        block_on(job.savepoint(&mut backends, &savepoint)).unwrap();
+        let foreign = RelativeName::new("notes.txt").unwrap();
+        block_on(savepoint.put(&foreign, bytes::Bytes::from_static(b"mine"))).unwrap();
+        let before = block_on(savepoint.list(None)).unwrap();
+        assert!(before.len() > 4);
+
+        let opened = LocalJob::open_from(store.clone(), "test", savepoint.clone(), ownership);
+        let mut job = block_on(opened).unwrap();
+        let mut backend = job.backend("op", KeyGroupRange::ALL);
+        let counts = [backend.open(ValueDescriptor::new("counts")).unwrap()];
+        block_on(job.restore(&mut backend)).unwrap();
+        assert_eq!(block_on(savepoint.list(None)).unwrap(), before, "until there is a checkpoint");
+        let mut backends = [backend];
+        block_on(job.checkpoint(&mut backends)).unwrap();
+        // Full: it names no file of the savepoint, whoever owns that.
+        let (_, manifest) = job.last().unwrap();
+        let path = crate::checkpoint::manifest_name(manifest.checkpoint, manifest.generation);
+        let snapshot = block_on(open_snapshot(&store, &path.unwrap())).unwrap();
+        assert!(snapshot.damage.is_empty() && !snapshot.runs().is_empty());
+        assert!(block_on(snapshot.missing_runs()).unwrap().is_empty());
+        let left = block_on(savepoint.list(None)).unwrap();
+        match ownership {
+            Ownership::NoClaim => assert_eq!(left, before),
+            Ownership::Claim => assert_eq!(left, [(foreign, 4)]),
+        }
+        put(&mut backends, &counts, 0..3, 1);
+        block_on(job.checkpoint(&mut backends)).unwrap();
+        check_stored(&store, 100, |_| 1);
+    }
 }

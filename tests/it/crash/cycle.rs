@@ -23,7 +23,7 @@ const TRIES: u32 = 4;
 
 /// What a job does about a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
+pub(super) enum Then {
     /// Tries the step again; what cannot be written it gives up, and goes on to the next.
     Retry,
     /// Gives up the checkpoint, be it written, and goes on to the next.
@@ -48,7 +48,7 @@ fn goes_on(then: Then, error: &Error) -> bool {
 }
 
 /// One cycle of the job in `store`, with two checkpoints that complete.
-async fn cycle(
+pub(super) async fn cycle(
     factory: &impl Tested,
     store: &Store,
     seed: u64,
@@ -119,7 +119,7 @@ async fn cycle(
 }
 
 /// `store`, whose call `number` fails, and with [`Then::Die`] every one after it.
-fn failing(store: &Store, number: u64, when: When, then: Then) -> (FaultStore, Store) {
+pub(super) fn failing(store: &Store, number: u64, when: When, then: Then) -> (FaultStore, Store) {
     let mut fault = None;
     let wrapped = store.clone().map_object_store(|objects| {
         let store = FaultStore::new(objects);
@@ -140,7 +140,7 @@ fn failing(store: &Store, number: u64, when: When, then: Then) -> (FaultStore, S
 }
 
 /// A job that died in the middle of a checkpoint, with as many retained as there may be.
-fn job(factory: &impl Tested, store: &Store, seed: u64) -> Models {
+pub(super) fn job(factory: &impl Tested, store: &Store, seed: u64) -> Models {
     let mut models = Models::new(seed);
     block_on(async {
         cycle(factory, store, seed, Then::Die, &mut models).await?;
@@ -158,7 +158,12 @@ fn job(factory: &impl Tested, store: &Store, seed: u64) -> Models {
 }
 
 /// How many calls a cycle makes.
-fn call_count(factory: &impl Tested, store: &Store, seed: u64, mut models: Models) -> u64 {
+pub(super) fn call_count(
+    factory: &impl Tested,
+    store: &Store,
+    seed: u64,
+    mut models: Models,
+) -> u64 {
     let (fault, counted) = failing(store, u64::MAX, When::Before, Then::Die);
     block_on(cycle(factory, &counted, seed, Then::Die, &mut models)).unwrap();
     fault.call_count()
@@ -230,11 +235,11 @@ fn in_memory<F: Tested>(factory: &F) {
     );
 }
 
-fn memory(objects: &Arc<InMemory>) -> Store {
+pub(super) fn memory(objects: &Arc<InMemory>) -> Store {
     Store::from_object_store(Arc::clone(objects) as Arc<dyn ObjectStore>, None)
 }
 
-async fn names(store: &Store) -> Result<BTreeSet<String>> {
+pub(super) async fn names(store: &Store) -> Result<BTreeSet<String>> {
     let listed = store.list(None).await?;
     Ok(listed.into_iter().map(|(name, _)| name.to_string()).collect())
 }

@@ -2,17 +2,17 @@
 //! that no retained checkpoint reaches outlives the next sweep.
 
 use super::child::Order;
+use super::collect::{check_told, collect};
 use super::watch::{Activity, Hold};
 use crate::backends::{Tested, of_each_backend};
-use crate::world::{Models, check_files, unneeded};
+use crate::world::{Models, check_files, unneeded, walk};
 use esker::checkpoint::Job as Owner;
 use esker::snapshot::ManifestReferences;
 use esker::{Store, block_on};
 use esker_test_support::soak::{self, Random};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -67,13 +67,21 @@ fn kills<F: Tested>(factory: &F) {
         let (unneeded, half_written) = unneeded(&store, &order.folder);
         figures.unneeded += unneeded;
         figures.half_written += half_written;
+        let mut found = BTreeSet::new();
+        walk(&order.folder, &order.folder, &mut found);
+        block_on(check_told(&store, found)).unwrap();
         let other = random.draw(1..9) as u32;
         let parallelisms =
             if number.is_multiple_of(4) { vec![parallelism, other] } else { vec![parallelism] };
         models.check(factory, &store, &parallelisms);
         // Otherwise the next child sweeps, and looks itself.
         if number % 4 == 3 || number + 1 == kills {
-            sweep(&store, &order.folder);
+            match number % 8 {
+                // By someone who does not own the job.
+                3 => drop(block_on(collect(&store)).unwrap()),
+                _ => sweep(&store),
+            }
+            check_files(&store, &order.folder);
             models.check(factory, &store, &[parallelism]);
             figures.sweeps += 1;
         }
@@ -95,10 +103,9 @@ fn kills<F: Tested>(factory: &F) {
 }
 
 /// Claims the job, as a restart would, and sweeps it.
-fn sweep(store: &Store, folder: &Path) {
+fn sweep(store: &Store) {
     let claimed = block_on(Owner::claim(store.clone(), Arc::new(ManifestReferences)));
     block_on(claimed.unwrap().sweep()).unwrap();
-    check_files(store, folder);
 }
 
 /// Starts a child and kills it after `delay`, or in the call that it was told to hold.

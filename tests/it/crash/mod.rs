@@ -3,6 +3,7 @@
 //! `ESKER_SOAK` says how much of it runs, `ESKER_SEED` what is drawn.
 
 mod child;
+mod collect;
 mod cycle;
 mod kills;
 mod watch;

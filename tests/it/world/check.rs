@@ -153,6 +153,35 @@ pub(crate) async fn check_names(store: &Store, found: BTreeSet<String>) -> Resul
     Ok(())
 }
 
+/// Those of `found` that neither the log nor a retained checkpoint needs: half-written ones, and records below the base,
+/// among them. It walks the manifests by itself.
+pub(crate) async fn unreferenced(
+    store: &Store,
+    mut found: BTreeSet<String>,
+) -> Result<BTreeSet<String>> {
+    let state = read_log(store).await?;
+    for sequence in state.first().0..state.next().0 {
+        found.remove(log_name(Sequence(sequence))?.as_str());
+    }
+    for published in state.retained().values() {
+        let (path, digest) = (&published.manifest_path, Some(published.manifest_digest));
+        found.remove(path.as_str());
+        for operator in read_manifest(store, path, digest).await?.operators {
+            for part in &operator.parts {
+                found.remove(part.name()?.as_str());
+                let part = read_part(store, part).await?;
+                for run in part.runs.iter().chain(&part.operator_run) {
+                    found.remove(run.file.as_str());
+                }
+                for file in part.native.iter().flat_map(|native| &native.files) {
+                    found.remove(file.file.as_str());
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// As [`check_names`], of every file in `folder`, half-written ones included.
 pub(crate) fn check_files(store: &Store, folder: &Path) {
     let mut found = BTreeSet::new();

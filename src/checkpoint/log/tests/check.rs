@@ -10,11 +10,12 @@ const OWNER: &[Step] = &[
     Step::Publish,
     Step::Base,
     Step::Retire,
-    Step::Publish,
+    Step::PublishOld,
     Step::Base,
     Step::Retire,
 ];
 const TOOL: &[Step] = &[Step::Attach, Step::Hold];
+const EXPIRES: &[Step] = &[Step::Attach, Step::Retire, Step::Hold, Step::Retire];
 
 /// Every state that can be reached, `state_count_max` at most; how many there were.
 fn search(start: World, state_count_max: usize) -> Result<usize, String> {
@@ -61,7 +62,7 @@ fn walks(fault: Fault, count: u64) -> Result<[u32; 3], String> {
     let mut seen = [0; 3];
     for seed in 0..count {
         let owners = [(OWNER, fault), (OWNER, fault), (OWNER, fault)];
-        let scripts = [&owners[..], &[(TOOL, fault), (TOOL, Fault::None)]].concat();
+        let scripts = [&owners[..], &[(TOOL, fault), (EXPIRES, Fault::None)]].concat();
         let more =
             walk(World::new(&scripts, 3, 2), seed).map_err(|e| format!("seed={seed}: {e}"))?;
         for (total, more) in seen.iter_mut().zip(more) {
@@ -93,6 +94,19 @@ fn a_tool_that_holds_beside_an_owner_that_writes_a_base() {
     let world = World::new(&[(owner, Fault::None), (TOOL, Fault::None)], 1, 0);
     let count = search(world, 2_000_000).unwrap();
     assert!(count > 100, "{count}");
+}
+
+#[test]
+fn a_tool_that_retires_beside_a_new_owner_that_builds_on_what_is_retired() {
+    let old: &[Step] = &[Step::Claim, Step::Publish, Step::Publish, Step::Publish];
+    let new: &[Step] = &[Step::Claim, Step::PublishOld];
+    let tool: &[Step] = &[Step::Attach, Step::Retire];
+    let scripts = [(old, Fault::None), (new, Fault::None), (tool, Fault::None)];
+    // All of it is more than a million states.
+    for seed in 0..3000 {
+        walk(World::new(&scripts, 0, 0), seed)
+            .unwrap_or_else(|error| panic!("seed={seed}: {error}"));
+    }
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub(super) enum Step {
     Claim,
     Attach,
     Publish,
+    /// A publish that builds on the oldest retained checkpoint, as one that was long in flight does.
+    PublishOld,
     Retire,
     Hold,
     Base,
@@ -74,6 +76,9 @@ pub(super) struct World {
     states: Vec<LogState>,
     manifests: BTreeMap<RelativeName, BTreeSet<RelativeName>>,
     condemned: BTreeSet<RelativeName>,
+    /// Names of fenced generations that no retained checkpoint reached at some time: anyone may have
+    /// deleted them.
+    orphans: BTreeSet<RelativeName>,
     /// Late records below a base, writers fenced, publishes done: that the model gets there.
     pub(super) seen: [u32; 3],
 }
@@ -104,6 +109,7 @@ impl World {
             states: vec![LogState::default()],
             manifests: BTreeMap::new(),
             condemned: BTreeSet::new(),
+            orphans: BTreeSet::new(),
             seen: [0; 3],
         }
     }
@@ -240,9 +246,13 @@ impl World {
         let names_of = |published: &Published| self.manifests[&published.manifest_path].clone();
         let newest = state.retained().last_key_value();
         let intent = match step {
-            Step::Publish => {
+            Step::Publish | Step::PublishOld => {
+                let basis = match step {
+                    Step::Publish => newest,
+                    _ => state.retained().first_key_value(),
+                };
                 let path = name(format!("chk-{checkpoint}-{generation}"));
-                let mut names: BTreeSet<_> = newest.map(|(_, p)| names_of(p)).unwrap_or_default();
+                let mut names: BTreeSet<_> = basis.map(|(_, p)| names_of(p)).unwrap_or_default();
                 // One file of the checkpoint before is re-used, the others are not.
                 names = names.into_iter().next_back().into_iter().collect();
                 names.insert(name(format!("f-{checkpoint}-{generation}")));
@@ -292,7 +302,7 @@ impl World {
         match (&process.action, process.script.last()) {
             (Action::Done, step) => {
                 self.agrees(state, process.since)?;
-                if step == Some(&Step::Publish) {
+                if matches!(step, Some(Step::Publish | Step::PublishOld)) {
                     let is_own = |r: &&Record| r.nonce == Nonce(process.nonces);
                     if self.truth.iter().filter(is_own).count() != 1 {
                         return Err("a publish is said to be done and is not".into());
@@ -340,6 +350,20 @@ impl World {
                 return Err(format!("{published:?} references the condemned {name}"));
             }
         }
+        let reached = || {
+            let manifests = state.retained().values().map(|published| &published.manifest_path);
+            manifests.clone().chain(manifests.flat_map(|path| &self.manifests[path]))
+        };
+        if let Some(name) = reached().find(|name| self.orphans.contains(*name)) {
+            return Err(format!("{record:?} reaches {name}, which nothing reached before"));
+        }
+        let generation =
+            |name: &RelativeName| name.as_str().rsplit('-').next().unwrap().parse::<u64>();
+        let reached: BTreeSet<_> = reached().collect();
+        let named = self.manifests.iter().flat_map(|(path, names)| names.iter().chain([path]));
+        let fenced = named.filter(|name| generation(name).unwrap() < state.generation());
+        let orphans: Vec<_> = fenced.filter(|name| !reached.contains(name)).cloned().collect();
+        self.orphans.extend(orphans);
         self.truth.push(record);
         self.states.push(state);
         Ok(true)

@@ -2,7 +2,7 @@
 
 use super::{say_harms, say_refused, table, write_json_line};
 use crate::outcome::{Outcome, say};
-use crate::snapshot::{Found, Harm, SnapshotAt, find, part_harms};
+use crate::snapshot::{Found, Harm, SnapshotAt, find, part_harms, roots};
 use esker::checkpoint::log::LogState;
 use esker::checkpoint::{Place, read_log};
 use esker::format::RelativeName;
@@ -142,23 +142,7 @@ impl Listing {
     /// Everything below a folder that is neither job nor snapshot itself.
     fn folder(&mut self, path: &str, store: &Store) -> Result<(), Error> {
         let files = block_on(store.list(None))?;
-        let (mut jobs, mut savepoints) = (BTreeSet::new(), BTreeSet::new());
-        for (name, _) in &files {
-            let segments: Vec<&str> = name.as_str().split('/').collect();
-            let below = |from: usize| segments.get(from..).map(|tail| tail.join("/"));
-            let tail = segments.len().checked_sub(2).and_then(below);
-            let place = tail.and_then(|tail| Some(Place::of(&RelativeName::new(tail).ok()?)));
-            let root = |up: usize| segments[..segments.len().saturating_sub(up)].join("/");
-            match place.flatten() {
-                Some(Place::Log(_)) => drop(jobs.insert(root(2))),
-                // A checkpoint is listed with its job.
-                Some(Place::Data { .. }) => {}
-                None if segments.last() == Some(&MANIFEST_NAME) => {
-                    savepoints.insert(root(1));
-                }
-                None => {}
-            }
-        }
+        let (jobs, savepoints) = roots(&files);
         for job in jobs {
             let below = store.below(&RelativeName::new(job.as_str())?);
             let log = block_on(read_log(&below));

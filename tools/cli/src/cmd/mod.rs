@@ -8,7 +8,10 @@ mod diff;
 mod du;
 mod dump;
 mod dump_run;
+mod expire;
+mod gc;
 mod get;
+mod hold;
 mod inspect;
 mod inspect_snapshot;
 mod layout;
@@ -22,6 +25,7 @@ mod salvage;
 mod schema;
 mod split;
 mod verify;
+mod why;
 
 use crate::outcome::{Outcome, say};
 use crate::snapshot::{Filter, Harm};
@@ -66,6 +70,11 @@ pub(crate) enum Command {
     Salvage(salvage::Args),
     Merge(merge::Args),
     Split(split::Args),
+    Gc(gc::Args),
+    Why(why::Args),
+    Hold(hold::Args),
+    Release(hold::ReleaseArgs),
+    Expire(expire::Args),
     Check(check::Args),
     DumpRun(dump_run::Args),
     Layout(layout::Args),
@@ -85,6 +94,11 @@ pub(crate) fn run(command: Command, out: &mut (impl Write + Send)) -> io::Result
         Command::Salvage(args) => salvage::run(&args, out),
         Command::Merge(args) => merge::run(&args, out),
         Command::Split(args) => split::run(&args, out),
+        Command::Gc(args) => gc::run(&args, out),
+        Command::Why(args) => why::run(&args, out),
+        Command::Hold(args) => hold::run(&args, out),
+        Command::Release(args) => hold::release(&args, out),
+        Command::Expire(args) => expire::run(&args, out),
         Command::Check(args) => check::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Ls(args) => ls::run(&args, out),

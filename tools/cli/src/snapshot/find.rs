@@ -9,6 +9,7 @@ use esker::format::record::Published;
 use esker::format::{Digest, RelativeName};
 use esker::snapshot::{MANIFEST_NAME, OpenSnapshot, open_snapshot, read_manifest};
 use esker::{Error, ErrorKind, Store, block_on};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// A snapshot, by its manifest.
@@ -182,6 +183,61 @@ async fn find_in(store: Store, folder: &str) -> Result<Found, Error> {
         };
     }
     Ok(Found::Folder(store))
+}
+
+/// The roots of jobs and the folders of savepoints among `files`, a list of all there is below some folder.
+pub(crate) fn roots(files: &[(RelativeName, u64)]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut jobs, mut savepoints) = (BTreeSet::new(), BTreeSet::new());
+    for (name, _) in files {
+        let segments: Vec<&str> = name.as_str().split('/').collect();
+        let below = |from: usize| segments.get(from..).map(|tail| tail.join("/"));
+        let tail = segments.len().checked_sub(2).and_then(below);
+        let place = tail.and_then(|tail| Some(Place::of(&RelativeName::new(tail).ok()?)));
+        let root = |up: usize| segments[..segments.len().saturating_sub(up)].join("/");
+        match place.flatten() {
+            Some(Place::Log(_)) => drop(jobs.insert(root(2))),
+            // A checkpoint is listed with its job.
+            Some(Place::Data { .. }) => {}
+            None if segments.last() == Some(&MANIFEST_NAME) => {
+                savepoints.insert(root(1));
+            }
+            None => {}
+        }
+    }
+    (jobs, savepoints)
+}
+
+/// The jobs at and below the folder that `argument` names, each with its path.
+///
+/// # Errors
+/// `Invalid` for a snapshot, and where there is no job; those of [`find`].
+pub(crate) fn find_jobs(argument: &str) -> Result<Vec<(String, Store)>, Error> {
+    let path = argument.trim_end_matches('/');
+    let invalid = |message: &str| Err(Error::new(ErrorKind::Invalid, message).at_path(argument));
+    let store = match find(argument)? {
+        Found::Job(store, _) => return Ok(vec![(path.to_owned(), store)]),
+        Found::Snapshot(_) => return invalid("a snapshot, not a job's root"),
+        Found::Folder(store) => store,
+    };
+    let (jobs, _) = roots(&block_on(store.list(None))?);
+    if jobs.is_empty() {
+        return invalid("no job is below");
+    }
+    let at = |job: &String| {
+        Ok((format!("{path}/{job}"), store.below(&RelativeName::new(job.as_str())?)))
+    };
+    jobs.iter().map(at).collect()
+}
+
+/// The job whose root `argument` names, and what its log amounts to.
+///
+/// # Errors
+/// `Invalid` for anything else; those of [`find`], and what is wrong with the log.
+pub(crate) fn find_job(argument: &str) -> Result<(Store, LogState), Error> {
+    match find(argument)? {
+        Found::Job(store, log) => Ok((store, log?)),
+        _ => Err(Error::new(ErrorKind::Invalid, "not a job's root").at_path(argument)),
+    }
 }
 
 /// The store of a folder, which is made if it is missing.

@@ -14,11 +14,14 @@ mod walk;
 
 pub(crate) use check::{Checked, Checker, Depth};
 pub(crate) use fallback::Pick;
-pub(crate) use find::{Found, SnapshotAt, find, find_snapshot, is_snapshot, local, open_store};
+pub(crate) use find::{
+    Found, SnapshotAt, find, find_job, find_jobs, find_snapshot, is_snapshot, local, open_store,
+    roots,
+};
 pub(crate) use harm::Harm;
 pub(crate) use lines::{Filter, each_line, part_harms};
 pub(crate) use native::Entries;
-pub(crate) use sizes::{OperatorSizes, StateSizes, Type, sizes};
+pub(crate) use sizes::{OperatorSizes, StateSizes, Type, index_stats, sizes};
 
 use esker::Error;
 

@@ -89,7 +89,11 @@ fn stats_of<'a>(
     Ok(sums)
 }
 
-fn index_stats(store: &Store, run: &RunRef) -> Result<Stats, Error> {
+/// The statistics of a run by state, from its index, which is verified: one ranged read.
+///
+/// # Errors
+/// The store's; `Corrupt`, naming the file, if it is missing or damaged.
+pub(crate) fn index_stats(store: &Store, run: &RunRef) -> Result<Stats, Error> {
     let end = run.index.offset.saturating_add(run.index.len_bytes);
     let bytes = block_on(store.get_range(&run.file, run.index.offset..end))?;
     let missing = || Error::new(ErrorKind::Corrupt, "the file is missing");

@@ -5,7 +5,7 @@
 
 use esker::backend::heap::{ListState, MapState, TimerState, ValueState};
 use esker::backend::{EntrySink, KeyedState, ReducingState};
-use esker::checkpoint::{Job, ReferenceSource};
+use esker::checkpoint::{Job, ReferenceSource, Retention};
 use esker::format::composite::CompositeKey;
 use esker::format::manifest::{
     Manifest, Operator, PartRef, SnapshotKind, StateInfo, StateKind, TypeInfo,
@@ -282,6 +282,12 @@ impl World {
     pub fn savepoint(&mut self, folder: &Path) {
         let store = Store::open(folder.to_str().unwrap()).unwrap();
         self.write(&store, SnapshotKind::Savepoint);
+    }
+
+    /// Retires all but the newest `count` checkpoints.
+    pub fn keep(&mut self, count: u32) {
+        let retention = Retention::last(std::num::NonZeroU32::new(count).unwrap());
+        block_on(self.job.retain(&retention)).unwrap();
     }
 
     pub fn hold(&mut self, checkpoint: u64, name: &str) {
