@@ -1,11 +1,14 @@
 //! The demo on some of its rows, and its savepoint against a recount in another language.
 #![allow(clippy::unwrap_used, reason = "tests, helpers included")]
 
+mod terminal;
+
 use esker_test_support::tool;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use terminal::Terminal;
 
 /// Two months, so that timers of thirty days fire.
 const ROWS: usize = 60_000;
@@ -252,4 +255,47 @@ fn wrong_arguments_are_told_what_there_is() {
     let refused = esker(&["demo", "--engine", "flink"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("[possible values: local"));
+}
+
+#[test]
+fn on_a_terminal_the_run_is_drawn_as_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("flights.csv"), flights(6_000)).unwrap();
+    let args =
+        "--kills 1 --seed 1 --rate 2000 --kill coordinator --mode at-least-once --dir snapshots";
+    let mut terminal = Terminal::open(folder.path(), &format!("demo --input flights.csv {args}"));
+    terminal.shows("esker demo  at-least-once, seed 1");
+    let screen = terminal.shows("kills and recoveries: 1 of 1");
+    assert!(screen.contains("coordinator killed after row"), "{screen}");
+    let screen = terminal.shows("generation 1 woke up and was fenced");
+    assert!(screen.contains("rows a second") && screen.contains(" complete, "), "{screen}");
+    // The screen goes away; what is to be kept is on the one below.
+    let screen = terminal.shows("not in the savepoint");
+    assert!(screen.contains("at-least-once: rows counted again: "), "{screen}");
+    assert_eq!(terminal.ended(), 0);
+}
+
+#[test]
+fn q_and_control_c_end_the_run_and_leave_the_terminal_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("flights.csv"), flights(6_000)).unwrap();
+    for (number, key) in ["q", "\x03"].into_iter().enumerate() {
+        let args = format!("demo --input flights.csv --rate 100 --dir snapshots-{number}");
+        let mut terminal = Terminal::open(folder.path(), &args);
+        terminal.shows(" of 6,000 rows");
+        terminal.press(key);
+        terminal.shows("esker: demo: stopped by its user (seed ");
+        assert_eq!(terminal.ended(), 2);
+    }
+}
+
+#[test]
+fn plain_lines_are_to_be_had_on_a_terminal_too() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("flights.csv"), flights(600)).unwrap();
+    let args = "demo --input flights.csv --kills 0 --rate 1000 --dir snapshots --plain";
+    let mut terminal = Terminal::open(folder.path(), args);
+    let screen = terminal.shows("exactly once");
+    assert!(!screen.contains("rows a second") && !screen.contains("q leave"), "{screen}");
+    assert_eq!(terminal.ended(), 0);
 }

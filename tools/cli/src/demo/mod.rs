@@ -15,6 +15,7 @@ mod plan;
 mod position;
 mod recount;
 mod report;
+mod screen;
 mod source;
 mod subtask;
 mod threads;
@@ -31,6 +32,7 @@ pub(crate) use job::no_rocksdb;
 use parent::{Audience, Runs, Story};
 use plan::Victim;
 use report::{Plain, Promise};
+use screen::Live;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -44,7 +46,8 @@ an upload, a publish and a sweep if there are three kills or more, and goes on f
 completed checkpoint, once at another parallelism. At the end the file is counted again without \
 esker's state, and compared with a savepoint of the job: with --mode exactly-once all states must be \
 the same; otherwise rows that came twice, or were lost, are counted key by key, and must be those that \
-the kills account for.",
+the kills account for. On a terminal the run is drawn as it goes: throughput, state, checkpoints, kills; \
+q leaves.",
     after_help = "\
 Examples:
   esker demo
@@ -87,6 +90,9 @@ pub(crate) struct Args {
     /// What holds the job's keyed state
     #[arg(long, value_enum, default_value = "heap")]
     backend: BackendName,
+    /// Write lines on a terminal too, where a screen is drawn otherwise
+    #[arg(long)]
+    plain: bool,
     /// Write one JSON object with the outcome
     #[arg(long)]
     json: bool,
@@ -157,7 +163,12 @@ fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String
         local: local.path().to_owned(),
         kills: plan::plan(seed, args.kills, rows, &args.kill, args.mode),
     };
-    let story = run_on(args.engine, &runs, &mut Plain::new(rows, args.kills, talk));
+    let story = if talk && !args.plain && screen::is_there() {
+        let title = format!("{}, seed {seed}", args.mode);
+        run_on(args.engine, &runs, &mut Live::open(title, rows, args.kills)?)
+    } else {
+        run_on(args.engine, &runs, &mut Plain::new(rows, args.kills, talk))
+    };
     let story = story.map_err(|message| format!("{message} (seed {seed}, snapshots in {dir})"))?;
     let found =
         crate::snapshot::lines(&savepoint).map_err(|error| format!("the savepoint: {error}"))?;

@@ -89,6 +89,11 @@ pub(super) trait Audience {
     /// Something happened.
     fn heard(&mut self, event: &Event);
 
+    /// Something was killed, the `number`th time; how the job goes on is not known yet.
+    fn struck(&mut self, number: usize, killed: &Killed) {
+        let _ = (number, killed);
+    }
+
     /// The job is back after a kill.
     fn killed(&mut self, number: usize, killed: &Killed);
 
@@ -249,6 +254,9 @@ impl Running<'_> {
                 self.old = Some(std::mem::replace(&mut self.child, new));
                 self.processes += 1;
             }
+        }
+        if let Some(killed) = &self.pending {
+            self.audience.struck(number, killed);
         }
         Ok(())
     }
