@@ -140,9 +140,14 @@ pub(super) fn text(
                 "both agree; of the recount's {lines} lines {lines_off} {are} not in the savepoint"
             )
         }
-        (false, None) => writeln!(out, "the kills account for rows that the states do NOT show"),
-        (false, Some(difference)) => {
+        (false, None) => {
+            writeln!(out, "the states do NOT show the rows that the kills account for")
+        }
+        (false, Some(difference)) if promise.guarantee == Guarantee::ExactlyOnce => {
             writeln!(out, "the states DIFFER from the recount:\n{difference}")
+        }
+        (false, Some(difference)) => {
+            writeln!(out, "that is NOT the same; the first line that differs:\n{difference}")
         }
     }
 }
@@ -228,4 +233,51 @@ pub(super) fn json(
         "difference": verdict.difference,
     });
     writeln!(out, "{whole}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(guarantee: Guarantee, found: u64, accounted: u64) -> String {
+        let rows = |carriers| Rows { carriers, fleet: 0 };
+        let difference = (found > 0).then(|| "only in the savepoint: a line".to_owned());
+        let verdict = Verdict {
+            again: rows(found),
+            lost: rows(0),
+            lines: 10,
+            lines_off: usize::from(found > 0),
+            difference,
+        };
+        let promise = Promise { guarantee, again: rows(accounted), lost: rows(0) };
+        let mut out = Vec::new();
+        text(&mut out, "job", "savepoint", &Story::default(), &promise, &verdict).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_the_kills_do_not_account_for_is_said() {
+        let head =
+            "0 rows, 0 kills, 0 checkpoints completed\njob        job\nsavepoint  savepoint\n";
+        let counted = |found: u64, accounted: u64| {
+            format!(
+                "{head}at-least-once: rows counted again: {found} at carriers and 0 at fleet\n\
+                 the kills account for:             {accounted} at carriers and 0 at fleet\n"
+            )
+        };
+        let at_least = |found, accounted| said(Guarantee::AtLeastOnce, found, accounted);
+        let both = "both agree; of the recount's 10 lines 1 is not in the savepoint\n";
+        assert_eq!(at_least(7, 7), counted(7, 7) + both);
+        let other =
+            "that is NOT the same; the first line that differs:\nonly in the savepoint: a line\n";
+        assert_eq!(at_least(7, 8), counted(7, 8) + other);
+        let hidden = "the states do NOT show the rows that the kills account for\n";
+        assert_eq!(at_least(0, 8), counted(0, 8) + hidden);
+        let exact = "all states agree with the recount: 10 lines, exactly once\n";
+        assert_eq!(at_least(0, 0), counted(0, 0) + exact);
+        assert_eq!(said(Guarantee::ExactlyOnce, 0, 0), head.to_owned() + exact);
+        let differs = "the states DIFFER from the recount:\nonly in the savepoint: a line\n";
+        assert_eq!(said(Guarantee::ExactlyOnce, 1, 0), head.to_owned() + differs);
+        assert_eq!(said(Guarantee::ExactlyOnce, 0, 1), head.to_owned() + hidden);
+    }
 }
