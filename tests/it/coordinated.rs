@@ -1,14 +1,16 @@
 //! A job of threads under a coordinator: a source and keyed counters, killed, restarted at other
 //! parallelisms, on stores that fail. Whatever happens, every number is counted once.
 
+mod aligned;
 mod pipeline;
 
 use crate::backends::{Tested, of_each_backend};
 use esker::checkpoint::coordinator::{CoordinatorSettings, Kind, Outcome};
 use esker::checkpoint::read_log;
+use esker::engine::barrier::Mode;
 use esker::engine::{CoordinatedJob, End, OperatorPlan, Ownership};
 use esker::processor::copy;
-use esker::snapshot::{MANIFEST_NAME, open_snapshot};
+use esker::snapshot::{MANIFEST_NAME, open_snapshot, read_manifest};
 use esker::store::fault::{FaultStore, When};
 use esker::{ErrorKind, OnCancel, RetentionSettings, Settings, Store, block_on};
 use esker_test_support::soak::{self, Random};
@@ -188,11 +190,69 @@ pub(crate) fn a_newer_owner_fences<F: Tested>() {
     assert_eq!(counts_of(&mut newer, &factory), counts(numbers));
 }
 
+/// Counters with two inputs, of which one brings its barriers later, killed at random numbers and gone on with at
+/// another parallelism: each checkpoint that the job goes on from, and the savepoint at the end, hold each number
+/// once that its sources had sent, or once at least.
+pub(crate) fn inputs_are_aligned<F: Tested>() {
+    let factory = F::new();
+    const NUMBERS: u64 = 3000;
+    let waits_ms = |timeout: Option<u64>| Mode::ExactlyOnce {
+        timeout: timeout.map(std::time::Duration::from_millis),
+    };
+    let modes = [waits_ms(None), waits_ms(Some(1)), Mode::Unaligned, Mode::AtLeastOnce];
+    let mut restored_in_flight = 0;
+    for round in 0..u64::from(soak::count(160)).max(modes.len() as u64) {
+        let mode = modes[round as usize % modes.len()];
+        let check = |held: aligned::Held| {
+            match mode {
+                Mode::AtLeastOnce => {
+                    let mut expected = held.expected.iter();
+                    assert!(expected.all(|(key, times)| held.found.get(key) >= Some(times)));
+                }
+                _ => assert_eq!(held.found, held.expected, "round {round}, {mode:?}"),
+            }
+            let waits = matches!(mode, Mode::ExactlyOnce { timeout: None } | Mode::AtLeastOnce);
+            assert!(!waits || held.in_flight == 0, "round {round}, {mode:?}");
+            held.in_flight
+        };
+        let random = Random::new(soak::hash(soak::seed(), 2000 + round));
+        let mut parallelism = random.draw(1..4) as u32;
+        let (store, savepoint) = (memory(), memory());
+        let mut job = open(store.clone(), aligned::plans(parallelism));
+        let mut kills = 3;
+        loop {
+            let dies_at = (kills > 0).then(|| random.draw(NUMBERS / 4..2 * NUMBERS));
+            let (of, until) = ((parallelism, mode), (NUMBERS, dies_at));
+            if aligned::run(&mut job, &factory, of, until, &savepoint).unwrap() {
+                break;
+            }
+            kills -= 1;
+            parallelism = random.draw(1..4) as u32;
+            job.clear_listeners();
+            let restarted = block_on(job.restart(aligned::plans(parallelism))).unwrap();
+            assert_eq!(restarted, None);
+            if let Some((_, last)) = job.last() {
+                restored_in_flight += check(aligned::held(&store, last, &factory, NUMBERS));
+            }
+        }
+        assert!(job.history().completed() > 0);
+        let path = MANIFEST_NAME.parse().unwrap();
+        let manifest = block_on(read_manifest(&savepoint, &path, None)).unwrap();
+        check(aligned::held(&savepoint, &manifest, &factory, NUMBERS));
+    }
+    assert!(restored_in_flight > 0);
+}
+
 macro_rules! tests {
     ($factory:ty) => {
         #[test]
         fn every_number_counts_once() {
             super::every_number_counts_once::<$factory>();
+        }
+
+        #[test]
+        fn inputs_are_aligned() {
+            super::inputs_are_aligned::<$factory>();
         }
 
         #[test]

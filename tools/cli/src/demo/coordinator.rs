@@ -1,14 +1,18 @@
 //! The coordinator: begins checkpoints, gathers their parts, publishes and retires them.
 
-use super::event::{CheckpointRow, Event};
-use super::subtask::{Barrier, Place, Told, Work};
+use super::event::{CheckpointRow, Event, Taken};
+use super::fate::Fate;
+use super::guarantee::{Guarantee, Rows};
+use super::operators::{CARRIERS, FLEET};
+use super::subtask::{Barrier, Place, Told, Took, Work};
 use super::watch::Progress;
-use esker::checkpoint::{Job as Owner, Retention};
+use esker::checkpoint::{Job as Owner, Retention, read_log};
 use esker::format::manifest::{Manifest, Operator as Stored, SnapshotKind};
 use esker::snapshot::{
     NewOperator, WriteStats, WrittenManifest, WrittenPart, find_operator, write_manifest,
 };
 use esker::{Error, ErrorKind, Result, Store, block_on};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,13 +32,27 @@ const NAME: &str = "flights";
 pub(super) struct Open {
     barrier: Barrier,
     began: Instant,
-    /// The longest that a subtask stood still.
+    /// The longest that a subtask stood still, and that one lane's barrier waited for the other's.
     captured: Duration,
+    aligned: Duration,
+    /// Rows that came behind the barrier, by operator.
+    early: BTreeMap<String, u64>,
     parts: Vec<Vec<Option<WrittenPart>>>,
 }
 
-pub(super) struct Coordinator {
-    pub(super) owner: Owner,
+/// How a life of the job ended: from the start of its workers until they are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The savepoint is written.
+    Done,
+    /// A worker was killed.
+    Died,
+}
+
+pub(super) struct Coordinator<'a> {
+    pub(super) owner: &'a mut Owner,
+    pub(super) guarantee: Guarantee,
+    pub(super) fate: Arc<Fate>,
     /// Of checkpoints, and of the savepoint.
     pub(super) stores: (Store, Store),
     /// The job's operators, without parts.
@@ -47,27 +65,43 @@ pub(super) struct Coordinator {
     pub(super) writers: Vec<Vec<Sender<Work>>>,
     pub(super) progress: Arc<Progress>,
     pub(super) open: Option<Open>,
-    /// The last number that was begun.
-    pub(super) begun: u64,
+    /// The last number that was begun, in earlier lives too.
+    pub(super) begun: &'a mut u64,
     /// Whether a checkpoint was given up since the last sweep.
     pub(super) unswept: bool,
 }
 
-impl Coordinator {
+impl Coordinator<'_> {
     /// Takes checkpoints until the last row is read, and then a savepoint.
     ///
     /// # Errors
     /// If a thread of the job failed, the job is no longer this process's, or the savepoint fails.
-    pub(super) fn run(mut self, heard: &Receiver<Told>) -> Result<()> {
+    pub(super) fn run(mut self, heard: &Receiver<Told>) -> Result<End> {
+        let end = self.live(heard);
+        if let Some(open) = self.open.take() {
+            self.owner.abandon(open.barrier.checkpoint);
+        }
+        end
+    }
+
+    fn live(&mut self, heard: &Receiver<Told>) -> Result<End> {
         let mut next = Instant::now() + INTERVAL;
         let mut last_row = None;
         loop {
+            self.fate.stand_still();
             if self.open.is_none() {
                 match last_row {
-                    Some(_) => self.begin(SnapshotKind::Savepoint)?,
+                    Some(_) => {
+                        // No record of the log keeps a savepoint from being written.
+                        self.check_owns()?;
+                        self.begin(SnapshotKind::Savepoint)?;
+                    }
                     None if Instant::now() >= next => {
                         next = Instant::now() + INTERVAL;
-                        self.begin(SnapshotKind::Checkpoint)?;
+                        match self.guarantee {
+                            Guarantee::None => self.check_owns()?,
+                            _ => self.begin(SnapshotKind::Checkpoint)?,
+                        }
                     }
                     None => {}
                 }
@@ -76,8 +110,11 @@ impl Coordinator {
             match heard.recv_timeout(wait) {
                 Ok(Told::LastRow(row)) => last_row = Some(row),
                 Ok(Told::Failed(error)) => return Err(error),
-                Ok(Told::Written { place, checkpoint, part, captured }) => {
-                    let Some(open) = self.written(place, checkpoint, *part, captured)? else {
+                Ok(Told::Died) => return Ok(End::Died),
+                Ok(Told::Written { place, checkpoint, part, took }) => {
+                    // What it was told of comes before what it does not hear of any more.
+                    self.fate.stand_still();
+                    let Some(open) = self.written(place, checkpoint, *part, took)? else {
                         continue;
                     };
                     match open.barrier.kind {
@@ -85,7 +122,7 @@ impl Coordinator {
                         SnapshotKind::Savepoint => {
                             self.write_manifest(&open, &self.stores.1)?;
                             Event::Ended { row: last_row.unwrap_or_default() }.tell();
-                            return Ok(());
+                            return Ok(End::Done);
                         }
                     }
                 }
@@ -99,19 +136,32 @@ impl Coordinator {
 
     /// Sends a barrier on its way.
     fn begin(&mut self, kind: SnapshotKind) -> Result<()> {
-        let last = self.owner.state().checkpoint_last().max(self.begun);
+        let last = self.owner.state().checkpoint_last().max(*self.begun);
         let checkpoint = last + 1;
-        self.begun = checkpoint;
+        *self.begun = checkpoint;
         if kind == SnapshotKind::Checkpoint {
             self.owner.begin(checkpoint, self.last.as_ref().map(|last| last.checkpoint))?;
         }
-        let barrier = Barrier { kind, checkpoint };
+        // The source knows how far it is.
+        let barrier = Barrier { kind, checkpoint, rows: 0 };
         let parts = self.writers.iter().map(|writers| writers.iter().map(|_| None).collect());
-        let (began, captured, parts) = (Instant::now(), Duration::ZERO, parts.collect());
-        self.open = Some(Open { barrier, began, captured, parts });
+        let (began, [captured, aligned]) = (Instant::now(), [Duration::ZERO; 2]);
+        let (early, parts) = (BTreeMap::new(), parts.collect());
+        self.open = Some(Open { barrier, began, captured, aligned, early, parts });
         Event::Begun(checkpoint).tell();
-        let gone = |_| Error::new(ErrorKind::Poisoned, "the source has ended");
-        self.barrier.send(barrier).map_err(gone)
+        // Where the source has ended, somebody has said why.
+        let _ = self.barrier.send(barrier);
+        Ok(())
+    }
+
+    /// That no other process owns the job.
+    fn check_owns(&self) -> Result<()> {
+        let newest = block_on(read_log(&self.stores.0))?.generation();
+        if newest == self.owner.generation() {
+            return Ok(());
+        }
+        let message = format!("generation={newest} owns the job by now");
+        Err(Error::new(ErrorKind::Fenced, message))
     }
 
     /// Takes in a part; the snapshot, once it has all of them.
@@ -120,7 +170,7 @@ impl Coordinator {
         place: Place,
         checkpoint: u64,
         part: Result<WrittenPart>,
-        captured: Duration,
+        took: Took,
     ) -> Result<Option<Open>> {
         let Some(mut open) = self.open.take_if(|open| open.barrier.checkpoint == checkpoint) else {
             // Of a checkpoint that was given up.
@@ -132,7 +182,11 @@ impl Coordinator {
                 if let Some(slot) = parts.and_then(|parts| parts.get_mut(place.subtask)) {
                     *slot = Some(part);
                 }
-                open.captured = open.captured.max(captured);
+                open.captured = open.captured.max(took.capture);
+                open.aligned = open.aligned.max(took.align);
+                if let Some(operator) = self.operators.get(place.operator) {
+                    *open.early.entry(operator.uid.clone()).or_default() += took.early;
+                }
                 if open.parts.iter().flatten().all(Option::is_some) {
                     return Ok(Some(open));
                 }
@@ -152,7 +206,7 @@ impl Coordinator {
 
     /// Makes a snapshot of its parts.
     fn write_manifest(&self, open: &Open, store: &Store) -> Result<WrittenManifest> {
-        let Barrier { kind, checkpoint } = open.barrier;
+        let Barrier { kind, checkpoint, .. } = open.barrier;
         let manifest = Manifest {
             job: NAME.into(),
             kind,
@@ -181,6 +235,8 @@ impl Coordinator {
     /// Makes a checkpoint of its parts, and retires what it replaces.
     fn complete(&mut self, open: Open) -> Result<()> {
         let checkpoint = open.barrier.checkpoint;
+        let taken = Taken { checkpoint, generation: self.owner.generation() };
+        Event::Written { checkpoint: taken, early: early(&open) }.tell();
         match self.publish(&open) {
             Ok(manifest_len_bytes) => {
                 for writer in self.writers.iter().flatten() {
@@ -224,6 +280,12 @@ impl Coordinator {
     }
 }
 
+/// Rows that come again after a restore.
+fn early(open: &Open) -> Rows {
+    let of = |uid| open.early.get(uid).copied().unwrap_or(0);
+    Rows { carriers: of(CARRIERS), fleet: of(FLEET) }
+}
+
 fn row(open: &Open, manifest_len_bytes: u64) -> CheckpointRow {
     let stats = || open.parts.iter().flatten().flatten().map(|part| part.stats);
     let sum = |of: fn(WriteStats) -> u64| stats().map(of).sum::<u64>();
@@ -237,6 +299,8 @@ fn row(open: &Open, manifest_len_bytes: u64) -> CheckpointRow {
     CheckpointRow {
         id: open.barrier.checkpoint,
         full,
+        early: early(open),
+        align_ms: open.aligned.as_millis() as u64,
         capture_us: open.captured.as_micros() as u64,
         write_ms: open.began.elapsed().as_millis() as u64,
         entries_changed: (!native).then_some(entries),

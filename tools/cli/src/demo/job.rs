@@ -1,34 +1,30 @@
 //! The job itself, in a process of its own: a source, two keyed operators, a coordinator.
 //!
-//! The source sends rows, watermarks and barriers in band to every subtask. A barrier makes a
+//! The source sends rows, watermarks and barriers in band, by two lanes, to every subtask. Barriers make a
 //! subtask capture its state; a writer beside it turns the capture into files while rows go on.
 
-use super::coordinator::Coordinator;
-use super::event::Event;
+use super::coordinator::{Coordinator, End};
+use super::event::{Event, Taken};
+use super::fate::{Fate, Hold};
 use super::flights::Flights;
-use super::operators::{CARRIERS, Carriers, FLEET, Fleet, Operator, SOURCE};
+use super::guarantee::Guarantee;
+use super::operators::{CARRIERS, Carriers, FLEET, Fleet, SOURCE};
+use super::position::Position;
 use super::source::{Offset, Source};
-use super::subtask::{self, Order, Place, Told, Work, Writer};
-use super::watch::{Hold, Progress, watched};
+use super::threads::Threads;
+use super::watch::{Progress, watched};
+use esker::backend::BackendFactory;
 use esker::backend::heap::HeapBackends;
 use esker::backend::operator::OperatorBackend;
-use esker::backend::{Backend, BackendFactory};
 use esker::checkpoint::Job as Owner;
-use esker::format::KeyGroupRange;
 use esker::format::manifest::{Manifest, Operator as Stored, StateInfo, TypeInfo};
-use esker::snapshot::{
-    Lineage, ManifestReferences, SnapshotSettings, find_operator, read_manifest,
-    read_operator_state,
-};
-use esker::{Result, Store, block_on};
+use esker::snapshot::{ManifestReferences, find_operator, read_manifest, read_operator_state};
+use esker::{Error, ErrorKind, Result, Store, block_on};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender, SyncSender};
-use std::thread::JoinHandle;
-
-/// How many records may wait for a subtask.
-const QUEUE_LEN: usize = 1024;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 
 /// How the job is to run; the parent's to say.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,9 +39,19 @@ pub(super) struct Job {
     pub(super) parallelism: u32,
     pub(super) hold: Option<Hold>,
     pub(super) backend: BackendName,
-    /// Where a backend that needs a disk keeps its state: what a killed process leaves is cleared by
-    /// the next.
+    pub(super) guarantee: Guarantee,
+    /// A folder for what is not in checkpoints: the state of a backend that needs a disk, the position of
+    /// a source that does not go back.
     pub(super) local: PathBuf,
+    /// Which process of the job it is, from 0: each has files of its own there, as the one before may not
+    /// be dead yet.
+    pub(super) process: usize,
+}
+
+impl Job {
+    fn position(&self, process: usize) -> PathBuf {
+        self.local.join(format!("position-{process}"))
+    }
 }
 
 /// What holds the keyed state.
@@ -63,35 +69,23 @@ pub(crate) enum BackendName {
 /// Whatever ended it before.
 pub(super) fn run(job: &str) -> std::result::Result<(), String> {
     let job: Job = serde_json::from_str(job).map_err(|error| error.to_string())?;
-    let flights = Flights::open(job.input.as_deref())?;
     let done = match job.backend {
-        BackendName::Heap => start(&job, flights, &HeapBackends),
-        BackendName::Rocksdb => start_on_rocksdb(&job, flights),
+        BackendName::Heap => start(&job, &HeapBackends),
+        BackendName::Rocksdb => start_on_rocksdb(&job),
     };
     done.map_err(|error| error.to_string())
 }
 
 #[cfg(feature = "rocksdb")]
-fn start_on_rocksdb(job: &Job, flights: Flights) -> Result<()> {
+fn start_on_rocksdb(job: &Job) -> Result<()> {
     use esker::backend::rocksdb::{RocksBackends, RocksOptions};
-    start(job, flights, &RocksBackends::new(&job.local, RocksOptions::default())?)
+    let local = job.local.join(format!("state-{}", job.process));
+    start(job, &RocksBackends::new(local, RocksOptions::default())?)
 }
 
 #[cfg(not(feature = "rocksdb"))]
-fn start_on_rocksdb(_: &Job, _: Flights) -> Result<()> {
+fn start_on_rocksdb(_: &Job) -> Result<()> {
     Err(no_rocksdb())
-}
-
-/// The inputs of an operator's subtasks, and what a manifest says of its keys and states.
-type Started = (Vec<SyncSender<Order>>, (Option<TypeInfo>, Vec<StateInfo>));
-
-/// What the threads of the job have in common.
-struct Threads {
-    stores: (Store, Store),
-    generation: u64,
-    told: Sender<Told>,
-    writers: Vec<Vec<Sender<Work>>>,
-    handles: Vec<JoinHandle<()>>,
 }
 
 /// What a build without the feature says.
@@ -102,76 +96,149 @@ pub(crate) fn no_rocksdb() -> esker::Error {
     esker::Error::new(esker::ErrorKind::Unsupported, message)
 }
 
-fn start<F: BackendFactory>(job: &Job, flights: Flights, factory: &F) -> Result<()> {
+fn start<F: BackendFactory>(job: &Job, factory: &F) -> Result<()> {
     let progress = Arc::new(Progress::default());
-    let store = watched(Store::open(&job.dir)?, job.hold, Arc::clone(&progress));
-    let mut owner = block_on(Owner::claim(store.clone(), Arc::new(ManifestReferences)))?;
-    let swept = block_on(owner.sweep())?;
-    let last = owner.state().retained().last_key_value().map(|(_, last)| last.clone());
-    let manifest = match &last {
-        Some(last) => {
-            let (path, digest) = (&last.manifest_path, Some(last.manifest_digest));
-            Some(block_on(read_manifest(&store, path, digest))?)
+    let fate = Fate::new(job.parallelism, job.hold);
+    fate.listen();
+    let store = watched(Store::open(&job.dir)?, &fate, &progress);
+    let stores = (store.clone(), Store::open(&job.savepoint)?);
+    let owner = block_on(Owner::claim(store, Arc::new(ManifestReferences)))?;
+    let generation = owner.generation();
+    let mut lives = Lives { job, factory, progress, fate, stores, owner, begun: 0 };
+    let mut position = lives.position(job.process.checked_sub(1))?;
+    let done = loop {
+        match lives.live(position) {
+            Ok(End::Died) => position = lives.position(Some(job.process))?,
+            Ok(End::Done) => break Ok(()),
+            Err(error) => break Err(error),
         }
-        None => None,
     };
-
-    let (told, heard) = mpsc::channel();
-    let (stores, generation) = ((store.clone(), Store::open(&job.savepoint)?), owner.generation());
-    let mut threads =
-        Threads { stores, generation, told, writers: Vec::new(), handles: Vec::new() };
-    let before = manifest.as_ref();
-    let writer = threads.source();
-    let mut offset = restored_offset(&store, before)?;
-    let row = offset.get()?;
-    let (fleet, fleet_states) =
-        threads.operator(FLEET, job.parallelism, before, factory, Fleet::open)?;
-    let (carriers, carriers_states) =
-        threads.operator(CARRIERS, job.parallelism, before, factory, Carriers::open)?;
-    let operators = vec![
-        stored(SOURCE, None, offset.backend.infos()),
-        stored(FLEET, fleet_states.0, fleet_states.1),
-        stored(CARRIERS, carriers_states.0, carriers_states.1),
-    ];
-    progress.row.store(row, std::sync::atomic::Ordering::Relaxed);
-    let checkpoint = last.as_ref().map(|last| last.checkpoint);
-    let swept = swept.file_count + swept.leftover_count;
-    Event::Running { generation, checkpoint, row, swept }.tell();
-
-    let (barrier, barriers) = mpsc::channel();
-    let source = Source {
-        flights,
-        offset: row,
-        stored: offset,
-        rate: job.rate,
-        fleet,
-        carriers,
-        barriers,
-        writer,
-        told: threads.told.clone(),
-        progress: Arc::clone(&progress),
-    };
-    threads.spawn(move || source.run());
-    let handles = threads.handles;
-    let coordinator = Coordinator {
-        owner,
-        stores: threads.stores,
-        operators,
-        last: manifest,
-        barrier,
-        writers: threads.writers,
-        progress,
-        open: None,
-        begun: 0,
-        unswept: false,
-    };
-    let done = coordinator.run(&heard);
-    // Without a coordinator the source ends, then all others. A backend is not to be in use when the
-    // process ends.
-    for handle in handles {
-        let _ = handle.join();
+    match done {
+        Err(error) if error.kind() == ErrorKind::Fenced => {
+            Event::Fenced { generation, why: error.to_string() }.tell();
+            Ok(())
+        }
+        done => done,
     }
-    done
+}
+
+/// What outlives the workers of this process.
+struct Lives<'a, F> {
+    job: &'a Job,
+    factory: &'a F,
+    progress: Arc<Progress>,
+    fate: Arc<Fate>,
+    /// Of checkpoints, and of the savepoint.
+    stores: (Store, Store),
+    owner: Owner,
+    begun: u64,
+}
+
+impl<F: BackendFactory> Lives<'_, F> {
+    /// Where the source of that process was, if it is one that does not go back.
+    fn position(&self, process: Option<usize>) -> Result<u64> {
+        match (self.job.guarantee, process) {
+            (Guarantee::None, Some(process)) => {
+                Position::read(&self.job.position(process)).map_err(failed)
+            }
+            _ => Ok(0),
+        }
+    }
+
+    /// The last completed checkpoint.
+    fn last(&self) -> Result<Option<Manifest>> {
+        let last = self.owner.state().retained().last_key_value().map(|(_, last)| last);
+        let Some(last) = last else { return Ok(None) };
+        let (path, digest) = (&last.manifest_path, Some(last.manifest_digest));
+        block_on(read_manifest(&self.stores.0, path, digest)).map(Some)
+    }
+
+    /// Restores all workers from the last completed checkpoint, or begins anew, and runs them until one
+    /// dies or the job ends. Where there are no checkpoints, the source begins at `position`.
+    fn live(&mut self, position: u64) -> Result<End> {
+        let swept = block_on(self.owner.sweep())?;
+        let last = self.last()?;
+        let parallelism = self.fate.reborn();
+        self.progress.entries.store(0, Ordering::Relaxed);
+        let flights = Flights::open(self.job.input.as_deref()).map_err(failed)?;
+
+        let (told, heard) = mpsc::channel();
+        let mut threads = Threads::new(
+            self.stores.clone(),
+            self.owner.generation(),
+            told.clone(),
+            self.job.guarantee,
+            (Arc::clone(&self.fate), Arc::clone(&self.progress)),
+        );
+        let before = last.as_ref();
+        let writer = threads.source();
+        let mut offset = restored_offset(&self.stores.0, before)?;
+        let (row, position) = match self.job.guarantee {
+            Guarantee::None => {
+                let path = self.job.position(self.job.process);
+                (position, Some(Position::begin(&path, position).map_err(failed)?))
+            }
+            _ => (offset.get()?, None),
+        };
+        let (fleet, (fleet_key, fleet_states)) =
+            threads.operator(FLEET, parallelism, before, self.factory, Fleet::open)?;
+        let (carriers, (carriers_key, carriers_states)) =
+            threads.operator(CARRIERS, parallelism, before, self.factory, Carriers::open)?;
+        let operators = vec![
+            stored(SOURCE, None, offset.backend.infos()),
+            stored(FLEET, fleet_key, fleet_states),
+            stored(CARRIERS, carriers_key, carriers_states),
+        ];
+        self.progress.row.store(row, Ordering::Relaxed);
+        let checkpoint = before.map(|last| {
+            let Manifest { checkpoint, generation, .. } = *last;
+            Taken { checkpoint, generation }
+        });
+        let (generation, swept) =
+            (self.owner.generation(), swept.file_count + swept.leftover_count);
+        Event::Running { generation, checkpoint, row, swept, parallelism }.tell();
+
+        let (barrier, barriers) = mpsc::channel();
+        let source = Source {
+            flights,
+            offset: row,
+            stored: offset,
+            rate: self.job.rate,
+            lanes: threads.lanes(fleet, carriers),
+            position,
+            barriers,
+            writer,
+            told,
+            progress: Arc::clone(&self.progress),
+        };
+        threads.spawn(move || source.run());
+        let (writers, handles) = threads.started();
+        let coordinator = Coordinator {
+            owner: &mut self.owner,
+            guarantee: self.job.guarantee,
+            fate: Arc::clone(&self.fate),
+            stores: self.stores.clone(),
+            operators,
+            last,
+            barrier,
+            writers,
+            progress: Arc::clone(&self.progress),
+            open: None,
+            begun: &mut self.begun,
+            unswept: false,
+        };
+        let end = coordinator.run(&heard);
+        // Without a coordinator the source ends, then all others. A backend is not to be in use when the
+        // process ends, or when others take its place.
+        for handle in handles {
+            let _ = handle.join();
+        }
+        end
+    }
+}
+
+fn failed(message: String) -> Error {
+    Error::new(ErrorKind::Invalid, message)
 }
 
 fn stored(uid: &str, key: Option<TypeInfo>, states: Vec<StateInfo>) -> Stored {
@@ -193,74 +260,4 @@ fn restored_offset(store: &Store, manifest: Option<&Manifest>) -> Result<Offset>
     let elements = block_on(read_operator_state(store, source))?;
     offset.backend.restore(&elements, 0, 1)?;
     Ok(offset)
-}
-
-impl Threads {
-    /// Runs `body` on a thread of its own; an error of it ends the job.
-    fn spawn(&mut self, body: impl FnOnce() -> Result<()> + Send + 'static) {
-        let told = self.told.clone();
-        self.handles.push(std::thread::spawn(move || {
-            if let Err(error) = body() {
-                let _ = told.send(Told::Failed(error));
-            }
-        }));
-    }
-
-    /// Starts the writer of the source.
-    fn source(&mut self) -> Sender<Work> {
-        let writer = self.writer(KeyGroupRange::ALL, Lineage::default(), (0, 0));
-        self.writers.push(vec![writer.clone()]);
-        writer
-    }
-
-    /// Restores and starts the subtasks of a keyed operator.
-    fn operator<F: BackendFactory, O: Operator + 'static>(
-        &mut self,
-        uid: &str,
-        parallelism: u32,
-        manifest: Option<&Manifest>,
-        factory: &F,
-        open: impl Fn(F::Backend) -> Result<O>,
-    ) -> Result<Started> {
-        let (mut inputs, mut writers, mut states) = (Vec::new(), Vec::new(), (None, Vec::new()));
-        for subtask in 0..parallelism {
-            let range = KeyGroupRange::of_subtask(subtask, parallelism)?;
-            let settings = SnapshotSettings::default();
-            let (mut operator, lineage) = match manifest {
-                None => (open(factory.make(uid, range, None)?)?, Lineage::default()),
-                Some(manifest) => {
-                    let stored = find_operator(manifest, uid)?;
-                    let mut operator = open(factory.make(uid, range, Some(stored))?)?;
-                    let store = &self.stores.0;
-                    let restored =
-                        block_on(operator.backend().restore(store, manifest, &settings))?;
-                    (operator, Lineage::new(restored.chain))
-                }
-            };
-            states = (operator.backend().key().cloned(), operator.backend().infos());
-            let writer = self.writer(range, lineage, (self.writers.len(), subtask as usize));
-            writers.push(writer.clone());
-            let (input, orders) = mpsc::sync_channel(QUEUE_LEN);
-            inputs.push(input);
-            self.spawn(move || subtask::run(operator, orders, writer));
-        }
-        self.writers.push(writers);
-        Ok((inputs, states))
-    }
-
-    fn writer(
-        &mut self,
-        range: KeyGroupRange,
-        lineage: Lineage,
-        (operator, subtask): (usize, usize),
-    ) -> Sender<Work> {
-        let (sender, work) = mpsc::channel();
-        let (stores, generation) = (self.stores.clone(), self.generation);
-        let place = Place { operator, subtask };
-        let settings = SnapshotSettings { threads: 1, ..SnapshotSettings::default() };
-        let writer = Writer { place, range, generation, lineage, stores, settings };
-        let told = self.told.clone();
-        self.handles.push(std::thread::spawn(move || writer.run(work, told)));
-        sender
-    }
 }

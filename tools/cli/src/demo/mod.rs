@@ -1,54 +1,80 @@
-//! `esker demo`: a job on real input that is killed again and again, and loses nothing.
+//! `esker demo`: a job on real input that is killed again and again, and what that costs by each guarantee.
 
+mod child;
 mod coordinator;
 mod event;
+mod fate;
 mod flights;
+mod guarantee;
+mod inbox;
 mod job;
+mod lane;
 mod operators;
 mod parent;
 mod plan;
+mod position;
 mod recount;
 mod report;
+mod screen;
 mod source;
 mod subtask;
+mod threads;
 mod watch;
+mod writer;
 
 use crate::outcome::{Outcome, say};
 use esker::checkpoint::read_log;
 use esker::{Store, block_on};
+use guarantee::{Guarantee, Verdict};
 pub(crate) use job::BackendName;
 #[cfg(not(feature = "rocksdb"))]
 pub(crate) use job::no_rocksdb;
-use parent::{Killed, Runs};
-use recount::Recount;
-use std::collections::BTreeSet;
+use parent::{Audience, Runs, Story};
+use plan::Victim;
+use report::{Plain, Promise};
+use screen::Live;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-/// Run a job on real input, kill it again and again, and check that nothing was lost
+/// Run a job on real input, kill it again and again, and count what was lost or came twice
 #[derive(clap::Args)]
 #[command(
     long_about = "\
 Runs a stream job over all departures from New York's airports in 2013, in a process of its own, \
-with a checkpoint every 200 ms. That process is killed (SIGKILL) at moments spread over the job, \
-at least once each in an upload, a publish and a sweep if there are three kills or more, and \
-started again from its last completed checkpoint, once at another parallelism. At the end the \
-file is counted again without esker's state, and compared with a savepoint of the job.",
+with a checkpoint every 200 ms. It is killed at moments spread over the job, at least once each in \
+an upload, a publish and a sweep if there are three kills or more, and goes on from its last \
+completed checkpoint, once at another parallelism. At the end the file is counted again without \
+esker's state, and compared with a savepoint of the job: with --mode exactly-once all states must be \
+the same; otherwise rows that came twice, or were lost, are counted key by key, and must be those that \
+the kills account for. On a terminal the run is drawn as it goes: throughput, state, checkpoints, kills; \
+q leaves.",
     after_help = "\
 Examples:
   esker demo
   esker demo --kills 30 --seed 7
+  esker demo --mode at-least-once          what aligned barriers are for
+  esker demo --mode none                   what checkpoints are for
+  esker demo --kill coordinator --kill worker
   esker demo --dir /tmp/demo && esker ls /tmp/demo/job
 
-Exit codes: 0 all states agree, 1 they differ, 2 the job could not be run"
+Exit codes: 0 the states are what the mode promises, 1 they are not, 2 the job could not be run"
 )]
 pub(crate) struct Args {
+    /// What runs the job
+    #[arg(long, value_enum, default_value = "local")]
+    engine: Engine,
+    /// What becomes of each row when something is killed
+    #[arg(long, value_enum, default_value = "exactly-once")]
+    mode: Guarantee,
+    /// What is killed; said more than once, in turn
+    #[arg(long, value_enum, default_value = "process", value_delimiter = ',')]
+    kill: Vec<Victim>,
+    /// How often something is killed
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    kills: u32,
     /// What the moments of the kills are drawn from [default: by the clock, and printed]
     #[arg(long)]
     seed: Option<u64>,
-    /// How often the job is killed
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
-    kills: u32,
     /// Rows per second [default: the job lasts some ten seconds]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
@@ -64,12 +90,22 @@ pub(crate) struct Args {
     /// What holds the job's keyed state
     #[arg(long, value_enum, default_value = "heap")]
     backend: BackendName,
+    /// Write lines on a terminal too, where a screen is drawn otherwise
+    #[arg(long)]
+    plain: bool,
     /// Write one JSON object with the outcome
     #[arg(long)]
     json: bool,
     /// Be the job: its settings in JSON.
     #[arg(long, hide = true, conflicts_with_all = ["seed", "kills", "rate", "input", "dir"])]
     job: Option<String>,
+}
+
+/// What runs a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Engine {
+    /// One process: threads, and channels between them
+    Local,
 }
 
 /// The default rate makes a job last so long without kills.
@@ -100,7 +136,8 @@ fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String
         return Err(no_rocksdb().to_string());
     }
     // Before anything is started: a bad row is to be named here, and the rows must be known.
-    let Recount { rows, lines: expected } = recount::recount(args.input.as_deref())?;
+    let recount = recount::recount(args.input.as_deref())?;
+    let rows = recount.rows;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     let dir = match &args.dir {
         Some(dir) => dir.clone(),
@@ -111,39 +148,45 @@ fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String
     check_new(&job)?;
     let talk = !args.json;
     if talk {
-        say(format_args!("seed {seed}, {rows} rows, {} kills, snapshots in {dir}", args.kills));
+        let (mode, kills) = (args.mode, args.kills);
+        say(format_args!("seed {seed}, {rows} rows, {mode}, {kills} kills, snapshots in {dir}"));
     }
     let local = tempfile::Builder::new().prefix("esker-demo-local-").tempdir();
     let local = local.map_err(|error| format!("no new folder for local state: {error}"))?;
-    let bar = report::bar(rows, talk);
     let runs = Runs {
         input: args.input.clone(),
         dir: job.clone(),
         savepoint: savepoint.clone(),
         rate: args.rate.unwrap_or((rows / JOB_SECONDS).max(1)),
         backend: args.backend,
+        guarantee: args.mode,
         local: local.path().to_owned(),
-        kills: plan::plan(seed, args.kills, rows),
-        on_row: &|row| bar.set_position(row),
-        on_kill: &|number, killed: &Killed| {
-            if talk {
-                bar.suspend(|| report::kill(number, args.kills, killed));
-            }
-        },
+        kills: plan::plan(seed, args.kills, rows, &args.kill, args.mode),
     };
-    let story = runs.run();
-    bar.finish_and_clear();
+    let story = if talk && !args.plain && screen::is_there() {
+        let title = format!("{}, seed {seed}", args.mode);
+        run_on(args.engine, &runs, &mut Live::open(title, rows, args.kills)?)
+    } else {
+        run_on(args.engine, &runs, &mut Plain::new(rows, args.kills, talk))
+    };
     let story = story.map_err(|message| format!("{message} (seed {seed}, snapshots in {dir})"))?;
     let found =
         crate::snapshot::lines(&savepoint).map_err(|error| format!("the savepoint: {error}"))?;
-    let difference = first_difference(&expected, &found);
-    let agree = difference.is_none();
+    let verdict = Verdict::of(&recount, &found)?;
+    let promise = Promise { guarantee: args.mode, again: story.again()?, lost: story.lost };
     let shown = if args.json {
-        report::json(out, seed, &job, &savepoint, &story, difference.as_deref())
+        report::json(out, seed, &job, &savepoint, &story, &promise, &verdict)
     } else {
-        report::text(out, &job, &savepoint, &story, found.len(), difference.as_deref())
+        report::text(out, &job, &savepoint, &story, &promise, &verdict)
     };
-    Ok(shown.map(|()| if agree { Outcome::Yes } else { Outcome::No }))
+    Ok(shown.map(|()| if promise.is_kept(&verdict) { Outcome::Yes } else { Outcome::No }))
+}
+
+/// Runs the job to its end by an engine: the one place that knows which there are.
+fn run_on(engine: Engine, runs: &Runs, audience: &mut dyn Audience) -> Result<Story, String> {
+    match engine {
+        Engine::Local => runs.run(audience),
+    }
 }
 
 /// Refuses a folder that holds a job: its rows would count twice.
@@ -153,25 +196,6 @@ fn check_new(job: &str) -> Result<(), String> {
         Ok(log) if log.claim().is_none() => Ok(()),
         Ok(_) => Err(format!("there is a job in {job} already: choose another --dir")),
         Err(error) => Err(error.to_string()),
-    }
-}
-
-/// The first line, in byte order, that only one side has.
-fn first_difference(expected: &BTreeSet<String>, found: &[String]) -> Option<String> {
-    let mut seen = BTreeSet::new();
-    let twice = found.iter().find(|line| !seen.insert(line.as_str()));
-    if let Some(line) = twice {
-        return Some(format!("twice in the savepoint: {line}"));
-    }
-    let missing = expected.iter().find(|line| !seen.contains(line.as_str()));
-    let extra = seen.iter().find(|line| !expected.contains(**line));
-    match (missing, extra) {
-        (None, None) => None,
-        (Some(missing), None) => Some(format!("not in the savepoint: {missing}")),
-        (None, Some(extra)) => Some(format!("only in the savepoint: {extra}")),
-        (Some(missing), Some(extra)) => {
-            Some(format!("not in the savepoint: {missing}\nonly in the savepoint: {extra}"))
-        }
     }
 }
 

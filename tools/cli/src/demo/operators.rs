@@ -101,6 +101,11 @@ impl<B: Backend> Fleet<B> {
             backend,
         })
     }
+
+    fn idle_spell(&mut self, tailnum: &String) -> Result<()> {
+        let count = |spells: &mut Option<u64>| *spells = Some(spells.unwrap_or(0) + 1);
+        self.backend.state(self.idle_spells)?.rmw(tailnum, &(), count)
+    }
 }
 
 impl<B: Backend> Operator for Fleet<B> {
@@ -112,9 +117,7 @@ impl<B: Backend> Operator for Fleet<B> {
 
     fn watermark(&mut self, time_ms: i64) -> Result<()> {
         while let Some((_, tailnum, ())) = self.backend.state(self.idle)?.pop_due(time_ms)? {
-            self.backend
-                .state(self.idle_spells)?
-                .rmw(&tailnum, &(), |spells| *spells = Some(spells.unwrap_or(0) + 1))?;
+            self.idle_spell(&tailnum)?;
         }
         Ok(())
     }
@@ -137,11 +140,18 @@ impl<B: Backend> Operator for Fleet<B> {
         backend.state(self.miles)?.add(tailnum, &(), flight.distance)?;
 
         let idle = backend.state(self.idle)?;
+        let mut was_idle = false;
         // Where the row before cannot be read as a time, it set no timer either.
         if let Some(before) = before.and_then(|leg| time_ms(&leg.time_hour)) {
-            idle.delete(before + IDLE_MS, tailnum, &())?;
+            let due_ms = before + IDLE_MS;
+            // The watermark waits for the slower lane; the row itself says as well that the time has come.
+            was_idle = due_ms <= flight.time_ms && idle.contains(due_ms, tailnum, &())?;
+            idle.delete(due_ms, tailnum, &())?;
         }
         idle.register(flight.time_ms + IDLE_MS, tailnum, &())?;
+        if was_idle {
+            self.idle_spell(tailnum)?;
+        }
         Ok(())
     }
 }

@@ -1,22 +1,34 @@
-//! Runs the job in a child process, kills it as planned, and starts it again.
+//! Runs the job in child processes, kills what is planned, and sees that it goes on.
 
-use super::event::{CheckpointRow, Event};
+use super::child::Child;
+use super::event::{CheckpointRow, Event, Taken};
+use super::fate::Command;
+use super::guarantee::{Guarantee, Rows};
 use super::job::{BackendName, Job};
-use super::plan::{Kill, Moment, PARALLELISM};
-use super::watch::Hold;
-use std::io::{self, BufRead, BufReader};
+use super::plan::{Kill, PARALLELISM, Victim};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+/// How often an audience is asked at least.
+const TICK: Duration = Duration::from_millis(50);
+/// Longer than any owner that is none any more takes to find that out, on a busy machine too.
+const FENCED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What is known of a kill once the job is back.
+#[derive(Debug, Clone)]
 pub(super) struct Killed {
+    pub(super) victim: Victim,
     pub(super) row: u64,
     /// What was going on.
     pub(super) during: String,
-    /// The checkpoint that the job resumed from, and the row; `None`: it began anew.
-    pub(super) resumed: Option<(u64, u64)>,
+    /// The checkpoint that the job resumed from; `None`: its state is empty.
+    pub(super) resumed: Option<u64>,
+    /// The row that the source went on from.
+    pub(super) resumed_row: u64,
+    /// The generation of the owner from then on.
+    pub(super) generation: u64,
     /// Files that nothing needed, removed before it went on.
     pub(super) swept: u64,
     pub(super) parallelism: u32,
@@ -26,190 +38,256 @@ pub(super) struct Killed {
 #[derive(Default)]
 pub(super) struct Story {
     pub(super) kills: Vec<Killed>,
+    /// Generations of owners that were refused, and how.
+    pub(super) fenced: Vec<(u64, String)>,
     pub(super) checkpoints: Vec<CheckpointRow>,
     pub(super) aborted: Vec<(u64, String)>,
     pub(super) rows: u64,
+    /// What the source passed over that no state holds.
+    pub(super) lost: Rows,
+    /// Checkpoints that the job went on from, and what all hold that came again then.
+    restored: BTreeSet<Taken>,
+    early: BTreeMap<Taken, Rows>,
+}
+
+impl Story {
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::Complete(row) => self.checkpoints.push(row),
+            Event::Written { checkpoint, early } => drop(self.early.insert(checkpoint, early)),
+            Event::Aborted { checkpoint, why } => self.aborted.push((checkpoint, why)),
+            Event::Lost(rows) => self.lost = rows,
+            Event::Fenced { generation, why } => self.fenced.push((generation, why)),
+            Event::Ended { row } => self.rows = row,
+            // What it began with is in it once, however often it was restored.
+            Event::Running { checkpoint: Some(checkpoint), .. } => {
+                self.restored.insert(checkpoint);
+            }
+            Event::Running { checkpoint: None, .. } => self.restored.clear(),
+            Event::Row { .. } | Event::Begun(_) | Event::Held { .. } => {}
+        }
+    }
+
+    /// How many rows came again that a checkpoint held already which the job went on from.
+    ///
+    /// # Errors
+    /// If that is not known of one.
+    pub(super) fn again(&self) -> Result<Rows, String> {
+        let mut again = Rows::default();
+        for taken in &self.restored {
+            let early = self.early.get(taken).ok_or_else(|| {
+                format!("of checkpoint {} nobody said what it holds", taken.checkpoint)
+            })?;
+            again.add(*early);
+        }
+        Ok(again)
+    }
+}
+
+/// Who watches.
+pub(super) trait Audience {
+    /// Something happened.
+    fn heard(&mut self, event: &Event);
+
+    /// Something was killed, the `number`th time; how the job goes on is not known yet.
+    fn struck(&mut self, number: usize, killed: &Killed) {
+        let _ = (number, killed);
+    }
+
+    /// The job is back after a kill.
+    fn killed(&mut self, number: usize, killed: &Killed);
+
+    /// An owner that was taken for dead was refused.
+    fn fenced(&mut self, generation: u64, why: &str);
+
+    /// Called often; `false` if the audience has seen enough.
+    ///
+    /// # Errors
+    /// If nothing can be shown.
+    fn goes_on(&mut self) -> Result<bool, String>;
 }
 
 /// How the job is run.
-pub(super) struct Runs<'a> {
+pub(super) struct Runs {
     pub(super) input: Option<PathBuf>,
     pub(super) dir: String,
     pub(super) savepoint: String,
     /// Rows per second.
     pub(super) rate: u64,
     pub(super) backend: BackendName,
+    pub(super) guarantee: Guarantee,
     pub(super) local: PathBuf,
     pub(super) kills: Vec<Kill>,
-    /// Told of each row reached and each kill.
-    pub(super) on_row: &'a dyn Fn(u64),
-    pub(super) on_kill: &'a dyn Fn(usize, &Killed),
 }
 
-/// A run of the job, and what it tells.
-struct Run {
+/// The run of all processes, as far as it is.
+struct Running<'a> {
+    runs: &'a Runs,
+    audience: &'a mut dyn Audience,
+    story: Story,
     child: Child,
-    events: Receiver<Event>,
-    row: u64,
-    /// A checkpoint that began and has not ended.
-    open: Option<u64>,
-    held: Option<String>,
+    /// One whose coordinator was taken for dead.
+    old: Option<Child>,
+    /// How many processes there were.
+    processes: usize,
+    /// What was killed, until the job is back.
+    pending: Option<Killed>,
 }
 
-impl Drop for Run {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Runs<'_> {
+impl Runs {
     /// Runs the job to its end.
     ///
     /// # Errors
-    /// If it cannot be started, or ends in another way than by a kill that was planned.
-    pub(super) fn run(&self) -> Result<Story, String> {
-        let mut story = Story::default();
-        let mut pending: Option<Killed> = None;
-        for number in 0..=self.kills.len() {
-            let mut run = self.start(number)?;
-            let killed = loop {
-                let event = run.events.recv().map_err(|_| run.died())?;
-                run.note(&event);
-                match event {
-                    Event::Running { checkpoint, row, swept, .. } => {
-                        if let Some(mut killed) = pending.take() {
-                            killed.resumed = checkpoint.map(|checkpoint| (checkpoint, row));
-                            killed.swept = swept;
-                            (self.on_kill)(number, &killed);
-                            story.kills.push(killed);
-                        }
-                    }
-                    Event::Row(row) => (self.on_row)(row),
-                    Event::Complete(row) => story.checkpoints.push(row),
-                    Event::Aborted { checkpoint, why } => story.aborted.push((checkpoint, why)),
-                    Event::Ended { row } => {
-                        story.rows = row;
-                        break None;
-                    }
-                    Event::Begun(_) | Event::Held { .. } => {}
-                }
-                if let Some(delay) = self.kills.get(number).and_then(|kill| run.is_due(kill)) {
-                    std::thread::sleep(delay);
-                    break Some(run.kill(&mut story)?);
-                }
-            };
-            match (killed, self.kills.get(number)) {
-                (Some(killed), Some(kill)) => {
-                    pending = Some(Killed { parallelism: kill.parallelism, ..killed });
-                }
-                (None, Some(_)) => {
-                    let left = self.kills.len() - number;
-                    return Err(format!("the job ended before {left} of the kills were due"));
-                }
-                (_, None) => run.end()?,
-            }
+    /// If it cannot be started, ends in another way than by a kill that was planned, or the audience has seen
+    /// enough.
+    pub(super) fn run(&self, audience: &mut dyn Audience) -> Result<Story, String> {
+        let (story, child) = (Story::default(), self.start(0, 0)?);
+        let (processes, old, pending) = (1, None, None);
+        let mut running = Running { runs: self, audience, story, child, old, processes, pending };
+        while !running.step()? {}
+        running.child.end()?;
+        running.hear_old(FENCED_WITHIN)?;
+        let Running { story, .. } = running;
+        match self.kills.len() - story.kills.len() {
+            0 => Ok(story),
+            left => Err(format!("the job ended before {left} of the kills were due")),
         }
-        Ok(story)
     }
 
-    fn start(&self, number: usize) -> Result<Run, String> {
-        let before = number.checked_sub(1).and_then(|number| self.kills.get(number));
-        let hold = self.kills.get(number).and_then(|kill| match kill.moment {
-            Moment::During { activity, done } => Some(Hold { row: kill.row, activity, done }),
-            Moment::After { .. } => None,
-        });
-        let job = Job {
+    /// Starts the process of that number, after so many kills.
+    fn start(&self, process: usize, killed: usize) -> Result<Child, String> {
+        let before = killed.checked_sub(1).and_then(|last| self.kills.get(last));
+        Child::start(&Job {
             input: self.input.clone(),
             dir: self.dir.clone(),
             savepoint: self.savepoint.clone(),
             rate: self.rate,
             parallelism: before.map_or(PARALLELISM[0], |kill| kill.parallelism),
-            hold,
+            hold: self.kills.get(killed).and_then(Kill::hold),
             backend: self.backend,
+            guarantee: self.guarantee,
             local: self.local.clone(),
-        };
-        let failed = |error: io::Error| format!("the job cannot be started: {error}");
-        let job = serde_json::to_string(&job).map_err(|error| failed(error.into()))?;
-        let program = std::env::current_exe().map_err(failed)?;
-        let mut child = Command::new(program)
-            .args(["demo", "--job", &job])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        let (sender, events) = mpsc::channel();
-        if let Some(stdout) = child.stdout.take() {
-            std::thread::spawn(move || {
-                // A line cut off by a kill is no event.
-                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                    let Ok(event) = serde_json::from_str(&line) else { break };
-                    if sender.send(event).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        Ok(Run { child, events, row: 0, open: None, held: None })
+            process,
+        })
     }
 }
 
-impl Run {
-    fn note(&mut self, event: &Event) {
-        match event {
-            Event::Running { row, .. } | Event::Row(row) => self.row = *row,
-            Event::Begun(checkpoint) => self.open = Some(*checkpoint),
-            Event::Complete(_) | Event::Aborted { .. } => self.open = None,
-            Event::Held { activity, path, done } => {
-                let how = if *done { "done, not yet answered" } else { "not yet done" };
-                self.held = Some(format!("{activity} ({how}): {path}"));
+impl Running<'_> {
+    /// Hears what happened, and kills what is due; `true` at the end.
+    fn step(&mut self) -> Result<bool, String> {
+        match self.child.events.recv_timeout(TICK) {
+            Ok(event) => {
+                self.child.note(&event);
+                self.audience.heard(&event);
+                let is_over = matches!(event, Event::Ended { .. });
+                if let Event::Running { .. } = &event {
+                    self.back(&event)?;
+                }
+                self.story.note(event);
+                if is_over {
+                    return Ok(true);
+                }
             }
-            Event::Ended { .. } => {}
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(self.child.died()),
         }
+        if !self.audience.goes_on()? {
+            return Err("stopped by its user".to_owned());
+        }
+        self.hear_old(Duration::ZERO)?;
+        let number = self.story.kills.len();
+        if self.pending.is_none()
+            && let Some(kill) = self.runs.kills.get(number)
+            && let Some(delay) = self.child.is_due(kill)
+        {
+            std::thread::sleep(delay);
+            self.strike(kill, number + 1)?;
+        }
+        Ok(false)
     }
 
-    /// How long to wait before the kill, if its moment has come.
-    fn is_due(&self, kill: &Kill) -> Option<Duration> {
-        match kill.moment {
-            Moment::After { delay_ms } if self.row >= kill.row => {
-                Some(Duration::from_millis(delay_ms))
-            }
-            Moment::During { .. } if self.held.is_some() => Some(Duration::ZERO),
-            _ => None,
-        }
-    }
-
-    /// Kills the job (SIGKILL), and hears what it still told.
-    fn kill(&mut self, story: &mut Story) -> Result<Killed, String> {
-        self.child.kill().map_err(|error| format!("the job cannot be killed: {error}"))?;
-        let _ = self.child.wait();
-        while let Ok(event) = self.events.recv() {
-            self.note(&event);
-            match event {
-                Event::Complete(row) => story.checkpoints.push(row),
-                Event::Ended { .. } => return Err("the job ended before it was killed".into()),
-                _ => {}
-            }
-        }
-        let during = match (&self.held, self.open) {
-            (Some(held), _) => held.clone(),
-            (None, Some(checkpoint)) => format!("checkpoint {checkpoint} being written"),
-            (None, None) => "rows only, between checkpoints".into(),
+    /// The job runs, again if something was killed before.
+    fn back(&mut self, event: &Event) -> Result<(), String> {
+        let Event::Running { generation, checkpoint, row, swept, parallelism } = event else {
+            return Ok(());
         };
-        Ok(Killed { row: self.row, during, resumed: None, swept: 0, parallelism: 0 })
-    }
-
-    fn died(&mut self) -> String {
-        match self.child.wait() {
-            Ok(status) => format!("the job ended by itself: {status}"),
-            Err(error) => format!("the job ended by itself: {error}"),
+        let Some(before) = self.pending.take() else { return Ok(()) };
+        if let Some(old) = &mut self.old {
+            old.command(&Command::GoOn)?;
         }
+        let killed = Killed {
+            resumed: checkpoint.map(|taken| taken.checkpoint),
+            resumed_row: *row,
+            generation: *generation,
+            swept: *swept,
+            parallelism: *parallelism,
+            ..before
+        };
+        self.audience.killed(self.story.kills.len() + 1, &killed);
+        self.story.kills.push(killed);
+        Ok(())
     }
 
-    fn end(&mut self) -> Result<(), String> {
-        match self.child.wait() {
-            Ok(status) if status.success() => Ok(()),
-            _ => Err(self.died()),
+    /// Kills what is planned, the `number`th time.
+    fn strike(&mut self, kill: &Kill, number: usize) -> Result<(), String> {
+        match kill.victim {
+            Victim::Worker => {
+                let hold = self.runs.kills.get(number).and_then(Kill::hold);
+                let (drawn, parallelism) = (kill.drawn, kill.parallelism);
+                self.child.command(&Command::KillWorker { drawn, parallelism, hold })?;
+                self.pending = Some(self.child.killed(kill));
+                self.child.forget();
+            }
+            Victim::Process => {
+                let story = &mut self.story;
+                self.child.kill(|event| story.note(event))?;
+                self.pending = Some(self.child.killed(kill));
+                self.child = self.runs.start(self.processes, number)?;
+                self.processes += 1;
+            }
+            Victim::Coordinator => {
+                // Of those that are taken for dead one at a time is alive.
+                self.hear_old(FENCED_WITHIN)?;
+                self.child.command(&Command::StandStill)?;
+                self.pending = Some(self.child.killed(kill));
+                let new = self.runs.start(self.processes, number)?;
+                self.old = Some(std::mem::replace(&mut self.child, new));
+                self.processes += 1;
+            }
+        }
+        if let Some(killed) = &self.pending {
+            self.audience.struck(number, killed);
+        }
+        Ok(())
+    }
+
+    /// Hears what a process still does whose coordinator was taken for dead, until it is gone or so much
+    /// time has passed.
+    fn hear_old(&mut self, wait: Duration) -> Result<(), String> {
+        let Some(old) = &mut self.old else { return Ok(()) };
+        let until = Instant::now() + wait;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match old.events.recv_timeout(left) {
+                Ok(event @ (Event::Complete(_) | Event::Written { .. })) => self.story.note(event),
+                Ok(Event::Fenced { generation, why }) => {
+                    self.audience.fenced(generation, &why);
+                    self.story.note(Event::Fenced { generation, why });
+                }
+                Ok(Event::Ended { .. }) => {
+                    return Err("an owner that another one had replaced was not refused".into());
+                }
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) if wait == Duration::ZERO => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err("an owner that another one had replaced goes on".into());
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    let ended = old.end();
+                    self.old = None;
+                    return ended;
+                }
+            }
         }
     }
 }

@@ -2,17 +2,20 @@
 
 use super::event::Event;
 use super::flights::Flights;
+use super::guarantee::Rows;
+use super::lane::Lanes;
 use super::operators::OFFSET;
-use super::subtask::{Barrier, Captured, Keyed, Order, Told, Work};
+use super::position::Position;
+use super::subtask::{Barrier, Captured, Keyed, Order, Record, Told, Took, Work};
 use super::watch::Progress;
 use esker::backend::Handle;
 use esker::backend::operator::{OperatorBackend, OperatorListState, Redistribution};
-use esker::format::{Key, KeyGroup, Ordered};
+use esker::format::Ordered;
 use esker::state::OperatorListDescriptor;
 use esker::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
 /// How often progress is told.
@@ -50,9 +53,9 @@ pub(super) struct Source {
     pub(super) stored: Offset,
     /// Rows per second.
     pub(super) rate: u64,
-    /// The subtasks of the operator keyed by aircraft, and of the one keyed by carrier.
-    pub(super) fleet: Vec<SyncSender<Order>>,
-    pub(super) carriers: Vec<SyncSender<Order>>,
+    pub(super) lanes: Lanes,
+    /// Where rows that were sent are never read again.
+    pub(super) position: Option<Position>,
     pub(super) barriers: Receiver<Barrier>,
     pub(super) writer: Sender<Work>,
     pub(super) told: Sender<Told>,
@@ -63,16 +66,9 @@ impl Source {
     /// Reads to the end of the file, then sends barriers on until nobody asks for any.
     ///
     /// # Errors
-    /// `Invalid` for a bad row, and if a subtask is gone.
+    /// `Invalid` for a bad row, `Poisoned` if a lane is gone.
     pub(super) fn run(mut self) -> Result<()> {
-        let invalid = |message| Error::new(ErrorKind::Invalid, message);
-        for _ in 0..self.offset {
-            // They were read before; a file that has changed since is another file.
-            if self.flights.next().is_none() {
-                let message = format!("the file has fewer rows than were read, {}", self.offset);
-                return Err(invalid(message));
-            }
-        }
+        self.pass_over()?;
         let (started, first) = (Instant::now(), self.offset);
         let mut tell_at = started;
         let mut watermark = i64::MIN;
@@ -81,25 +77,49 @@ impl Source {
             self.wait(started, first)?;
             if flight.time_ms > watermark {
                 watermark = flight.time_ms;
-                self.to_all(|| Order::Watermark(watermark))?;
+                self.lanes.to_all(|| Order::Record(Record::Watermark(watermark)))?;
             }
-            if let Some(tailnum) = &flight.tailnum {
-                send(route(&self.fleet, tailnum), Order::Row(Arc::clone(&flight)))?;
-            }
-            send(route(&self.carriers, &flight.carrier), Order::Row(Arc::clone(&flight)))?;
+            let number = self.offset;
             self.offset += 1;
+            if let Some(position) = &mut self.position {
+                position.set(self.offset).map_err(invalid)?;
+            }
+            self.lanes.row(number, flight)?;
             self.progress.row.store(self.offset, Ordering::Relaxed);
             if Instant::now() >= tell_at {
-                Event::Row(self.offset).tell();
+                self.tell_row();
                 tell_at = Instant::now() + TELL_EVERY;
             }
         }
-        Event::Row(self.offset).tell();
+        self.tell_row();
         let _ = self.told.send(Told::LastRow(self.offset));
         while let Ok(barrier) = self.barriers.recv() {
             self.barrier(barrier)?;
         }
         Ok(())
+    }
+
+    /// Reads past the rows that were read before.
+    fn pass_over(&mut self) -> Result<()> {
+        let mut lost = Rows::default();
+        for _ in 0..self.offset {
+            let Some(flight) = self.flights.next() else {
+                // A file that has changed since is another file.
+                let message = format!("the file has fewer rows than were read, {}", self.offset);
+                return Err(invalid(message));
+            };
+            let flight = flight.map_err(invalid)?;
+            lost.add(Rows { carriers: 1, fleet: u64::from(flight.tailnum.is_some()) });
+        }
+        if self.position.is_some() {
+            Event::Lost(lost).tell();
+        }
+        Ok(())
+    }
+
+    fn tell_row(&self) {
+        let entries = self.progress.entries.load(Ordering::Relaxed);
+        Event::Row { row: self.offset, entries }.tell();
     }
 
     /// Sends the barriers that are asked for, until the next row is due.
@@ -126,29 +146,16 @@ impl Source {
         }
     }
 
-    fn barrier(&mut self, barrier: Barrier) -> Result<()> {
+    fn barrier(&mut self, asked: Barrier) -> Result<()> {
         self.stored.set(self.offset)?;
         let operator = Some(self.stored.backend.capture()?);
         let captured = Captured { keyed: Keyed::Entries(Vec::new()), operator };
-        let _ = self.writer.send(Work::Write { barrier, captured, time: Duration::ZERO });
-        self.to_all(|| Order::Barrier(barrier))
-    }
-
-    fn to_all(&self, order: impl Fn() -> Order) -> Result<()> {
-        self.fleet.iter().chain(&self.carriers).try_for_each(|to| send(Some(to), order()))
+        let barrier = Barrier { rows: self.offset, ..asked };
+        let _ = self.writer.send(Work::Write { barrier, captured, took: Took::default() });
+        self.lanes.to_all(|| Order::Barrier(barrier))
     }
 }
 
-/// The subtask that owns a key.
-fn route<'a>(subtasks: &'a [SyncSender<Order>], key: &String) -> Option<&'a SyncSender<Order>> {
-    let group = key.with_encoded(KeyGroup::of);
-    subtasks.get(group.subtask(subtasks.len() as u32) as usize)
-}
-
-fn send(to: Option<&SyncSender<Order>>, order: Order) -> Result<()> {
-    let sent = to.map(|to| to.send(order));
-    match sent {
-        Some(Ok(())) => Ok(()),
-        _ => Err(Error::new(ErrorKind::Poisoned, "a subtask has ended")),
-    }
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::Invalid, message)
 }

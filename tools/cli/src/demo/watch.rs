@@ -1,56 +1,38 @@
-//! Watches the job's store, and makes one call wait for the kill that it was planned for.
+//! Watches the job's store, so that a call can wait for the kill that it was planned for.
 
-use super::event::{Activity, Event};
+use super::event::Activity;
+use super::fate::Fate;
 use esker::store::Store;
 use esker::store::fault::{Call, FaultStore, Operation};
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-/// The call that is to wait.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Hold {
-    /// Once this row is read,
-    pub(super) row: u64,
-    /// the next call of this kind,
-    pub(super) activity: Activity,
-    /// after it took effect, or before.
-    pub(super) done: bool,
-}
 
 /// How far the job is.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// The last row read.
     pub(super) row: AtomicU64,
+    /// Entries of all states of all subtasks, a little while ago.
+    pub(super) entries: AtomicU64,
     /// Whether a checkpoint's publish record is being appended.
     pub(super) publishing: AtomicBool,
 }
 
 /// `store`, whose calls are watched.
-pub(super) fn watched(store: Store, hold: Option<Hold>, progress: Arc<Progress>) -> Store {
-    let Some(hold) = hold else { return store };
-    let held = AtomicBool::new(false);
-    let hook = move |call: &Call| {
-        let is_it = activity(call, &progress) == Some(hold.activity)
-            && progress.row.load(Ordering::Relaxed) >= hold.row
-            && !held.swap(true, Ordering::Relaxed);
-        if is_it {
-            let (path, activity, done) = (call.path.clone(), hold.activity, hold.done);
-            Event::Held { activity, path, done }.tell();
-            // The call never returns: the process is killed in it.
-            loop {
-                std::thread::park();
+pub(super) fn watched(store: Store, fate: &Arc<Fate>, progress: &Arc<Progress>) -> Store {
+    let hook = |done: bool| {
+        let (fate, progress) = (Arc::clone(fate), Arc::clone(progress));
+        move |call: &Call| {
+            if let Some(activity) = activity(call, &progress) {
+                let row = progress.row.load(Ordering::Relaxed);
+                fate.hold_back(activity, done, row, &call.path);
             }
         }
     };
     store.map_object_store(|objects| {
         let watched = FaultStore::new(objects);
-        if hold.done {
-            watched.on_done(hook)
-        } else {
-            watched.on_call(hook)
-        }
+        watched.on_call(hook(false));
+        watched.on_done(hook(true));
         Arc::new(watched)
     })
 }
