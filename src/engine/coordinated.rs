@@ -4,26 +4,29 @@
 mod control;
 mod driver;
 mod publish;
+mod restored;
 mod subtask;
 
 pub use control::Control;
+#[cfg(feature = "timely")]
+pub(super) use control::Message;
 pub use driver::End;
+pub(super) use restored::{Restores, stored};
+pub(super) use subtask::Acknowledgement;
 pub use subtask::{Share, SubtaskCheckpoints};
 
 use crate::backend::operator::OperatorBackend;
 use crate::backend::{Backend, BackendFactory};
 use crate::checkpoint::coordinator::{Action, Cause, Coordinator, History, Kind, Subtask};
 use crate::checkpoint::{Job, Retention};
-use crate::engine::owned::claimed;
+use crate::engine::owned::{Claimed, claimed};
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Manifest, Operator};
-use crate::snapshot::{Lineage, SnapshotSettings, find_operator, read_operator_state};
+use crate::snapshot::SnapshotSettings;
 use crate::{Error, ErrorKind, Result, Settings, Store};
-use control::Message;
 use driver::{Clock, Pending, Timer};
 use futures::channel::mpsc::UnboundedReceiver;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use subtask::Acknowledgement;
 
 /// An operator of a job, with state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +136,7 @@ pub struct CoordinatedJob {
     last: Option<(u64, Manifest)>,
     coordinator: Coordinator,
     control: Control,
-    messages: UnboundedReceiver<Message>,
+    messages: UnboundedReceiver<control::Message>,
     listeners: Vec<Box<dyn Listener>>,
     clock: Clock,
     timer: Option<Timer>,
@@ -166,10 +169,24 @@ impl CoordinatedJob {
         settings: &Settings,
     ) -> Result<Self> {
         settings.check()?;
+        // Before anyone is fenced for nothing.
+        subtasks(&operators)?;
+        Self::of(claimed(store).await?, name, operators, settings, Control::new())
+    }
+
+    /// The owner of a job that is claimed already, reached by a control that is there already.
+    ///
+    /// # Errors
+    /// `Invalid` for plans that no job can have.
+    pub(super) fn of(
+        (job, last): Claimed,
+        name: impl Into<String>,
+        operators: Vec<OperatorPlan>,
+        settings: &Settings,
+        (control, messages): (Control, UnboundedReceiver<control::Message>),
+    ) -> Result<Self> {
         let subtasks = subtasks(&operators)?;
-        let (job, last) = claimed(store).await?;
         let Settings { snapshot, retention, checkpoints } = settings.clone();
-        let (control, messages) = Control::new();
         let last_number = job.state().checkpoint_last();
         Ok(Self {
             name: name.into(),
@@ -286,27 +303,23 @@ impl CoordinatedJob {
         backend: &mut impl Backend,
         operator: Option<&mut OperatorBackend>,
     ) -> Result<SubtaskCheckpoints> {
-        let uid = backend.uid().to_owned();
-        let (at, range) = self.subtask(&uid, subtask)?;
-        let mut lineage = Lineage::default();
-        if let (Some((_, manifest)), Some(stored)) = (&self.last, self.stored(&uid)) {
-            let store = self.job.store();
-            lineage = Lineage::new(backend.restore(store, manifest, &self.settings).await?.chain);
-            if let Some(operator) = operator {
-                let elements = read_operator_state(store, stored).await?;
-                let plan = self.operators.get(at.operator as usize);
-                let parallelism = plan.map_or(1, |plan| plan.parallelism);
-                operator.restore(&elements, subtask, parallelism)?;
-            }
-        }
-        let captures_taken = backend.captures_taken();
-        let control = self.control.clone();
-        Ok(SubtaskCheckpoints::new(at, range, lineage, captures_taken, &self.settings, control))
+        let (at, range) = self.subtask(backend.uid(), subtask)?;
+        let plan = self.operators.get(at.operator as usize);
+        let restores = Restores {
+            at,
+            range,
+            parallelism: plan.map_or(1, |plan| plan.parallelism),
+            store: self.job.store(),
+            last: self.last.as_ref().map(|(_, manifest)| manifest),
+            dropped: &self.dropped,
+            settings: &self.settings,
+            control: &self.control,
+        };
+        restores.restore(backend, operator).await
     }
 
     fn stored(&self, uid: &str) -> Option<&Operator> {
-        let (_, manifest) = self.last.as_ref()?;
-        find_operator(manifest, uid).ok().filter(|_| !self.dropped.contains(uid))
+        stored(self.last.as_ref().map(|(_, manifest)| manifest), &self.dropped, uid)
     }
 }
 

@@ -4,6 +4,8 @@ mod coordinated;
 mod described;
 mod local;
 mod owned;
+#[cfg(feature = "timely")]
+pub mod timely;
 
 pub use coordinated::{
     Control, CoordinatedJob, End, Listener, OperatorPlan, Order, Share, SubtaskCheckpoints,
