@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 /// Says which sources are tested.
 const COMMIT: &str = "git describe --always --dirty";
 /// Package, kind of target, and filter of its tests.
-const TESTS: [(&str, &str, &str); 17] = [
+const TESTS: [(&str, &str, &str); 19] = [
     ("esker", "--lib", "snapshot::tests::chain"),
     ("esker", "--lib", "snapshot::tests::merge"),
     ("esker", "--lib", "snapshot::tests::lineage"),
     ("esker", "--lib", "checkpoint::coordinator"),
     ("esker", "--lib", "engine::barrier"),
+    ("esker", "--lib --features timely", "engine::timely"),
     ("esker", "--test it", "barrier"),
     ("esker", "--test it", "conformance"),
     ("esker", "--test it", "coordinated"),
@@ -25,6 +26,7 @@ const TESTS: [(&str, &str, &str); 17] = [
     ("esker", "--test it", "diff"),
     ("esker", "--test it", "load"),
     ("esker-cli", "--bins", "cmd::verify"),
+    ("esker-cli", "--test timely", "ten_kills"),
     ("esker-fuzz", "--test smoke", ""),
 ];
 

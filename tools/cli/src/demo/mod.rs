@@ -11,6 +11,7 @@ mod recount;
 mod report;
 mod source;
 mod subtask;
+mod timely;
 mod watch;
 
 use crate::outcome::{Outcome, say};
@@ -32,17 +33,25 @@ use std::path::PathBuf;
 Runs a stream job over all departures from New York's airports in 2013, in a process of its own, \
 with a checkpoint every 200 ms. That process is killed (SIGKILL) at moments spread over the job, \
 at least once each in an upload, a publish and a sweep if there are three kills or more, and \
-started again from its last completed checkpoint, once at another parallelism. At the end the \
+started again from its last completed checkpoint, once at another parallelism. With --engine \
+timely it runs on timely dataflow, in several processes on this machine: one of them is killed, \
+the others see that and end, and all start again, one fewer and one more in turn. At the end the \
 file is counted again without esker's state, and compared with a savepoint of the job.",
     after_help = "\
 Examples:
   esker demo
   esker demo --kills 30 --seed 7
+  esker demo --engine timely --processes 3 --workers 2
   esker demo --dir /tmp/demo && esker ls /tmp/demo/job
 
 Exit codes: 0 all states agree, 1 they differ, 2 the job could not be run"
 )]
 pub(crate) struct Args {
+    /// What runs the job
+    #[arg(long, value_enum, default_value = "local")]
+    engine: Engine,
+    #[command(flatten)]
+    timely: timely::Processes,
     /// What the moments of the kills are drawn from [default: by the clock, and printed]
     #[arg(long)]
     seed: Option<u64>,
@@ -72,6 +81,15 @@ pub(crate) struct Args {
     job: Option<String>,
 }
 
+/// What runs a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Engine {
+    /// One process: threads, and channels between them
+    Local,
+    /// Timely dataflow: many workers, in many processes
+    Timely,
+}
+
 /// The default rate makes a job last so long without kills.
 const JOB_SECONDS: u64 = 10;
 
@@ -85,6 +103,19 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
             }
         });
     }
+    if let Some(process) = &args.timely.process {
+        return Ok(match timely::process(process) {
+            Ok(()) => Outcome::Yes,
+            Err(error) => {
+                say(format_args!("the process failed: {error}"));
+                Outcome::No
+            }
+        });
+    }
+    let demo = match args.engine {
+        Engine::Local => demo,
+        Engine::Timely => timely::demo,
+    };
     match demo(args, out) {
         Ok(outcome) => outcome,
         Err(message) => {
