@@ -1,9 +1,10 @@
 //! The one public error: a kind that says what to do, and what went wrong where.
 
 use esker_format::{FormatError, FormatErrorKind};
+use serde::{Deserialize, Serialize};
 
 /// What a caller should do about an [`Error`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// Try again: it did not happen, and may next time.

@@ -4,28 +4,31 @@
 mod control;
 mod driver;
 mod publish;
+mod restored;
 #[cfg(test)]
 mod simulation;
 mod subtask;
 
 pub use control::Control;
+#[cfg(feature = "timely")]
+pub(super) use control::Message;
 pub use driver::End;
+pub(super) use restored::{Restores, stored};
+pub(super) use subtask::Acknowledgement;
 pub use subtask::{Share, SubtaskCheckpoints};
 
 use crate::backend::operator::OperatorBackend;
 use crate::backend::{Backend, BackendFactory};
 use crate::checkpoint::coordinator::{Action, Cause, Coordinator, History, Kind, Subtask};
 use crate::checkpoint::{Job, Retention};
-use crate::engine::owned::{Origin, Ownership, claimed};
+use crate::engine::owned::{Claimed, Origin, Ownership, claimed};
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Manifest, Operator};
-use crate::snapshot::{Lineage, SnapshotSettings, find_operator, read_operator_state};
+use crate::snapshot::SnapshotSettings;
 use crate::{Error, ErrorKind, OnCancel, Result, Settings, Store};
-use control::Message;
 use driver::{Clock, Pending, Timer};
 use futures::channel::mpsc::UnboundedReceiver;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use subtask::Acknowledgement;
 
 /// An operator of a job, with state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +141,7 @@ pub struct CoordinatedJob {
     origin: Option<Origin>,
     coordinator: Coordinator,
     control: Control,
-    messages: UnboundedReceiver<Message>,
+    messages: UnboundedReceiver<control::Message>,
     listeners: Vec<Box<dyn Listener>>,
     clock: Clock,
     timer: Option<Timer>,
@@ -171,10 +174,24 @@ impl CoordinatedJob {
         settings: &Settings,
     ) -> Result<Self> {
         settings.check()?;
+        // Before anyone is fenced for nothing.
+        subtasks(&operators)?;
+        Self::of(claimed(store).await?, name, operators, settings, Control::new())
+    }
+
+    /// The owner of a job that is claimed already, reached by a control that is there already.
+    ///
+    /// # Errors
+    /// `Invalid` for plans that no job can have.
+    pub(super) fn of(
+        (job, last): Claimed,
+        name: impl Into<String>,
+        operators: Vec<OperatorPlan>,
+        settings: &Settings,
+        (control, messages): (Control, UnboundedReceiver<control::Message>),
+    ) -> Result<Self> {
         let subtasks = subtasks(&operators)?;
-        let (job, last) = claimed(store).await?;
         let Settings { snapshot, retention, checkpoints } = settings.clone();
-        let (control, messages) = Control::new();
         let last_number = job.state().checkpoint_last();
         Ok(Self {
             name: name.into(),
@@ -315,26 +332,24 @@ impl CoordinatedJob {
         backend: &mut impl Backend,
         operator: Option<&mut OperatorBackend>,
     ) -> Result<SubtaskCheckpoints> {
-        let uid = backend.uid().to_owned();
-        let (at, range) = self.subtask(&uid, subtask)?;
-        let mut lineage = Lineage::default();
-        if let (Some((store, manifest)), Some(stored)) = (self.source(), self.stored(&uid)) {
-            lineage = Lineage::new(backend.restore(store, manifest, &self.settings).await?.chain);
-            if let Some(operator) = operator {
-                let elements = read_operator_state(store, stored).await?;
-                let plan = self.operators.get(at.operator as usize);
-                let parallelism = plan.map_or(1, |plan| plan.parallelism);
-                operator.restore(&elements, subtask, parallelism)?;
-            }
-        }
-        let captures_taken = backend.captures_taken();
-        let control = self.control.clone();
-        Ok(SubtaskCheckpoints::new(at, range, lineage, captures_taken, &self.settings, control))
+        let (at, range) = self.subtask(backend.uid(), subtask)?;
+        let plan = self.operators.get(at.operator as usize);
+        let (store, last) = self.source().unzip();
+        let restores = Restores {
+            at,
+            range,
+            parallelism: plan.map_or(1, |plan| plan.parallelism),
+            store: store.unwrap_or(self.job.store()),
+            last,
+            dropped: &self.dropped,
+            settings: &self.settings,
+            control: &self.control,
+        };
+        restores.restore(backend, operator).await
     }
 
     fn stored(&self, uid: &str) -> Option<&Operator> {
-        let (_, manifest) = self.source()?;
-        find_operator(manifest, uid).ok().filter(|_| !self.dropped.contains(uid))
+        stored(self.source().map(|(_, manifest)| manifest), &self.dropped, uid)
     }
 
     /// What subtasks are restored from, and where its names begin.

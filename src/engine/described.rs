@@ -49,6 +49,13 @@ impl Described {
         Ok(())
     }
 
+    /// What a manifest says of `operator`.
+    #[cfg(feature = "timely")]
+    pub(super) fn from_operator(operator: Operator) -> Self {
+        let Operator { uid, key, states, dropped, .. } = operator;
+        Self { uid, key, states, dropped }
+    }
+
     /// The operator, without parts.
     pub(super) fn into_operator(self) -> Operator {
         let Self { uid, key, states, dropped } = self;

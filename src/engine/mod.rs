@@ -4,6 +4,8 @@ mod coordinated;
 mod described;
 mod local;
 mod owned;
+#[cfg(feature = "timely")]
+pub mod timely;
 mod two_phase;
 
 pub use coordinated::{

@@ -8,13 +8,16 @@ use crate::{Error, ErrorKind, OnCancel, Result, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// The owner of a job, and its last completed checkpoint.
+pub(super) type Claimed = (Job, Option<(u64, Manifest)>);
+
 /// Becomes the owner of the job at `store`'s root, and removes what dead owners left behind; with the last
 /// completed checkpoint.
 ///
 /// # Errors
 /// `Fenced` if another claims it at this moment; the store's; `Corrupt` if the log or the manifest of the last
 /// checkpoint is damaged.
-pub(super) async fn claimed(store: Store) -> Result<(Job, Option<(u64, Manifest)>)> {
+pub(super) async fn claimed(store: Store) -> Result<Claimed> {
     let mut job = Job::claim(store, Arc::new(ManifestReferences)).await?;
     job.sweep().await?;
     let last = match job.state().retained().last_key_value() {

@@ -10,14 +10,14 @@ use futures::channel::oneshot;
 use std::collections::BTreeMap;
 
 /// What comes to the coordinator.
-pub(super) enum Message {
+pub(in crate::engine) enum Message {
     Acknowledged { checkpoint: u64, acknowledgement: Box<Acknowledgement> },
     Declined { checkpoint: u64, subtask: Subtask, why: String },
     Requested(Request),
 }
 
 /// Someone who asks for a snapshot.
-pub(super) struct Request {
+pub(in crate::engine) struct Request {
     pub(super) kind: Kind,
     /// Where a savepoint is to go.
     pub(super) target: Option<Store>,
@@ -65,7 +65,7 @@ pub struct Control {
 }
 
 impl Control {
-    pub(super) fn new() -> (Self, UnboundedReceiver<Message>) {
+    pub(in crate::engine) fn new() -> (Self, UnboundedReceiver<Message>) {
         let (messages, receiver) = mpsc::unbounded();
         (Self { messages }, receiver)
     }
@@ -103,12 +103,12 @@ impl Control {
         self.tell(Message::Declined { checkpoint, subtask, why: why.into() });
     }
 
-    pub(super) fn acknowledge(&self, checkpoint: u64, acknowledgement: Acknowledgement) {
+    pub(in crate::engine) fn acknowledge(&self, checkpoint: u64, acknowledgement: Acknowledgement) {
         let acknowledgement = Box::new(acknowledgement);
         self.tell(Message::Acknowledged { checkpoint, acknowledgement });
     }
 
-    fn tell(&self, message: Message) {
+    pub(in crate::engine) fn tell(&self, message: Message) {
         // Without a coordinator there is nobody to be told.
         let _ = self.messages.unbounded_send(message);
     }

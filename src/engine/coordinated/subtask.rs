@@ -19,12 +19,12 @@ use std::time::Duration;
 
 /// What a subtask contributed to a snapshot.
 #[derive(Debug, Clone)]
-pub(super) struct Acknowledgement {
-    pub(super) subtask: Subtask,
-    pub(super) described: Described,
-    pub(super) part: Part,
-    pub(super) is_last: bool,
-    pub(super) stats: SubtaskStats,
+pub(in crate::engine) struct Acknowledgement {
+    pub(in crate::engine) subtask: Subtask,
+    pub(in crate::engine) described: Described,
+    pub(in crate::engine) part: Part,
+    pub(in crate::engine) is_last: bool,
+    pub(in crate::engine) stats: SubtaskStats,
 }
 
 /// The chains of checkpoints whose files are there, by number.
@@ -42,7 +42,7 @@ pub struct SubtaskCheckpoints {
 }
 
 impl SubtaskCheckpoints {
-    pub(super) fn new(
+    pub(in crate::engine) fn new(
         subtask: Subtask,
         range: KeyGroupRange,
         lineage: Lineage,

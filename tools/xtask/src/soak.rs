@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 /// Says which sources are tested.
 const COMMIT: &str = "git describe --always --dirty";
 /// Package, kind of target, and filter of its tests.
-const TESTS: [(&str, &str, &str); 18] = [
+const TESTS: [(&str, &str, &str); 20] = [
     ("esker", "--lib", "snapshot::tests::chain"),
     ("esker", "--lib", "snapshot::tests::merge"),
     ("esker", "--lib", "snapshot::tests::lineage"),
     ("esker", "--lib", "checkpoint::coordinator"),
     ("esker", "--lib", "engine::barrier"),
     ("esker", "--lib", "engine::coordinated"),
+    ("esker", "--lib --features timely", "engine::timely"),
     ("esker", "--test it", "barrier"),
     ("esker", "--test it", "conformance"),
     ("esker", "--test it", "coordinated"),
@@ -26,6 +27,7 @@ const TESTS: [(&str, &str, &str); 18] = [
     ("esker", "--test it", "diff"),
     ("esker", "--test it", "load"),
     ("esker-cli", "--bins", "cmd::verify"),
+    ("esker-cli", "--test timely", "ten_kills"),
     ("esker-fuzz", "--test smoke", ""),
 ];
 

@@ -12,7 +12,7 @@ const COLUMNS: [&str; 7] =
     ["time_hour", "carrier", "tailnum", "origin", "dest", "arr_delay", "distance"];
 
 /// A scheduled departure.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Flight {
     /// The scheduled hour, as it stands in the file.
     pub(crate) time_hour: String,

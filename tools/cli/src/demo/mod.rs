@@ -19,6 +19,7 @@ mod screen;
 mod source;
 mod subtask;
 mod threads;
+mod timely;
 mod watch;
 mod writer;
 
@@ -47,7 +48,8 @@ completed checkpoint, once at another parallelism. At the end the file is counte
 esker's state, and compared with a savepoint of the job: with --mode exactly-once all states must be \
 the same; otherwise rows that came twice, or were lost, are counted key by key, and must be those that \
 the kills account for. On a terminal the run is drawn as it goes: throughput, state, checkpoints, kills; \
-q leaves.",
+q leaves. With --engine timely it runs on timely dataflow, in several processes on this machine: one of \
+them is killed, the others see that and end, and all start again, one fewer and one more in turn.",
     after_help = "\
 Examples:
   esker demo
@@ -55,6 +57,7 @@ Examples:
   esker demo --mode at-least-once          what aligned barriers are for
   esker demo --mode none                   what checkpoints are for
   esker demo --kill coordinator --kill worker
+  esker demo --engine timely --processes 3 --workers 2
   esker demo --dir /tmp/demo && esker ls /tmp/demo/job
 
 Exit codes: 0 the states are what the mode promises, 1 they are not, 2 the job could not be run"
@@ -72,6 +75,8 @@ pub(crate) struct Args {
     /// How often something is killed
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
     kills: u32,
+    #[command(flatten)]
+    timely: timely::Processes,
     /// What the moments of the kills are drawn from [default: by the clock, and printed]
     #[arg(long)]
     seed: Option<u64>,
@@ -106,6 +111,8 @@ pub(crate) struct Args {
 enum Engine {
     /// One process: threads, and channels between them
     Local,
+    /// Timely dataflow: many workers, in many processes
+    Timely,
 }
 
 /// The default rate makes a job last so long without kills.
@@ -121,6 +128,19 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
             }
         });
     }
+    if let Some(process) = &args.timely.process {
+        return Ok(match timely::process(process) {
+            Ok(()) => Outcome::Yes,
+            Err(error) => {
+                say(format_args!("the process failed: {error}"));
+                Outcome::No
+            }
+        });
+    }
+    let demo = match args.engine {
+        Engine::Local => demo,
+        Engine::Timely => timely::demo,
+    };
     match demo(args, out) {
         Ok(outcome) => outcome,
         Err(message) => {

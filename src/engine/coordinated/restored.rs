@@ -1,0 +1,62 @@
+//! A subtask's state out of the last checkpoint, whoever runs the subtask.
+
+use super::{Control, SubtaskCheckpoints};
+use crate::Result;
+use crate::Store;
+use crate::backend::Backend;
+use crate::backend::operator::OperatorBackend;
+use crate::checkpoint::coordinator::Subtask;
+use crate::format::KeyGroupRange;
+use crate::format::manifest::{Manifest, Operator};
+use crate::snapshot::{Lineage, SnapshotSettings, find_operator, read_operator_state};
+use std::collections::BTreeSet;
+
+/// What a subtask begins from.
+pub(in crate::engine) struct Restores<'a> {
+    pub(in crate::engine) at: Subtask,
+    pub(in crate::engine) range: KeyGroupRange,
+    /// How many subtasks its operator has now.
+    pub(in crate::engine) parallelism: u32,
+    pub(in crate::engine) store: &'a Store,
+    /// The manifest of the last completed checkpoint.
+    pub(in crate::engine) last: Option<&'a Manifest>,
+    /// Operators of it that begin anew.
+    pub(in crate::engine) dropped: &'a BTreeSet<String>,
+    pub(in crate::engine) settings: &'a SnapshotSettings,
+    /// Who hears of its checkpoints.
+    pub(in crate::engine) control: &'a Control,
+}
+
+/// What the last checkpoint holds of operator `uid`.
+pub(in crate::engine) fn stored<'a>(
+    last: Option<&'a Manifest>,
+    dropped: &BTreeSet<String>,
+    uid: &str,
+) -> Option<&'a Operator> {
+    find_operator(last?, uid).ok().filter(|_| !dropped.contains(uid))
+}
+
+impl Restores<'_> {
+    /// Restores the subtask; its side of the checkpoints to come. Where there is nothing to restore the
+    /// backends stay empty.
+    ///
+    /// # Errors
+    /// Those of [`Backend::restore`] and [`OperatorBackend::restore`].
+    pub(in crate::engine) async fn restore(
+        self,
+        backend: &mut impl Backend,
+        operator: Option<&mut OperatorBackend>,
+    ) -> Result<SubtaskCheckpoints> {
+        let Self { at, range, parallelism, store, last, dropped, settings, control } = self;
+        let mut lineage = Lineage::default();
+        if let (Some(manifest), Some(stored)) = (last, stored(last, dropped, backend.uid())) {
+            lineage = Lineage::new(backend.restore(store, manifest, settings).await?.chain);
+            if let Some(operator) = operator {
+                let elements = read_operator_state(store, stored).await?;
+                operator.restore(&elements, at.subtask, parallelism)?;
+            }
+        }
+        let (captures_taken, control) = (backend.captures_taken(), control.clone());
+        Ok(SubtaskCheckpoints::new(at, range, lineage, captures_taken, settings, control))
+    }
+}

@@ -1,0 +1,181 @@
+//! `esker demo --engine timely`: the same job on timely dataflow, in several processes of which one is killed, again
+//! and again; all start again then, as many of them or more or fewer.
+
+mod event;
+mod job;
+mod parent;
+mod plan;
+
+pub(super) use job::process;
+
+use super::recount::{self, Recount};
+use super::{BackendName, JOB_SECONDS, below, check_new, new_folder};
+use crate::outcome::{Outcome, say};
+use parent::{Killed, Runs, Story};
+use serde_json::json;
+use std::io::{self, Write};
+
+/// What the engine timely is asked for.
+#[derive(clap::Args)]
+pub(super) struct Processes {
+    /// With --engine timely: how many processes run the job
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=16))]
+    processes: u32,
+    /// With --engine timely: how many workers each of them has
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    workers: u32,
+    /// Be one of these processes: its settings in JSON.
+    #[arg(long = "timely-process", hide = true)]
+    pub(super) process: Option<String>,
+}
+
+/// Runs the job to its end, kills included, and compares what it left with a recount.
+///
+/// # Errors
+/// If it cannot be run.
+pub(super) fn demo(
+    args: &super::Args,
+    out: &mut impl Write,
+) -> Result<io::Result<Outcome>, String> {
+    #[cfg(not(feature = "rocksdb"))]
+    if args.backend == BackendName::Rocksdb {
+        return Err(super::no_rocksdb().to_string());
+    }
+    // Before anything is started: a bad row is to be named here, and the rows must be known.
+    let Recount { rows, lines: expected } = recount::recount(args.input.as_deref())?;
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+    let dir = args.dir.clone().map_or_else(new_folder, Ok)?;
+    let savepoint = args.savepoint.clone().unwrap_or_else(|| below(&dir, "savepoint"));
+    let job = below(&dir, "job");
+    check_new(&job)?;
+    let Processes { processes, workers, .. } = args.timely;
+    let (talk, kills) = (!args.json, args.kills);
+    if talk {
+        say(format_args!(
+            "seed {seed}, {rows} rows, {processes} processes of {workers} workers, {kills} kills, \
+             snapshots in {dir}"
+        ));
+    }
+    let local = tempfile::Builder::new().prefix("esker-demo-local-").tempdir();
+    let local = local.map_err(|error| format!("no new folder for local state: {error}"))?;
+    let runs = Runs {
+        input: args.input.clone(),
+        dir: job.clone(),
+        savepoint: savepoint.clone(),
+        rate: args.rate.unwrap_or((rows / JOB_SECONDS).max(1)),
+        backend: args.backend,
+        local: local.path().to_owned(),
+        workers,
+        plan: plan::plan(seed, kills, rows, processes),
+        on_kill: &|number, killed: &Killed| {
+            if talk {
+                say(format_args!("kill {number} of {kills}: {killed}"));
+            }
+        },
+    };
+    let failed = |message| format!("{message} (seed {seed}, snapshots in {dir})");
+    let story = runs.run().map_err(failed)?;
+    let mut found =
+        crate::snapshot::lines(&savepoint).map_err(|error| format!("the savepoint: {error}"))?;
+    found.sort_unstable();
+    let difference = difference(expected.iter(), &found);
+    let places = (job.as_str(), savepoint.as_str());
+    let shown = match args.json {
+        true => show_json(out, seed, places, &story, difference.as_deref()),
+        false => show(out, places, &story, found.len(), difference.as_deref()),
+    };
+    Ok(shown.map(|()| if difference.is_none() { Outcome::Yes } else { Outcome::No }))
+}
+
+/// The first line, in byte order, that only one side has, or one side has twice.
+fn difference<'a>(
+    mut expected: impl Iterator<Item = &'a String>,
+    found: &[String],
+) -> Option<String> {
+    let mut found = found.iter();
+    loop {
+        match (expected.next(), found.next()) {
+            (None, None) => return None,
+            (Some(expected), Some(found)) if expected == found => {}
+            (expected, found) => {
+                let side = |line: Option<&String>| {
+                    line.map_or_else(|| "no more lines".to_owned(), String::clone)
+                };
+                let (expected, found) = (side(expected), side(found));
+                return Some(format!("expected: {expected}\nfound:    {found}"));
+            }
+        }
+    }
+}
+
+fn show(
+    out: &mut impl Write,
+    (job, savepoint): (&str, &str),
+    story: &Story,
+    lines: usize,
+    difference: Option<&str>,
+) -> io::Result<()> {
+    for (checkpoint, why) in &story.aborted {
+        writeln!(out, "checkpoint {checkpoint} was given up: {why}")?;
+    }
+    let (rows, kills, completed) = (story.rows, story.kills.len(), story.completed);
+    writeln!(out, "{rows} rows, {kills} kills, {completed} checkpoints completed")?;
+    writeln!(out, "job        {job}\nsavepoint  {savepoint}")?;
+    match difference {
+        None => writeln!(out, "all states agree with the recount: {lines} lines, exactly once"),
+        Some(difference) => writeln!(out, "the states DIFFER from the recount:\n{difference}"),
+    }
+}
+
+fn show_json(
+    out: &mut impl Write,
+    seed: u64,
+    (job, savepoint): (&str, &str),
+    story: &Story,
+    difference: Option<&str>,
+) -> io::Result<()> {
+    let kills = story.kills.iter().map(|killed| {
+        json!({
+            "row": killed.row,
+            "process": killed.process,
+            "processes": killed.processes,
+            "resumedFrom": killed.resumed.map(|(checkpoint, _)| checkpoint),
+            "resumedAtRow": killed.resumed.map(|(_, row)| row),
+            "resumedProcesses": killed.resumed_processes,
+        })
+    });
+    let whole = json!({
+        "seed": seed,
+        "engine": "timely",
+        "rows": story.rows,
+        "job": job,
+        "savepoint": savepoint,
+        "kills": kills.collect::<Vec<_>>(),
+        "checkpoints": story.completed,
+        "agree": difference.is_none(),
+        "difference": difference,
+    });
+    writeln!(out, "{whole}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_missing_or_there_twice_is_a_difference() {
+        let expected = ["a", "b"].map(str::to_owned);
+        let found = |lines: &[&str]| {
+            let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
+            difference(expected.iter(), &lines)
+        };
+        assert_eq!(found(&["a", "b"]), None);
+        for (lines, named) in [
+            (&["a"][..], "expected: b\nfound:    no more lines"),
+            (&["a", "b", "b"], "expected: no more lines\nfound:    b"),
+            (&["a", "c"], "expected: b\nfound:    c"),
+        ] {
+            assert_eq!(found(lines).as_deref(), Some(named));
+        }
+    }
+}
