@@ -7,8 +7,8 @@ use crate::format::record::{Extra, Published, Retire};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
-/// Which checkpoints are retained. One that is held, or that a checkpoint in flight is based on, is
-/// retained in any case, and so is the last.
+/// Which checkpoints are retained. One that is held, that a checkpoint in flight is based on, or that a
+/// backend still reads from is retained in any case, and so is the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
@@ -26,7 +26,9 @@ impl Retention {
     pub fn given_up(&self, state: &LogState, in_flight: &InFlight) -> BTreeSet<u64> {
         let last_count = usize::try_from(self.last_count.get()).unwrap_or(usize::MAX);
         let is_needed = |checkpoint: &u64| {
-            state.holds().contains_key(checkpoint) || in_flight.may_build_on(*checkpoint)
+            state.holds().contains_key(checkpoint)
+                || in_flight.may_build_on(*checkpoint)
+                || in_flight.is_read_from(*checkpoint)
         };
         let older = state.retained().keys().rev().skip(last_count);
         older.filter(|checkpoint| !is_needed(checkpoint)).copied().collect()
@@ -40,6 +42,8 @@ pub struct InFlight {
     begun: BTreeMap<u64, Option<u64>>,
     /// The highest number ever begun.
     last: u64,
+    /// What backends that were restored lazily still read from.
+    read_from: BTreeSet<u64>,
 }
 
 impl InFlight {
@@ -66,6 +70,15 @@ impl InFlight {
 
     pub(super) fn is_based_on(&self, checkpoint: u64) -> bool {
         self.begun.values().any(|based_on| *based_on == Some(checkpoint))
+    }
+
+    /// Says which checkpoints backends still read from.
+    pub fn set_read_from(&mut self, checkpoints: BTreeSet<u64>) {
+        self.read_from = checkpoints;
+    }
+
+    pub(super) fn is_read_from(&self, checkpoint: u64) -> bool {
+        self.read_from.contains(&checkpoint)
     }
 
     /// Whether one in flight may name files of `checkpoint`: it builds on what it is based on, or on what

@@ -289,9 +289,13 @@ impl CoordinatedJob {
         let uid = backend.uid().to_owned();
         let (at, range) = self.subtask(&uid, subtask)?;
         let mut lineage = Lineage::default();
-        if let (Some((_, manifest)), Some(stored)) = (&self.last, self.stored(&uid)) {
+        if let (Some((checkpoint, manifest)), Some(stored)) = (&self.last, self.stored(&uid)) {
             let store = self.job.store();
-            lineage = Lineage::new(backend.restore(store, manifest, &self.settings).await?.chain);
+            let restored = backend.restore(store, manifest, &self.settings).await?;
+            if let Some(needed) = restored.needed {
+                self.job.read_by(*checkpoint, needed);
+            }
+            lineage = Lineage::new(restored.chain);
             if let Some(operator) = operator {
                 let elements = read_operator_state(store, stored).await?;
                 let plan = self.operators.get(at.operator as usize);

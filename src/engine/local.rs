@@ -264,7 +264,11 @@ impl LocalJob {
         }
         let lineage = match self.source() {
             Some((store, manifest)) if self.stored(backend.uid()).is_some() => {
-                Lineage::new(backend.restore(store, manifest, &self.settings).await?.chain)
+                let restored = backend.restore(store, manifest, &self.settings).await?;
+                if let (Some(needed), Some((checkpoint, _))) = (restored.needed, &self.last) {
+                    self.job.read_by(*checkpoint, needed);
+                }
+                Lineage::new(restored.chain)
             }
             _ => Lineage::default(),
         };
