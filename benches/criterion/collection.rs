@@ -28,7 +28,7 @@ fn main() -> Result<(), String> {
     for _ in 0..LIST_LEN {
         list::append(&mut lists, &keys, 0..);
     }
-    common::in_batches(&mut group, "get", &drawn, &mut lists, |lists, keys| list::get(lists, keys));
+    common::in_batches(&mut group, "get", &drawn, &mut lists, list::get);
     common::in_batches(&mut group, "append", &drawn, &mut lists, |lists, keys| {
         list::append(lists, keys, 0..)
     });

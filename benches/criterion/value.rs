@@ -14,7 +14,7 @@ fn main() -> Result<(), String> {
     let keys = keys::in_range(ENTRIES, KeyGroupRange::ALL);
     let drawn = keys::uniform(&keys, ENTRIES);
     let mut state = filled(KeyGroupRange::ALL, &keys)?;
-    common::in_batches(&mut group, "get", &drawn, &mut state, |state, keys| get(state, keys));
+    common::in_batches(&mut group, "get", &drawn, &mut state, get);
     common::in_batches(&mut group, "update", &drawn, &mut state, |state, keys| {
         update(state, keys, 2)
     });

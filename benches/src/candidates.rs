@@ -89,7 +89,7 @@ fn look_ups(report: &mut Report, keys: &[u64], size: &str) -> Result<(), String>
             "get" => in_turn(
                 rounds,
                 &mut both,
-                |both, _| seconds(|| get(&both.state, &drawn)),
+                |both, _| seconds(|| get(&mut both.state, &drawn)),
                 |both, _| {
                     let add = |sum, key: &u64| sum ^ both.undo.get(*key).unwrap_or(0);
                     seconds(|| drawn.iter().fold(0, add))

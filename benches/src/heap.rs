@@ -59,7 +59,7 @@ fn announce<const AHEAD: usize>(state: &State, keys: &[u64], at: usize) {
 }
 
 /// Reads each key.
-pub fn get(state: &State, keys: &[u64]) -> u64 {
+pub fn get(state: &mut State, keys: &[u64]) -> u64 {
     get_ahead::<0>(state, keys)
 }
 
@@ -76,7 +76,7 @@ pub fn rmw(state: &mut State, keys: &[u64]) -> bool {
 // Each operation has one place where it is called in a loop: the compiler decides there, once for all
 // rows, what is inlined.
 #[inline(never)]
-fn get_ahead<const AHEAD: usize>(state: &State, keys: &[u64]) -> u64 {
+fn get_ahead<const AHEAD: usize>(state: &mut State, keys: &[u64]) -> u64 {
     keys.iter().enumerate().fold(0, |sum, (at, key)| {
         announce::<AHEAD>(state, keys, at);
         match state.get(key, &()) {

@@ -1,5 +1,7 @@
-//! Rows `restore.heap` and `rescale.heap`: from a snapshot in memory to a state. `restore.chain` is
-//! measured where its chain is written.
+//! Rows `restore.heap` and `rescale.heap`: from a snapshot in memory to a state; `restore.lazy`: from one on
+//! disk. `restore.chain` is measured where its chain is written.
+
+mod lazy;
 
 use crate::heap::Peer;
 use crate::keys;
@@ -13,7 +15,8 @@ const ENTRIES: usize = 10_000_000;
 /// Measures all rows that are asked for.
 pub(crate) fn run(report: &mut Report) -> Result<(), String> {
     heap(report)?;
-    rescale(report)
+    rescale(report)?;
+    lazy::run(report)
 }
 
 fn heap(report: &mut Report) -> Result<(), String> {

@@ -17,16 +17,16 @@ pub(crate) fn run(report: &mut Report) -> Result<(), String> {
 }
 
 /// A folder for snapshots, removed with what is in it.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Result<Self, String> {
+    pub(crate) fn new(name: &str) -> Result<Self, String> {
         let path = std::env::temp_dir().join(format!("esker-bench-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).map_err(text)?;
         Ok(Self(path))
     }
 
-    fn join(&self, name: &str) -> PathBuf {
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }

@@ -35,6 +35,19 @@ pub trait StateCapture: Send + Sync {
         true
     }
 
+    /// Whether it knows by now what [`entries`](Self::entries) says.
+    fn is_prepared(&self) -> bool {
+        true
+    }
+
+    /// Finds out how many entries are live. It blocks its thread while it reads.
+    ///
+    /// # Errors
+    /// Those of what it reads.
+    fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// How many live entries one that [`write_full`](Self::write_full) writes stands for. Asked for
     /// what is not counted alone.
     fn entries_of(&self, entry: Entry<'_>) -> u64 {

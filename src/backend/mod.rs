@@ -2,6 +2,7 @@
 mod aggregating;
 mod calls;
 mod capture;
+pub mod cold;
 mod descriptors;
 pub mod heap;
 mod keyed;

@@ -72,6 +72,12 @@ impl<D: ?Sized> Slots<D> {
         infos
     }
 
+    /// The state of an id.
+    pub(super) fn of_id(&mut self, id: u32) -> Option<&mut D> {
+        let slot = self.slots.iter_mut().find(|slot| slot.info.id == id)?;
+        Some(&mut *slot.state)
+    }
+
     /// Every state that is open, in the order of their opening.
     pub(super) fn states(&self) -> impl Iterator<Item = &D> {
         self.slots.iter().map(|slot| &*slot.state)

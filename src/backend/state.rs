@@ -1,6 +1,7 @@
 //! A keyed state as its backend sees it, whatever its kind and types.
 
 use crate::backend::StateCapture;
+use crate::backend::cold::{Batch, Cold};
 use crate::{Error, ErrorKind, Result};
 use esker_format::KeyGroup;
 use esker_format::composite::CompositeKey;
@@ -143,6 +144,32 @@ pub trait KeyedState: Any + Send {
     /// Ends a restore: what was applied does not count as changed.
     fn end_restore(&mut self);
 
+    /// In the place of a restore: what is stored is left in the files, where `cold` reads it, and brought
+    /// key group by key group. It does not count as changed. Returns whether the state can do that; where
+    /// it can, values are of the stored type.
+    ///
+    /// # Errors
+    /// As for [`begin_restore`](Self::begin_restore).
+    fn begin_lazy(&mut self, stored: &StateInfo, cold: Cold) -> Result<bool> {
+        let _ = (stored, cold);
+        Ok(false)
+    }
+
+    /// Takes what it has not brought yet out of `batch`: whole key groups, until there are `entries_max`
+    /// entries. Returns how many there were.
+    ///
+    /// # Errors
+    /// `Corrupt` if one is no entry of the state; it can be used no more then.
+    fn bring(&mut self, batch: &mut Batch, entries_max: usize) -> Result<usize> {
+        let _ = entries_max;
+        Ok(batch.leave_all())
+    }
+
+    /// What it has not brought yet; none where everything is there.
+    fn cold(&self) -> Option<&Cold> {
+        None
+    }
+
     /// How many values, list elements, map entries or timers there are; about as many, and lists for
     /// their elements, where the backend would have to read them all to know.
     fn entries(&self) -> u64;
@@ -191,6 +218,26 @@ macro_rules! keyed_by {
 
         fn end_restore(&mut self) {
             self.$values.end_restore();
+        }
+
+        fn begin_lazy(
+            &mut self,
+            stored: &esker_format::manifest::StateInfo,
+            cold: $crate::backend::cold::Cold,
+        ) -> $crate::Result<bool> {
+            self.$values.begin_lazy(stored, cold)
+        }
+
+        fn bring(
+            &mut self,
+            batch: &mut $crate::backend::cold::Batch,
+            entries_max: usize,
+        ) -> $crate::Result<usize> {
+            self.$values.bring(batch, entries_max)
+        }
+
+        fn cold(&self) -> Option<&$crate::backend::cold::Cold> {
+            self.$values.cold()
         }
 
         fn entries(&self) -> u64 {

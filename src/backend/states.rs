@@ -134,6 +134,16 @@ impl KeyedStates {
         Ok(captures)
     }
 
+    /// The states, in the order of their opening.
+    pub(super) fn states(&self) -> impl Iterator<Item = &dyn KeyedState> {
+        self.slots.states()
+    }
+
+    /// The state of an id.
+    pub(super) fn of_id(&mut self, id: u32) -> Option<&mut dyn KeyedState> {
+        self.slots.of_id(id)
+    }
+
     /// How many entries all states hold, each counted as [`KeyedState::entries`] does.
     pub fn entries(&self) -> u64 {
         self.slots.states().map(KeyedState::entries).sum()

@@ -6,13 +6,14 @@ use super::place::{Place, log_folder};
 use super::retention::{self, InFlight, Retention};
 use crate::format::RelativeName;
 use crate::format::record::Published;
+use crate::snapshot::Needed;
 use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Records above the base after which a new base is written.
 const RECORD_COUNT_MAX: u64 = 64;
@@ -54,6 +55,8 @@ pub struct Job {
     written_ms: BTreeMap<u64, i64>,
     /// Checkpoints that this owner does not go on from, though they are the newest.
     pub(super) passed_over: BTreeSet<u64>,
+    /// Checkpoints that backends were restored from lazily, and for how long.
+    readers: Mutex<Vec<(u64, Needed)>>,
 }
 
 impl fmt::Debug for Job {
@@ -86,6 +89,7 @@ impl Job {
             deleted,
             written_ms,
             passed_over,
+            readers: Mutex::default(),
         })
     }
 
@@ -131,6 +135,18 @@ impl Job {
     /// [retired](Self::retire).
     pub fn pass_over(&mut self, checkpoint: u64) {
         self.passed_over.insert(checkpoint);
+    }
+
+    /// A backend was restored from `checkpoint`, which is not retired for as long as it is `needed`.
+    pub fn read_by(&self, checkpoint: u64, needed: Needed) {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push((checkpoint, needed));
+    }
+
+    /// Finds out which checkpoints backends still read from.
+    fn ask_readers(&mut self) {
+        let readers = self.readers.get_mut().unwrap_or_else(PoisonError::into_inner);
+        readers.retain(|(_, needed)| needed.is_needed());
+        self.in_flight.set_read_from(readers.iter().map(|(checkpoint, _)| *checkpoint).collect());
     }
 
     /// Gives up `checkpoint`, which is never published then unless its record is written already;
@@ -253,6 +269,16 @@ impl Job {
     /// if one that remains cannot be read. Of one that is retired unread its manifest alone is
     /// condemned; the next [`Job::sweep`] finds the rest.
     pub async fn retire(&mut self, checkpoints: &BTreeSet<u64>) -> Result<()> {
+        self.ask_readers();
+        if let Some(checkpoint) =
+            checkpoints.iter().find(|checkpoint| self.in_flight.is_read_from(**checkpoint))
+        {
+            let message = format!(
+                "checkpoint={checkpoint} is read from by a backend that was restored lazily: bring \
+                 what is left (hydrate) first"
+            );
+            return Err(self.error(ErrorKind::Conflict, message));
+        }
         let based_on =
             checkpoints.iter().find(|checkpoint| self.in_flight.is_based_on(**checkpoint));
         if let Some(checkpoint) = based_on {
@@ -272,6 +298,7 @@ impl Job {
         decide: impl Fn(&LogState, &InFlight) -> BTreeSet<u64>,
     ) -> Result<()> {
         self.appender.settle().await?;
+        self.ask_readers();
         for attempt in 1.. {
             let checkpoints = decide(self.state(), &self.in_flight);
             if checkpoints.is_empty() {

@@ -7,8 +7,8 @@ use crate::format::record::{Extra, Published, Retire};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
-/// Which checkpoints are retained: each that any of these rules keeps. One that is held, or that a checkpoint in
-/// flight may build on, is retained in any case, and so is the last.
+/// Which checkpoints are retained: each that any of these rules keeps. One that is held, that a checkpoint in
+/// flight may build on, or that a backend still reads from is retained in any case, and so is the last.
 ///
 /// The time of a checkpoint is that at which its manifest was written, by the store's clock. There is no other
 /// clock in it: ages count from the newest checkpoint, so that a job which stands still loses nothing.
@@ -88,6 +88,7 @@ impl Retention {
             kept.contains(checkpoint)
                 || state.holds().contains_key(checkpoint)
                 || in_flight.may_build_on(*checkpoint)
+                || in_flight.is_read_from(*checkpoint)
         };
         state.retained().keys().filter(|checkpoint| !is_needed(checkpoint)).copied().collect()
     }
@@ -100,6 +101,8 @@ pub struct InFlight {
     begun: BTreeMap<u64, Option<u64>>,
     /// The highest number ever begun.
     last: u64,
+    /// What backends that were restored lazily still read from.
+    read_from: BTreeSet<u64>,
 }
 
 impl InFlight {
@@ -126,6 +129,15 @@ impl InFlight {
 
     pub(super) fn is_based_on(&self, checkpoint: u64) -> bool {
         self.begun.values().any(|based_on| *based_on == Some(checkpoint))
+    }
+
+    /// Says which checkpoints backends still read from.
+    pub fn set_read_from(&mut self, checkpoints: BTreeSet<u64>) {
+        self.read_from = checkpoints;
+    }
+
+    pub(super) fn is_read_from(&self, checkpoint: u64) -> bool {
+        self.read_from.contains(&checkpoint)
     }
 
     /// Whether one in flight may name files of `checkpoint`: it builds on what it is based on, or on what

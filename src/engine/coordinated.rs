@@ -24,7 +24,7 @@ use crate::checkpoint::{Job, Retention};
 use crate::engine::owned::{Claimed, Origin, Ownership, claimed};
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Manifest, Operator};
-use crate::snapshot::SnapshotSettings;
+use crate::snapshot::{Needed, SnapshotSettings};
 use crate::{Error, ErrorKind, OnCancel, Result, Settings, Store};
 use driver::{Clock, Pending, Timer};
 use futures::channel::mpsc::UnboundedReceiver;
@@ -344,12 +344,22 @@ impl CoordinatedJob {
             dropped: &self.dropped,
             settings: &self.settings,
             control: &self.control,
+            reads: Some(&|needed| self.read_by(needed)),
         };
         restores.restore(backend, operator).await
     }
 
     fn stored(&self, uid: &str) -> Option<&Operator> {
         stored(self.source().map(|(_, manifest)| manifest), &self.dropped, uid)
+    }
+
+    /// A backend reads on from what subtasks are restored from.
+    fn read_by(&self, needed: Needed) {
+        match (&self.last, &self.origin) {
+            (Some((checkpoint, _)), _) => self.job.read_by(*checkpoint, needed),
+            (None, Some(origin)) => origin.read_by(needed),
+            (None, None) => {}
+        }
     }
 
     /// What subtasks are restored from, and where its names begin.

@@ -267,7 +267,15 @@ impl LocalJob {
         }
         let lineage = match self.source() {
             Some((store, manifest)) if self.stored(backend.uid()).is_some() => {
-                Lineage::new(backend.restore(store, manifest, &self.settings).await?.chain)
+                let restored = backend.restore(store, manifest, &self.settings).await?;
+                match (restored.needed, &self.last, &self.origin) {
+                    (Some(needed), Some((checkpoint, _)), _) => {
+                        self.job.read_by(*checkpoint, needed);
+                    }
+                    (Some(needed), None, Some(origin)) => origin.read_by(needed),
+                    _ => {}
+                }
+                Lineage::new(restored.chain)
             }
             _ => Lineage::default(),
         };
@@ -308,7 +316,7 @@ impl LocalJob {
                 return Err(Error::new(ErrorKind::Retry, "the checkpoint was not published"));
             }
         }
-        if let Some(origin) = self.origin.take() {
+        if let Some(origin) = self.origin.take_if(|origin| !origin.is_read()) {
             origin.give_up().await;
         }
         clean_up(&mut self.job, &self.retention, &mut self.unswept).await?;

@@ -3,10 +3,10 @@
 use crate::checkpoint::{Job, Retention};
 use crate::format::RelativeName;
 use crate::format::manifest::{Manifest, SnapshotKind};
-use crate::snapshot::{MANIFEST_NAME, ManifestReferences, read_manifest, read_part};
+use crate::snapshot::{MANIFEST_NAME, ManifestReferences, Needed, read_manifest, read_part};
 use crate::{Error, ErrorKind, OnCancel, Result, Store};
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The owner of a job, and its last completed checkpoint.
 pub(super) type Claimed = (Job, Option<(u64, Manifest)>);
@@ -45,6 +45,8 @@ pub(super) struct Origin {
     pub(super) store: Store,
     pub(super) manifest: Manifest,
     ownership: Ownership,
+    /// Backends that were restored lazily.
+    readers: Mutex<Vec<Needed>>,
 }
 
 impl Origin {
@@ -68,7 +70,18 @@ impl Origin {
                 "not a savepoint, which alone stands without its job: esker copy makes one".into(),
             );
         }
-        Ok(Self { store, manifest, ownership })
+        Ok(Self { store, manifest, ownership, readers: Mutex::default() })
+    }
+
+    /// A backend reads on from the savepoint.
+    pub(super) fn read_by(&self, needed: Needed) {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(needed);
+    }
+
+    /// Whether any backend still does.
+    pub(super) fn is_read(&self) -> bool {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.iter().any(Needed::is_needed)
     }
 
     /// Deletes it if it was claimed, now that the job has a checkpoint, which names none of its files; what fails of it is

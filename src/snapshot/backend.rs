@@ -51,7 +51,7 @@ pub(crate) fn migrates(stored: &StateInfo, open: &StateInfo) -> bool {
 }
 
 /// The open states that the snapshot holds, and whether runs of it cannot be built upon.
-fn targets(states: &mut KeyedStates) -> Result<(Vec<Target<'_>>, bool)> {
+pub(super) fn targets(states: &mut KeyedStates) -> Result<(Vec<Target<'_>>, bool)> {
     let pairs = states.stored_states()?;
     let migrates = pairs.iter().any(|(stored, open, _)| migrates(stored, open));
     let target = |(stored, _, state)| Target { stored, state };

@@ -103,6 +103,13 @@ impl ChainReader {
         Ok(reader)
     }
 
+    /// A whole chain that is open already: its runs, oldest first.
+    pub(super) fn of_sources(sources: impl IntoIterator<Item = Source>) -> Self {
+        let counted = sources.into_iter().filter(|source| !source.counts().is_empty());
+        let complete = KeyGroupRange::ALL.into();
+        Self { sources: counted.collect(), complete, damage: None, states: None }
+    }
+
     /// The same reader of these states alone: of others, one that was dropped say, no block is read
     /// that holds nothing else.
     #[must_use]

@@ -7,6 +7,7 @@
 use super::SnapshotSettings;
 use super::chain::{Chain, sum_stats};
 use super::groups::Groups;
+use super::lazy::Needed;
 use super::manifest::read_parts;
 use super::plan::{Estimates, counting, pruned};
 use super::pool::Pool;
@@ -50,6 +51,8 @@ pub struct Restored {
     pub read_len_bytes: u64,
     /// From the call to the last entry.
     pub time: Duration,
+    /// For how long the snapshot's files are needed after it; none where they are not.
+    pub needed: Option<Needed>,
 }
 
 /// The operator of a manifest.
@@ -109,7 +112,7 @@ pub async fn restore(
         SnapshotKind::Savepoint => Chain::default(),
     };
     crate::metrics::restored(uid, entries, read_len_bytes);
-    Ok(Restored { chain, entries, read_len_bytes, time: started.elapsed() })
+    Ok(Restored { chain, entries, read_len_bytes, time: started.elapsed(), needed: None })
 }
 
 /// Times of capture of states with TTL by their ids, for the key groups of each old part, ascending.
@@ -117,7 +120,7 @@ pub(super) type CaptureTimes = Vec<(KeyGroupRange, HashMap<u32, i64>)>;
 
 /// When the old parts that hold key groups of `range` were captured, and one part of their runs as
 /// far as they count there.
-async fn merged_part(
+pub(super) async fn merged_part(
     store: &Store,
     operator: &Operator,
     range: KeyGroupRange,
@@ -173,7 +176,7 @@ async fn merged_part(
     Ok((times, part))
 }
 
-async fn open_sources(store: &Store, runs: &[RunRef]) -> Result<Vec<Arc<Source>>> {
+pub(super) async fn open_sources(store: &Store, runs: &[RunRef]) -> Result<Vec<Arc<Source>>> {
     stream::iter(runs.iter().cloned().zip(counting(runs)))
         .map(|(run, counts)| async move { Source::open(store, &run, counts).await.map(Arc::new) })
         .buffered(OPEN_AT_ONCE)
@@ -240,7 +243,7 @@ async fn apply(
 }
 
 /// The chain of `part`, whose runs are `sources`, with what is known of their sizes.
-fn chain_of(mut part: Part, sources: &[Arc<Source>], range: KeyGroupRange) -> Chain {
+pub(super) fn chain_of(mut part: Part, sources: &[Arc<Source>], range: KeyGroupRange) -> Chain {
     let mut chain = Chain::default();
     let mut full_len_bytes = 0.0;
     for source in sources {

@@ -5,6 +5,21 @@ use crate::{Error, ErrorKind, Result};
 use esker_format::run::{BLOCK_LEN_BYTES_MAX, RunOptions};
 use serde::{Deserialize, Serialize};
 
+/// When the entries of a snapshot are brought into a backend that keeps them in memory. Others open files
+/// as they are where they can, and make nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RestoreMode {
+    /// All of them, before the restore ends.
+    #[default]
+    Eager,
+    /// Those of a key group where it is asked for, and the others by and by, as
+    /// [`hydrate`](crate::backend::Backend::hydrate) is called. The restore reads indexes alone, and
+    /// damage of entries shows later, to whoever asks for them.
+    Lazy,
+}
+
 /// How snapshots are written and read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -30,6 +45,8 @@ pub struct SnapshotSettings {
     pub zstd_level: i32,
     /// Bits of a run's filter for each key and namespace; 0 for none.
     pub filter_bits_per_key: u8,
+    /// When entries are brought that are restored.
+    pub restore: RestoreMode,
 }
 
 impl Default for SnapshotSettings {
@@ -45,6 +62,7 @@ impl Default for SnapshotSettings {
             block_len_bytes: run.block_len_bytes,
             zstd_level: run.zstd_level,
             filter_bits_per_key: run.filter_bits_per_key,
+            restore: RestoreMode::Eager,
         }
     }
 }

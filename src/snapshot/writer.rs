@@ -11,7 +11,7 @@ use super::present::Present;
 use super::queue::{Layer, Piece, Queue, StopOnDrop};
 use crate::backend::StateCapture;
 use crate::backend::operator::OperatorCapture;
-use crate::store::ended;
+use crate::store::{blocking, ended};
 use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
 use esker_format::manifest::SnapshotKind;
@@ -140,6 +140,7 @@ pub(super) async fn write_runs(
     check(&input)?;
     let PartInput { id, range, mut captures, operator, chain } = input;
     let last = captures.pop().unwrap_or_default();
+    prepare(&last).await?;
     let runs = chain.part.runs.len();
     let full = runs == 0
         || runs > CHAIN_RUNS_MAX
@@ -219,6 +220,17 @@ pub(super) async fn write_layers(
     let _stop = StopOnDrop(Arc::clone(&queue));
     let pieces = files.write(&queue, settings).await?;
     Ok(assemble(before, pieces, roles))
+}
+
+/// Has captures find out what they hold, where they do not know yet.
+async fn prepare(captures: &Captures) -> Result<()> {
+    let unprepared = captures.iter().filter(|capture| !capture.is_prepared());
+    let unprepared: Captures = unprepared.cloned().collect();
+    if unprepared.is_empty() {
+        return Ok(());
+    }
+    let prepare = move || unprepared.iter().try_for_each(|capture| capture.prepare());
+    blocking(prepare).await?
 }
 
 fn check(input: &PartInput) -> Result<()> {

@@ -1,7 +1,9 @@
 //! The backends that whole jobs are tested on. This is the place to add one.
 
 use esker::backend::BackendFactory;
-use esker::backend::heap::HeapBackends;
+use esker::backend::heap::{HeapBackend, HeapBackends};
+use esker::format::KeyGroupRange;
+use esker::format::manifest::Operator;
 
 /// Names the folder in which a child process keeps what its backends have on disk: one that is killed
 /// leaves it, and the next one clears it.
@@ -22,6 +24,32 @@ pub(crate) trait Tested: BackendFactory + Send + Sync + Sized + 'static {
 
 impl Tested for HeapBackends {
     const NAME: &'static str = "heap";
+    const WRITES_CHANGES: bool = true;
+    const FAILS_ONE_OF: u64 = 1;
+
+    fn new() -> Self {
+        Self
+    }
+}
+
+/// The heap, restored lazily: a key group at a time.
+pub(crate) struct LazyHeap;
+
+impl BackendFactory for LazyHeap {
+    type Backend = HeapBackend;
+
+    fn make(
+        &self,
+        uid: &str,
+        range: KeyGroupRange,
+        stored: Option<&Operator>,
+    ) -> esker::Result<HeapBackend> {
+        HeapBackends.make(uid, range, stored).map(|backend| backend.lazily(1))
+    }
+}
+
+impl Tested for LazyHeap {
+    const NAME: &'static str = "lazy-heap";
     const WRITES_CHANGES: bool = true;
     const FAILS_ONE_OF: u64 = 1;
 
@@ -53,8 +81,8 @@ impl BackendFactory for Rocks {
     fn make(
         &self,
         uid: &str,
-        range: esker::format::KeyGroupRange,
-        stored: Option<&esker::format::manifest::Operator>,
+        range: KeyGroupRange,
+        stored: Option<&Operator>,
     ) -> esker::Result<Self::Backend> {
         self.backends.make(uid, range, stored)
     }

@@ -9,6 +9,10 @@ macro_rules! tests {
 }
 of_each_backend!(tests);
 
+mod lazy_heap {
+    tests!(crate::backends::LazyHeap);
+}
+
 /// Savepoints of one backend restore to the other, and back.
 #[cfg(feature = "rocksdb")]
 mod exchange {

@@ -1,7 +1,7 @@
 //! A program is deployed anew over the state of the last one: checked against its snapshot, then restored.
 
+use esker::backend::Backend;
 use esker::backend::heap::HeapBackend;
-use esker::backend::{Backend, ListCalls, MapCalls, ValueCalls};
 use esker::engine::LocalJob;
 use esker::format::KeyGroupRange;
 use esker::format::schema::Fate;

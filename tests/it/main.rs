@@ -17,6 +17,7 @@ mod evolve;
 mod full;
 mod golden;
 mod identity;
+mod lazy;
 mod load;
 #[cfg(feature = "expressions")]
 mod merge;

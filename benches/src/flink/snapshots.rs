@@ -67,7 +67,7 @@ pub(super) fn run(report: &mut Report, lab: &Result<Lab, String>) -> Result<(), 
             from => {
                 let url = folder.url(rounds + 1);
                 subtask.full_at(if from == FROM_DISK { &url } else { "memory://" })?;
-                (restore(&subtask, rounds)?, flink.figure(asked, "ms")?)
+                (restore(&mut subtask, rounds)?, flink.figure(asked, "ms")?)
             }
         };
         let ops = ENTRIES as f64;
@@ -92,13 +92,13 @@ fn write(subtask: &mut Subtask, folder: &Folder, rounds: usize) -> Result<(f64, 
 }
 
 /// Median seconds to restore the subtask's last checkpoint, each compared with what it was taken of.
-fn restore(subtask: &Subtask, rounds: usize) -> Result<f64, String> {
+fn restore(subtask: &mut Subtask, rounds: usize) -> Result<f64, String> {
     let manifest = subtask.manifest()?;
-    let expected = checksum(&subtask.state);
+    let expected = checksum(&mut subtask.state);
     let mut times = Vec::new();
     for _ in 0..=rounds {
-        let (time, state) = restored(&subtask.store, &manifest, subtask.range)?;
-        if checksum(&state) != expected {
+        let (time, mut state) = restored(&subtask.store, &manifest, subtask.range)?;
+        if checksum(&mut state) != expected {
             return Err("what was restored differs".to_owned());
         }
         times.push(time);
@@ -108,7 +108,7 @@ fn restore(subtask: &Subtask, rounds: usize) -> Result<f64, String> {
 }
 
 /// Depends on every key and value.
-fn checksum(state: &State) -> u64 {
+fn checksum(state: &mut State) -> u64 {
     (0..ENTRIES as u64).fold(state.len() as u64, |sum, key| {
         sum.wrapping_add(mixed(key + 1).wrapping_mul(get(state, &[key])))
     })

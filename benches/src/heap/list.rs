@@ -31,7 +31,7 @@ pub fn append(lists: &mut Lists, keys: &[u64], values: impl IntoIterator<Item = 
 
 /// Reads every element of the list of each of `keys`.
 #[inline(never)]
-pub fn get(lists: &Lists, keys: &[u64]) -> u64 {
+pub fn get(lists: &mut Lists, keys: &[u64]) -> u64 {
     keys.iter().fold(0, |sum, key| {
         let list = lists.get_with(key, &(), |list| list.iter().fold(0, |sum, n| sum ^ n));
         sum ^ list.unwrap_or(0)

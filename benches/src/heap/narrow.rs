@@ -22,7 +22,10 @@ pub(crate) fn run(report: &mut Report) -> Result<(), String> {
     let rounds = report.rounds(15);
     let ops = OPS as f64;
     let read = |which: usize| {
-        move |both: &mut [(State, Vec<u64>); 2], _| seconds(|| get(&both[which].0, &both[which].1))
+        move |both: &mut [(State, Vec<u64>); 2], _| {
+            let (state, keys) = &mut both[which];
+            seconds(|| get(state, keys))
+        }
     };
     let (a, b) = in_turn(rounds, &mut both, read(0), read(1));
     let peer = "all key groups";

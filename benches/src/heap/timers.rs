@@ -41,7 +41,7 @@ pub fn delete(state: &mut Timers, timers: &[(i64, u64)]) -> usize {
 pub fn fire(state: &mut Timers) -> usize {
     let mut fired = 0;
     for watermark_ms in (0..).step_by(STEP_MS as usize) {
-        while state.pop_due(watermark_ms).is_some() {
+        while state.pop_due(watermark_ms).is_ok_and(|due| due.is_some()) {
             fired += 1;
         }
         if state.is_empty() {

@@ -59,7 +59,7 @@ fn look_ups(report: &mut Report, entries: usize, size: &str) -> Result<(), Strin
                 "get" => in_turn(
                     rounds,
                     &mut both,
-                    |both, _| seconds(|| get(&both.state, &drawn)),
+                    |both, _| seconds(|| get(&mut both.state, &drawn)),
                     |both, _| {
                         let peer = &both.peer;
                         let add = |sum, key: &u64| sum ^ peer.get(key).copied().unwrap_or(0);

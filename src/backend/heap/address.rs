@@ -2,7 +2,6 @@
 
 use super::table::{CowTable, Seed, TableKey};
 pub(super) use crate::backend::owned::check_owned;
-use crate::backend::owned::refuse;
 use crate::{Error, ErrorKind, Result};
 use esker_format::composite::CompositeKey;
 use esker_format::run::Entry;
@@ -76,22 +75,23 @@ pub(super) fn hash<K: Key, N: Key>(key: &K, namespace: &N, seed: Seed) -> u64 {
     hasher.finish()
 }
 
-/// Key group and hash of an address in a table, once its key group is known to be owned.
-///
-/// # Errors
-/// `Invalid` for a key outside the table's range.
-#[inline]
-pub(super) fn locate<K: Key, N: Key, V>(
-    table: &CowTable<Address<K, N>, V>,
-    key: &K,
-    namespace: &N,
-) -> Result<(u16, u64)> {
-    let group = key.with_encoded(KeyGroup::of);
-    if !table.owns(group.0) {
-        return refuse(table.range(), group);
-    }
-    Ok((group.0, hash(key, namespace, table.seed())))
+/// Key group and hash of an address in a state's `$table`, once its key group is known to be owned and
+/// what there is of it to be there: as `Result<(u16, u64)>`. A key outside the table's range is `Invalid`.
+macro_rules! locate {
+    ($state:expr, $key:expr, $namespace:expr) => {{
+        let group = $key.with_encoded(esker_format::KeyGroup::of);
+        if $state.table.owns(group.0) {
+            Ok(group)
+        } else {
+            $crate::backend::heap::lazy::touch($state, group).map(|()| group)
+        }
+        .map(|group| {
+            let seed = $state.table.seed();
+            (group.0, $crate::backend::heap::address::hash($key, $namespace, seed))
+        })
+    }};
 }
+pub(super) use locate;
 
 /// Fetches what a look-up of an address will read, if its key group is owned.
 #[inline]

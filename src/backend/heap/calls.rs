@@ -160,11 +160,11 @@ impl<K: Key, N: Key> TimerCalls<K, N> for TimerState<K, N> {
     }
 
     fn peek(&mut self) -> Result<Option<i64>> {
-        Ok(TimerState::peek(self))
+        TimerState::peek(self)
     }
 
     #[inline]
     fn pop_due(&mut self, time_ms: i64) -> Result<Option<(i64, K, N)>> {
-        Ok(TimerState::pop_due(self, time_ms))
+        TimerState::pop_due(self, time_ms)
     }
 }

@@ -1,14 +1,16 @@
 //! List state: a list per key and namespace, in a copy-on-write table of copy-on-write lists.
 
 use super::address::{Address, locate, prefetch};
+use super::lazy::{self, Lazy, lazily};
 use super::table::{CowTable, Cursor, Seed};
 use crate::Result;
 use crate::backend::KeyedState;
 use crate::backend::StateCapture;
+use crate::backend::cold::Cold;
 use crate::backend::stored::Stored;
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
-use esker_format::{Key, KeyGroupRange, ValueCodec, list::elements};
+use esker_format::{Key, KeyGroup, KeyGroupRange, ValueCodec, list::elements};
 use std::sync::Arc;
 use triomphe::Arc as Shared;
 
@@ -49,6 +51,7 @@ pub struct ListState<K: Key, N: Key, E> {
     /// The number of the next capture, which tells a list changed since the last one.
     epoch: u32,
     stored: Stored<E>,
+    cold: Option<Box<Cold>>,
 }
 
 impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
@@ -61,12 +64,12 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
         K::check()?;
         N::check()?;
         let table = CowTable::new(range, Seed::of(id));
-        Ok(Self { id, table, elements: 0, epoch: 1, stored: Stored::new(codec) })
+        Ok(Self { id, table, elements: 0, epoch: 1, stored: Stored::new(codec), cold: None })
     }
 
     #[inline]
-    fn locate(&self, key: &K, namespace: &N) -> Result<(u16, u64)> {
-        locate(&self.table, key, namespace)
+    fn locate(&mut self, key: &K, namespace: &N) -> Result<(u16, u64)> {
+        locate!(self, key, namespace)
     }
 
     /// Says that a list is about to be asked for; see
@@ -85,7 +88,7 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
     ///
     /// # Errors
     /// `Invalid` for a key outside the owned key groups.
-    pub fn len(&self, key: &K, namespace: &N) -> Result<usize> {
+    pub fn len(&mut self, key: &K, namespace: &N) -> Result<usize> {
         self.get_with(key, namespace, |list| list.len())
     }
 
@@ -93,7 +96,7 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
     ///
     /// # Errors
     /// As for [`len`](Self::len).
-    pub fn is_empty(&self, key: &K, namespace: &N) -> Result<bool> {
+    pub fn is_empty(&mut self, key: &K, namespace: &N) -> Result<bool> {
         self.get_with(key, namespace, |list| list.is_empty())
     }
 
@@ -101,7 +104,7 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
     ///
     /// # Errors
     /// As for [`len`](Self::len).
-    pub fn get(&self, key: &K, namespace: &N) -> Result<Vec<E>> {
+    pub fn get(&mut self, key: &K, namespace: &N) -> Result<Vec<E>> {
         self.get_with(key, namespace, |list| list.to_vec())
     }
 
@@ -111,7 +114,7 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
     /// As for [`len`](Self::len).
     #[inline]
     pub fn get_with<R>(
-        &self,
+        &mut self,
         key: &K,
         namespace: &N,
         f: impl FnOnce(ListView<'_, E>) -> R,
@@ -125,7 +128,7 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
     ///
     /// # Errors
     /// As for [`len`](Self::len).
-    pub fn for_each(&self, key: &K, namespace: &N, f: impl FnMut(&E)) -> Result<()> {
+    pub fn for_each(&mut self, key: &K, namespace: &N, f: impl FnMut(&E)) -> Result<()> {
         self.get_with(key, namespace, |list| list.chunks().flatten().for_each(f))
     }
 
@@ -269,8 +272,11 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> ListState<K, N, E> {
 
 impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> KeyedState for ListState<K, N, E> {
     fn capture_state(&mut self) -> Arc<dyn StateCapture> {
-        Arc::new(self.capture())
+        let hot = Arc::new(self.capture());
+        lazy::captured(self.cold(), hot)
     }
+
+    lazily!(stored);
 
     fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
         self.stored.begin_restore(stored)
@@ -286,6 +292,37 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> KeyedState for ListState<
     }
 
     fn entries(&self) -> u64 {
-        self.elements
+        self.elements + self.cold().map_or(0, Cold::entries)
+    }
+}
+
+impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> Lazy for ListState<K, N, V> {
+    fn owned(&self) -> KeyGroupRange {
+        self.table.range()
+    }
+
+    fn cold_mut(&mut self) -> &mut Option<Box<Cold>> {
+        &mut self.cold
+    }
+
+    fn set_open(&mut self, open: bool) {
+        self.table.set_open(open);
+    }
+
+    fn is_open(&self) -> bool {
+        self.table.is_open()
+    }
+
+    fn put_cold(&mut self, entry: Entry<'_>) -> Result<()> {
+        // As in the epoch before: what changes from here on does not count as new.
+        let epoch = self.epoch;
+        self.epoch = epoch.wrapping_sub(1);
+        let done = self.apply(entry);
+        self.epoch = epoch;
+        done.map(drop)
+    }
+
+    fn brought(&mut self, group: KeyGroup) {
+        lazy::settle(&mut self.table, group);
     }
 }

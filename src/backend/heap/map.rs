@@ -1,14 +1,16 @@
 //! Map state: a map per key and namespace, in a copy-on-write table of copy-on-write maps.
 
 use super::address::{Address, locate, prefetch};
+use super::lazy::{self, Lazy, lazily};
 use super::table::{CowTable, Seed};
 use crate::backend::KeyedState;
 use crate::backend::StateCapture;
+use crate::backend::cold::Cold;
 use crate::backend::stored::Stored;
 use crate::{Error, ErrorKind, Result};
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
-use esker_format::{Key, KeyGroupRange, ValueCodec};
+use esker_format::{Key, KeyGroup, KeyGroupRange, ValueCodec};
 use std::sync::Arc;
 use triomphe::Arc as Shared;
 
@@ -52,6 +54,7 @@ pub struct MapState<K: Key, N: Key, U: Key, V> {
     /// The number of the next capture, which tells a map changed since the last one.
     epoch: u32,
     stored: Stored<V>,
+    cold: Option<Box<Cold>>,
 }
 
 impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U, V> {
@@ -65,12 +68,17 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
         N::check()?;
         U::check()?;
         let table = CowTable::new(range, Seed::of(id));
-        Ok(Self { id, table, entries: 0, epoch: 1, stored: Stored::new(codec) })
+        Ok(Self { id, table, entries: 0, epoch: 1, stored: Stored::new(codec), cold: None })
     }
 
     #[inline(always)]
-    fn body(&self, key: &K, namespace: &N) -> Result<Option<&Body<U, V>>> {
-        let (group, hash) = locate(&self.table, key, namespace)?;
+    fn locate(&mut self, key: &K, namespace: &N) -> Result<(u16, u64)> {
+        locate!(self, key, namespace)
+    }
+
+    #[inline(always)]
+    fn body(&mut self, key: &K, namespace: &N) -> Result<Option<&Body<U, V>>> {
+        let (group, hash) = self.locate(key, namespace)?;
         let body = self.table.get_raw(group, hash, |address| address.is(key, namespace));
         Ok(body.map(|body| &**body))
     }
@@ -93,7 +101,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
     /// `Invalid` for a key outside the owned key groups.
     #[inline]
     pub fn read<R>(
-        &self,
+        &mut self,
         key: &K,
         namespace: &N,
         f: impl FnOnce(MapView<'_, U, V>) -> R,
@@ -105,7 +113,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
     ///
     /// # Errors
     /// As for [`read`](Self::read).
-    pub fn len(&self, key: &K, namespace: &N) -> Result<usize> {
+    pub fn len(&mut self, key: &K, namespace: &N) -> Result<usize> {
         self.read(key, namespace, |map| map.len())
     }
 
@@ -113,7 +121,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
     ///
     /// # Errors
     /// As for [`read`](Self::read).
-    pub fn is_empty(&self, key: &K, namespace: &N) -> Result<bool> {
+    pub fn is_empty(&mut self, key: &K, namespace: &N) -> Result<bool> {
         self.read(key, namespace, |map| map.is_empty())
     }
 
@@ -121,7 +129,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
     ///
     /// # Errors
     /// As for [`read`](Self::read).
-    pub fn for_each(&self, key: &K, namespace: &N, mut f: impl FnMut(&U, &V)) -> Result<()> {
+    pub fn for_each(&mut self, key: &K, namespace: &N, mut f: impl FnMut(&U, &V)) -> Result<()> {
         self.read(key, namespace, |map| map.iter().for_each(|(k, v)| f(k, v)))
     }
 
@@ -129,7 +137,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
     ///
     /// # Errors
     /// As for [`read`](Self::read).
-    pub fn keys(&self, key: &K, namespace: &N) -> Result<Vec<U>> {
+    pub fn keys(&mut self, key: &K, namespace: &N) -> Result<Vec<U>> {
         self.read(key, namespace, |map| map.iter().map(|(k, _)| k.clone()).collect())
     }
 
@@ -138,7 +146,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
     /// # Errors
     /// As for [`read`](Self::read).
     #[inline]
-    pub fn get(&self, key: &K, namespace: &N, user_key: &U) -> Result<Option<V>> {
+    pub fn get(&mut self, key: &K, namespace: &N, user_key: &U) -> Result<Option<V>> {
         self.get_with(key, namespace, user_key, |value| value.cloned())
     }
 
@@ -148,7 +156,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
     /// As for [`read`](Self::read).
     #[inline]
     pub fn get_with<R>(
-        &self,
+        &mut self,
         key: &K,
         namespace: &N,
         user_key: &U,
@@ -162,7 +170,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
     /// # Errors
     /// As for [`read`](Self::read).
     #[inline]
-    pub fn contains(&self, key: &K, namespace: &N, user_key: &U) -> Result<bool> {
+    pub fn contains(&mut self, key: &K, namespace: &N, user_key: &U) -> Result<bool> {
         self.get_with(key, namespace, user_key, |value| value.is_some())
     }
 
@@ -172,7 +180,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
     /// As for [`read`](Self::read).
     #[inline]
     pub fn put(&mut self, key: &K, namespace: &N, user_key: &U, value: V) -> Result<Option<V>> {
-        let (group, hash) = locate(&self.table, key, namespace)?;
+        let (group, hash) = self.locate(key, namespace)?;
         let eq = |address: &Address<K, N>| address.is(key, namespace);
         let before = match self.table.get_mut_raw(group, hash, eq) {
             Some(body) => Self::own(body, self.epoch).put(user_key, value),
@@ -246,7 +254,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
         namespace: &N,
         f: impl FnOnce(&mut Option<Shared<Body<U, V>>>, u32) -> R,
     ) -> Result<R> {
-        let (group, hash) = locate(&self.table, key, namespace)?;
+        let (group, hash) = self.locate(key, namespace)?;
         let (epoch, entries) = (self.epoch, &mut self.entries);
         let make_key = || Address { key: key.clone(), namespace: namespace.clone() };
         let eq = |address: &Address<K, N>| address.is(key, namespace);
@@ -306,8 +314,11 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
 
 impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> KeyedState for MapState<K, N, U, V> {
     fn capture_state(&mut self) -> Arc<dyn StateCapture> {
-        Arc::new(self.capture())
+        let hot = Arc::new(self.capture());
+        lazy::captured(self.cold(), hot)
     }
+
+    lazily!(stored);
 
     fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
         self.stored.begin_restore(stored)
@@ -323,6 +334,37 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> KeyedState for Ma
     }
 
     fn entries(&self) -> u64 {
-        self.entries
+        self.entries + self.cold().map_or(0, Cold::entries)
+    }
+}
+
+impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> Lazy for MapState<K, N, U, V> {
+    fn owned(&self) -> KeyGroupRange {
+        self.table.range()
+    }
+
+    fn cold_mut(&mut self) -> &mut Option<Box<Cold>> {
+        &mut self.cold
+    }
+
+    fn set_open(&mut self, open: bool) {
+        self.table.set_open(open);
+    }
+
+    fn is_open(&self) -> bool {
+        self.table.is_open()
+    }
+
+    fn put_cold(&mut self, entry: Entry<'_>) -> Result<()> {
+        // As in the epoch before: what changes from here on does not count as new.
+        let epoch = self.epoch;
+        self.epoch = epoch.wrapping_sub(1);
+        let done = self.apply(entry);
+        self.epoch = epoch;
+        done.map(drop)
+    }
+
+    fn brought(&mut self, group: KeyGroup) {
+        lazy::settle(&mut self.table, group);
     }
 }

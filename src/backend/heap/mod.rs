@@ -2,6 +2,8 @@
 mod address;
 mod backend;
 mod calls;
+mod hydration;
+mod lazy;
 mod list;
 mod map;
 mod rows;

@@ -14,6 +14,8 @@ mod tree;
 pub use capture::TimerCapture;
 
 use super::address::{self, Address};
+use super::lazy::{self, Lazy, lazily};
+use crate::backend::cold::Cold;
 use crate::backend::{KeyedState, StateCapture};
 use crate::state::TimeDomain;
 use crate::{Error, ErrorKind, Result};
@@ -37,11 +39,11 @@ use tree::Tree;
 ///     TimerState::<String, ()>::new(1, TimeDomain::Event, KeyGroupRange::ALL)?;
 /// timers.register(20, &"UA".into(), &())?;
 /// timers.register(10, &"AA".into(), &())?;
-/// while let Some((time_ms, key, ())) = timers.pop_due(15) {
+/// while let Some((time_ms, key, ())) = timers.pop_due(15)? {
 ///     assert_eq!((time_ms, key.as_str()), (10, "AA"));
 ///     timers.register(time_ms + 100, &key, &())?;
 /// }
-/// assert_eq!(timers.peek(), Some(20));
+/// assert_eq!(timers.peek()?, Some(20));
 /// # Ok::<(), esker::Error>(())
 /// ```
 pub struct TimerState<K, N> {
@@ -52,6 +54,9 @@ pub struct TimerState<K, N> {
     tree: Tree<K, N>,
     /// Timers that the last capture held, gone since.
     removed: Vec<Timer<K, N>>,
+    cold: Option<Box<Cold>>,
+    /// Whether all timers are there.
+    open: bool,
 }
 
 impl<K: Key, N: Key> TimerState<K, N> {
@@ -63,7 +68,7 @@ impl<K: Key, N: Key> TimerState<K, N> {
         K::check()?;
         N::check()?;
         let (front, tree, removed) = (ArrayVec::new(), Tree::new(), Vec::new());
-        Ok(Self { id, domain, range, front, tree, removed })
+        Ok(Self { id, domain, range, front, tree, removed, cold: None, open: true })
     }
 
     /// The kind of the state in manifests.
@@ -95,7 +100,7 @@ impl<K: Key, N: Key> TimerState<K, N> {
     /// `Invalid` for a key outside the owned key groups.
     pub fn register(&mut self, time_ms: i64, key: &K, namespace: &N) -> Result<bool> {
         let probe = self.probe(time_ms, key, namespace)?;
-        Ok(self.insert(&probe))
+        Ok(self.insert(&probe, self.tree.epoch()))
     }
 
     /// Deletes a timer; `false` if there was none.
@@ -111,7 +116,7 @@ impl<K: Key, N: Key> TimerState<K, N> {
     ///
     /// # Errors
     /// As for [`register`](Self::register).
-    pub fn contains(&self, time_ms: i64, key: &K, namespace: &N) -> Result<bool> {
+    pub fn contains(&mut self, time_ms: i64, key: &K, namespace: &N) -> Result<bool> {
         let probe = self.probe(time_ms, key, namespace)?;
         Ok(match self.find_front(&probe) {
             Some(found) => found.is_ok(),
@@ -120,14 +125,46 @@ impl<K: Key, N: Key> TimerState<K, N> {
     }
 
     /// The earliest time, in milliseconds.
-    pub fn peek(&self) -> Option<i64> {
+    ///
+    /// # Errors
+    /// None but where it was restored lazily and brings its timers first.
+    pub fn peek(&mut self) -> Result<Option<i64>> {
+        self.bring_due(i64::MAX)?;
+        Ok(self.first_ms())
+    }
+
+    /// The earliest time of those that are there.
+    fn first_ms(&self) -> Option<i64> {
         self.front.last().map(|timer| timer.time_ms).or_else(|| self.tree.first_ms())
+    }
+
+    /// Brings all timers if one that is not there yet may be the first, and due at `time_ms`.
+    #[inline]
+    fn bring_due(&mut self, time_ms: i64) -> Result<()> {
+        if self.open {
+            return Ok(());
+        }
+        lazy::check(self)?;
+        let Some(cold) = &self.cold else { return Ok(()) };
+        let earliest_ms = cold.earliest_timer_ms();
+        let is_first = self.first_ms().is_none_or(|first_ms| earliest_ms <= first_ms);
+        if earliest_ms <= time_ms && is_first { lazy::bring_all(self) } else { Ok(()) }
     }
 
     /// Takes the first timer off, if its time is not after `time_ms`: a watermark, or the time on
     /// the clock. Timers come in order of time, then key group, key and namespace, by their bytes.
     /// More may be registered and deleted before the next call.
-    pub fn pop_due(&mut self, time_ms: i64) -> Option<(i64, K, N)> {
+    ///
+    /// # Errors
+    /// None but where it was restored lazily: the first watermark that a timer may be due at waits for all
+    /// of them. Nothing was taken off then.
+    #[inline]
+    pub fn pop_due(&mut self, time_ms: i64) -> Result<Option<(i64, K, N)>> {
+        self.bring_due(time_ms)?;
+        Ok(self.pop(time_ms))
+    }
+
+    fn pop(&mut self, time_ms: i64) -> Option<(i64, K, N)> {
         if self.front.is_empty() {
             if self.tree.first_ms()? > time_ms {
                 return None;
@@ -150,9 +187,12 @@ impl<K: Key, N: Key> TimerState<K, N> {
         TimerCapture::new(self.id, self.range, &self.front, self.tree.freeze(), removed)
     }
 
-    fn probe<'a>(&self, time_ms: i64, key: &'a K, namespace: &'a N) -> Result<Probe<'a, K, N>> {
+    fn probe<'a>(&mut self, time_ms: i64, key: &'a K, namespace: &'a N) -> Result<Probe<'a, K, N>> {
         let probe = Probe::new(time_ms, key, namespace);
         address::check_owned(self.range, KeyGroup(probe.group))?;
+        if !self.open {
+            lazy::touch(self, KeyGroup(probe.group))?;
+        }
         Ok(probe)
     }
 
@@ -165,21 +205,21 @@ impl<K: Key, N: Key> TimerState<K, N> {
         Some(self.front.binary_search_by(|timer| probe.order(timer).reverse()))
     }
 
-    fn insert(&mut self, probe: &Probe<'_, K, N>) -> bool {
-        let epoch = self.tree.epoch();
+    /// Inserts a timer registered in epoch `born`; `false` if it is there.
+    fn insert(&mut self, probe: &Probe<'_, K, N>, born: u32) -> bool {
         match self.find_front(probe) {
             Some(Ok(_)) => false,
             Some(Err(at)) if !self.front.is_full() => {
-                self.front.insert(at, probe.to_timer(epoch));
+                self.front.insert(at, probe.to_timer(born));
                 true
             }
             Some(Err(_)) => {
                 for timer in self.front.drain(..FAN_OUT / 2).collect::<ArrayVec<_, FAN_OUT>>() {
                     self.tree.insert(&timer.probe(), timer.born);
                 }
-                self.insert(probe)
+                self.insert(probe, born)
             }
-            None => self.tree.insert(probe, epoch),
+            None => self.tree.insert(probe, born),
         }
     }
 
@@ -198,9 +238,22 @@ impl<K: Key, N: Key> TimerState<K, N> {
 }
 
 impl<K: Key, N: Key> KeyedState for TimerState<K, N> {
-    fn capture_state(&mut self) -> Arc<dyn StateCapture> {
-        Arc::new(self.capture())
+    fn settle(&mut self) -> Result<()> {
+        // A part says when its earliest timer is due.
+        lazy::bring_all(self)
     }
+
+    fn capture_state(&mut self) -> Arc<dyn StateCapture> {
+        let hot = Arc::new(self.capture());
+        lazy::captured(self.cold(), hot)
+    }
+
+    fn begin_lazy(&mut self, _stored: &StateInfo, cold: Cold) -> Result<bool> {
+        lazy::begin(self, cold);
+        Ok(true)
+    }
+
+    lazily!();
 
     fn begin_restore(&mut self, _stored: &StateInfo) -> Result<()> {
         // Timers have no values.
@@ -208,11 +261,27 @@ impl<K: Key, N: Key> KeyedState for TimerState<K, N> {
     }
 
     fn apply(&mut self, entry: Entry<'_>) -> Result<()> {
+        self.apply_as(entry, self.tree.epoch())
+    }
+
+    fn end_restore(&mut self) {
+        self.removed.clear();
+        drop(self.tree.freeze());
+    }
+
+    fn entries(&self) -> u64 {
+        self.len() as u64 + self.cold().map_or(0, Cold::entries)
+    }
+}
+
+impl<K: Key, N: Key> TimerState<K, N> {
+    /// Applies an entry of a run; a timer that it registers was in epoch `born`.
+    fn apply_as(&mut self, entry: Entry<'_>, born: u32) -> Result<()> {
         let found = Address::<K, N>::of_entry(entry, self.id, self.range)?;
         let Some((parts, Address { key, namespace })) = found else { return Ok(()) };
         let probe = Probe::new(i64::decode(&parts.user_key)?, &key, &namespace);
         match entry.op {
-            Op::Put if entry.value.is_empty() => self.insert(&probe),
+            Op::Put if entry.value.is_empty() => self.insert(&probe, born),
             Op::Delete => self.remove(&probe),
             op => {
                 let message =
@@ -222,13 +291,28 @@ impl<K: Key, N: Key> KeyedState for TimerState<K, N> {
         };
         Ok(())
     }
+}
 
-    fn end_restore(&mut self) {
-        self.removed.clear();
-        drop(self.tree.freeze());
+impl<K: Key, N: Key> Lazy for TimerState<K, N> {
+    fn owned(&self) -> KeyGroupRange {
+        self.range
     }
 
-    fn entries(&self) -> u64 {
-        self.len() as u64
+    fn cold_mut(&mut self) -> &mut Option<Box<Cold>> {
+        &mut self.cold
     }
+
+    fn set_open(&mut self, open: bool) {
+        self.open = open;
+    }
+
+    fn is_open(&self) -> bool {
+        self.open
+    }
+
+    fn put_cold(&mut self, entry: Entry<'_>) -> Result<()> {
+        self.apply_as(entry, self.tree.epoch().wrapping_sub(1))
+    }
+
+    fn brought(&mut self, _group: KeyGroup) {}
 }

@@ -3,8 +3,10 @@
 mod decode;
 
 use super::address::{Address, locate, prefetch};
+use super::lazy::{self, Lazy, lazily};
 use super::rows::{Removed, Rows, for_pieces};
 use super::table::{CowTable, Cursor, Frozen, Seed};
+use crate::backend::cold::Cold;
 use crate::backend::stored::Stored;
 use crate::backend::{EntryDecoder, KeyedState};
 use crate::backend::{EntrySink, StateCapture};
@@ -12,7 +14,7 @@ use crate::{Error, ErrorKind, Result};
 use decode::{Decoded, Decoder, value_of};
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
-use esker_format::{Key, KeyGroupRange, ValueCodec};
+use esker_format::{Key, KeyGroup, KeyGroupRange, ValueCodec};
 use std::any::Any;
 use std::sync::Arc;
 use std::vec::IntoIter;
@@ -36,6 +38,7 @@ pub struct ValueState<K: Key, N: Key, V> {
     id: u32,
     table: CowTable<Address<K, N>, V>,
     stored: Stored<V>,
+    cold: Option<Box<Cold>>,
 }
 
 impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
@@ -47,12 +50,12 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
         K::check()?;
         N::check()?;
         let table = CowTable::new(range, Seed::of(id));
-        Ok(Self { id, table, stored: Stored::new(codec) })
+        Ok(Self { id, table, stored: Stored::new(codec), cold: None })
     }
 
     #[inline]
-    fn locate(&self, key: &K, namespace: &N) -> Result<(u16, u64)> {
-        locate(&self.table, key, namespace)
+    fn locate(&mut self, key: &K, namespace: &N) -> Result<(u16, u64)> {
+        locate!(self, key, namespace)
     }
 
     /// How many values there are.
@@ -70,7 +73,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     /// # Errors
     /// `Invalid` for a key outside the owned key groups.
     #[inline]
-    pub fn get(&self, key: &K, namespace: &N) -> Result<Option<V>> {
+    pub fn get(&mut self, key: &K, namespace: &N) -> Result<Option<V>> {
         self.get_with(key, namespace, |value| value.cloned())
     }
 
@@ -80,7 +83,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
     /// As for [`get`](Self::get).
     #[inline(always)]
     pub fn get_with<R>(
-        &self,
+        &mut self,
         key: &K,
         namespace: &N,
         f: impl FnOnce(Option<&V>) -> R,
@@ -135,6 +138,13 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
         Ok(self.table.remove_raw(group, hash, |address| address.is(key, namespace)))
     }
 
+    /// A copy of a value that is there, wherever its key belongs.
+    #[cfg(test)]
+    pub(crate) fn there(&self, key: &K, namespace: &N) -> Option<V> {
+        let address = Address { key: key.clone(), namespace: namespace.clone() };
+        self.table.get(&address).cloned()
+    }
+
     /// Calls `f` with the next few values; see [`CowTable::visit`].
     pub(super) fn visit(&self, cursor: &mut Cursor, limit: usize, mut f: impl FnMut(&K, &N, &V)) {
         self.table
@@ -165,8 +175,11 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueState<K, N, V> {
 
 impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for ValueState<K, N, V> {
     fn capture_state(&mut self) -> Arc<dyn StateCapture> {
-        Arc::new(self.capture())
+        let hot = Arc::new(self.capture());
+        lazy::captured(self.cold(), hot)
     }
+
+    lazily!(stored);
 
     fn begin_restore(&mut self, stored: &StateInfo) -> Result<()> {
         self.stored.begin_restore(stored)
@@ -203,7 +216,33 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for ValueState
     }
 
     fn entries(&self) -> u64 {
-        self.table.len() as u64
+        self.table.len() as u64 + self.cold().map_or(0, Cold::entries)
+    }
+}
+
+impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> Lazy for ValueState<K, N, V> {
+    fn owned(&self) -> KeyGroupRange {
+        self.table.range()
+    }
+
+    fn cold_mut(&mut self) -> &mut Option<Box<Cold>> {
+        &mut self.cold
+    }
+
+    fn set_open(&mut self, open: bool) {
+        self.table.set_open(open);
+    }
+
+    fn is_open(&self) -> bool {
+        self.table.is_open()
+    }
+
+    fn put_cold(&mut self, entry: Entry<'_>) -> Result<()> {
+        ValueState::apply(self, entry).map(drop)
+    }
+
+    fn brought(&mut self, group: KeyGroup) {
+        lazy::settle(&mut self.table, group);
     }
 }
 
@@ -227,7 +266,7 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> ValueCapture<K, N, V> {
     }
 
     /// The value at that moment.
-    pub fn get(&self, key: &K, namespace: &N) -> Option<&V> {
+    pub fn get(&mut self, key: &K, namespace: &N) -> Option<&V> {
         self.frozen.get(&Address { key: key.clone(), namespace: namespace.clone() })
     }
 

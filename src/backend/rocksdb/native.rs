@@ -220,7 +220,7 @@ async fn restore_native(
     drop(pairs);
     states.restored();
     let time = started.elapsed();
-    Ok(Restored { chain, entries, read_len_bytes, time })
+    Ok(Restored { chain, entries, read_len_bytes, time, needed: None })
 }
 
 type AsTheyAre = Vec<(bool, Arc<Family>)>;

@@ -239,7 +239,7 @@ impl CoordinatedJob {
     /// Does it once for each checkpoint that ends: a store that fails is not asked again at every turn.
     async fn clean_up(&mut self) -> Result<()> {
         if std::mem::take(&mut self.cleans) {
-            if let Some(origin) = self.origin.take_if(|_| self.last.is_some()) {
+            if let Some(origin) = self.origin.take_if(|of| self.last.is_some() && !of.is_read()) {
                 origin.give_up().await;
             }
             clean_up(&mut self.job, &self.retention, &mut self.unswept).await?;

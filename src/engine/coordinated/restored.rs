@@ -8,7 +8,7 @@ use crate::backend::operator::OperatorBackend;
 use crate::checkpoint::coordinator::Subtask;
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Manifest, Operator};
-use crate::snapshot::{Lineage, SnapshotSettings, find_operator, read_operator_state};
+use crate::snapshot::{Lineage, Needed, SnapshotSettings, find_operator, read_operator_state};
 use std::collections::BTreeSet;
 
 /// What a subtask begins from.
@@ -25,6 +25,9 @@ pub(in crate::engine) struct Restores<'a> {
     pub(in crate::engine) settings: &'a SnapshotSettings,
     /// Who hears of its checkpoints.
     pub(in crate::engine) control: &'a Control,
+    /// Who is told that the backend goes on reading the checkpoint's files. With nobody to see to it that they
+    /// stay, all is read at once.
+    pub(in crate::engine) reads: Option<&'a (dyn Fn(Needed) + Sync)>,
 }
 
 /// What the last checkpoint holds of operator `uid`.
@@ -47,10 +50,16 @@ impl Restores<'_> {
         backend: &mut impl Backend,
         operator: Option<&mut OperatorBackend>,
     ) -> Result<SubtaskCheckpoints> {
-        let Self { at, range, parallelism, store, last, dropped, settings, control } = self;
+        let Self { at, range, parallelism, store, last, dropped, settings, control, reads } = self;
         let mut lineage = Lineage::default();
         if let (Some(manifest), Some(stored)) = (last, stored(last, dropped, backend.uid())) {
-            lineage = Lineage::new(backend.restore(store, manifest, settings).await?.chain);
+            let restored = backend.restore(store, manifest, settings).await?;
+            match (restored.needed, reads) {
+                (Some(needed), Some(reads)) => reads(needed),
+                (Some(_), None) => while !backend.hydrate(usize::MAX)? {},
+                (None, _) => {}
+            }
+            lineage = Lineage::new(restored.chain);
             if let Some(operator) = operator {
                 let elements = read_operator_state(store, stored).await?;
                 operator.restore(&elements, at.subtask, parallelism)?;

@@ -50,6 +50,8 @@ impl Subtask {
                 dropped: &process.dropped,
                 settings: &process.settings,
                 control: &desk.control,
+                // The owner is in another process, maybe.
+                reads: None,
             };
             block_on(restores.restore(backend, state))
         })?;

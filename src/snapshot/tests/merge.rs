@@ -34,7 +34,7 @@ pub(super) fn full_entries(job: &Job, subtask: usize) -> Entries {
     let range = KeyGroupRange::of_subtask(subtask as u32, parallelism).unwrap();
     let mut copy = State::new(1, range, esker_format::Ordered).unwrap();
     for key in job.model.keys() {
-        if let Ok(Some(value)) = job.states[subtask].get(key, &()) {
+        if let Some(value) = job.states[subtask].there(key, &()) {
             copy.update(key, &(), value).unwrap();
         }
     }

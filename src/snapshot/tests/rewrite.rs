@@ -1,8 +1,8 @@
 //! Rewrites that need no data: within one store, interrupted, and what becomes of a dropped state's id.
 
 use super::world::*;
+use crate::backend::Backend;
 use crate::backend::heap::HeapBackend;
-use crate::backend::{Backend, ListCalls, ValueCalls};
 use crate::engine::LocalJob;
 use crate::processor::{RewritePlan, Rewritten, Transport, rewrite};
 use crate::snapshot::*;

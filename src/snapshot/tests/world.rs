@@ -216,8 +216,7 @@ impl Job {
         for state in &self.states {
             let before = content.len();
             for key in 0..KEYS {
-                let owned = state.get(&key, &()).ok().flatten();
-                if let Some(value) = owned {
+                if let Some(value) = state.there(&key, &()) {
                     assert_eq!(content.insert(key, value), None, "two subtasks hold a key");
                 }
             }

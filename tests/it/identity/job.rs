@@ -1,6 +1,6 @@
 //! A job of one operator that holds every kind of state, and is captured, written and restored.
 
-use crate::backends::Tested;
+use crate::backends::{LazyHeap, Tested};
 use esker::backend::operator::{BroadcastState, OperatorBackend, OperatorListState};
 use esker::backend::{Backend, BackendFactory, Handle};
 use esker::format::manifest::{Manifest, Operator, SnapshotKind};
@@ -59,6 +59,15 @@ pub(crate) struct Job<F: BackendFactory> {
     last: Option<Manifest>,
     /// Of the last checkpoint's parts.
     pub(crate) stats: Vec<WriteStats>,
+}
+
+impl Job<LazyHeap> {
+    /// Brings about `entries` entries of every subtask.
+    pub(crate) fn bring(&mut self, entries: usize) {
+        for subtask in &mut self.subtasks {
+            subtask.backend.hydrate_waiting(entries).unwrap();
+        }
+    }
 }
 
 impl<F: Tested> Job<F> {

@@ -3,7 +3,7 @@
 use super::MapState;
 use super::body::Kind;
 use super::view::MapView;
-use crate::Result;
+use crate::backend::heap::address::Address;
 use crate::backend::heap::table::Cursor;
 use esker_format::Key;
 
@@ -23,21 +23,19 @@ impl<K, N> Default for MapCursor<K, N> {
 impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U, V> {
     /// Calls `f` with the next entries behind `cursor`, and moves it on; behind the last one it
     /// starts anew. About `limit` entries are looked at: a small map is not left half done.
-    ///
-    /// # Errors
-    /// Those of [`read`](MapState::read); none for a cursor of this state.
     pub(in crate::backend::heap) fn visit(
         &self,
         cursor: &mut MapCursor<K, N>,
         limit: usize,
         mut f: impl FnMut(&K, &N, &U, &V),
-    ) -> Result<()> {
+    ) {
         let mut left = limit;
         while left > 0 {
             let mut met = 0;
             if let Some((key, namespace, mut inner)) = cursor.within.take() {
                 // It may be gone, or another map by now; then the walk goes on with the next one.
-                let body = self.body(&key, &namespace)?.map(|body| &body.kind);
+                let address = Address { key: key.clone(), namespace: namespace.clone() };
+                let body = self.table.get(&address).map(|body| &body.kind);
                 if let Some(Kind::Large(table, _)) = body {
                     table.table().visit(&mut inner, left, |user_key, value| {
                         f(&key, &namespace, &user_key.0, value);
@@ -45,7 +43,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
                     });
                     if inner != Cursor::default() {
                         cursor.within = Some((key, namespace, inner));
-                        return Ok(());
+                        return;
                     }
                 }
             } else {
@@ -64,10 +62,9 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> MapState<K, N, U,
                 });
             }
             if cursor.maps == Cursor::default() && cursor.within.is_none() {
-                return Ok(());
+                return;
             }
             left = left.saturating_sub(met.max(1));
         }
-        Ok(())
     }
 }

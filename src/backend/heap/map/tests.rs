@@ -284,7 +284,7 @@ fn one_key_may_hold_more_than_a_piece() {
     }
     let mut copy = subtasks(2, make);
     restore(&mut copy, &full(&state.capture()));
-    let copy = &copy[subtask_of(1, 2)];
+    let copy = &mut copy[subtask_of(1, 2)];
     assert_eq!(copy.len(&1, &()).unwrap() as u64, count);
     assert!((0..count).all(|u| copy.get(&1, &(), &u).unwrap() == Some(u)));
 }

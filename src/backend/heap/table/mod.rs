@@ -32,6 +32,7 @@ mod group;
 mod node;
 mod page;
 mod seed;
+mod settle;
 mod shape;
 mod shared;
 #[cfg(test)]

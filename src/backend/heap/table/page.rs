@@ -338,6 +338,16 @@ impl<K, V> Page<K, V> {
         })
     }
 
+    /// Forgets that an entry changed, or is new; the page is the caller's alone.
+    pub(super) unsafe fn forget_change(self, slot: usize) {
+        // SAFETY: the caller's slot is inside the page, and so are the bits of its group.
+        unsafe {
+            let kept = !(1 << (slot % 16));
+            *Self::changes(self.group_at(slot / 16)) &= kept;
+            *self.born_word(slot / 16) &= kept;
+        }
+    }
+
     /// Forgets what changed; the page is the caller's alone.
     pub(super) unsafe fn forget_changes(self) {
         // SAFETY: control bytes and bitmap lie inside the page and are initialised.

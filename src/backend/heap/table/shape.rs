@@ -9,9 +9,10 @@ use esker_format::{KeyGroup, KeyGroupRange};
 pub(super) struct Shape {
     pub(super) range: KeyGroupRange,
     pub(super) seed: Seed,
-    /// The range's first key group, and how many come after it.
+    /// The range's first key group.
     first: u64,
-    span: u64,
+    /// How many key groups from there on are said to be owned: all of the range, or none.
+    open: u64,
     /// What a key group, relative to the range, is multiplied by to stand in the top bits of a
     /// position; 0 if there is only one.
     group_unit: u64,
@@ -24,14 +25,18 @@ impl Shape {
         let group_bits = u32::BITS - (range.count() - 1).leading_zeros();
         // By shifts, as one by all 64 bits is not allowed.
         let group_unit = (1 << (POSITION_BITS - 1 - group_bits)) << 1;
-        let (first, span) = (range.first().into(), u64::from(range.count() - 1));
-        Self { range, seed, first, span, group_unit, hash_mask: group_unit.wrapping_sub(1) }
+        let (first, open) = (range.first().into(), range.count().into());
+        Self { range, seed, first, open, group_unit, hash_mask: group_unit.wrapping_sub(1) }
     }
 
-    /// Whether a key group is in the range, by one comparison.
+    /// Whether a key group is in the range, by one comparison; no to all while it is not open.
     #[inline]
     pub(super) fn owns(&self, group: u16) -> bool {
-        u64::from(group).wrapping_sub(self.first) <= self.span
+        u64::from(group).wrapping_sub(self.first) < self.open
+    }
+
+    pub(super) fn set_open(&mut self, open: bool) {
+        self.open = if open { self.range.count().into() } else { 0 };
     }
 
     /// The position of an entry. A group outside the range lands somewhere inside.

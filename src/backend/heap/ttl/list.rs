@@ -1,5 +1,6 @@
 //! List state with TTL: a time for each element.
 
+use super::super::lazy::{self, lazily_over};
 use super::super::list::{ListCapture, ListState, ListView};
 use super::super::table::Cursor;
 use super::capture::TtlCapture;
@@ -191,8 +192,11 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> TtlListState<K, N, E> {
 
 impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> KeyedState for TtlListState<K, N, E> {
     fn capture_state(&mut self) -> Arc<dyn StateCapture> {
-        Arc::new(self.capture())
+        let hot = Arc::new(self.capture());
+        lazy::captured(self.cold(), hot)
     }
+
+    lazily_over!(lists);
 
     fn captured_at(&mut self, time_ms: i64) {
         self.clock.captured_at(time_ms);

@@ -1,5 +1,6 @@
 //! Map state with TTL: a time for each entry.
 
+use super::super::lazy::{self, lazily_over};
 use super::super::map::{MapCapture, MapCursor, MapState};
 use super::capture::TtlCapture;
 use crate::Result;
@@ -235,7 +236,7 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> TtlMapState<K, N,
             if clock.is_expired(timed.time_ms) {
                 expired.push((key.clone(), namespace.clone(), user_key.clone()));
             }
-        })?;
+        });
         for (key, namespace, user_key) in expired {
             self.maps.remove(&key, &namespace, &user_key)?;
         }
@@ -247,8 +248,11 @@ impl<K: Key, N: Key, U: Key, V: Clone + Send + Sync + 'static> KeyedState
     for TtlMapState<K, N, U, V>
 {
     fn capture_state(&mut self) -> Arc<dyn StateCapture> {
-        Arc::new(self.capture())
+        let hot = Arc::new(self.capture());
+        lazy::captured(self.cold(), hot)
     }
+
+    lazily_over!(maps);
 
     fn captured_at(&mut self, time_ms: i64) {
         self.clock.captured_at(time_ms);

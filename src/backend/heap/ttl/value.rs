@@ -1,5 +1,6 @@
 //! Value state with TTL.
 
+use super::super::lazy::{self, lazily_over};
 use super::super::table::Cursor;
 use super::super::value::{ValueCapture, ValueState};
 use super::capture::TtlCapture;
@@ -171,8 +172,11 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> TtlValueState<K, N, V> {
 
 impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for TtlValueState<K, N, V> {
     fn capture_state(&mut self) -> Arc<dyn StateCapture> {
-        Arc::new(self.capture())
+        let hot = Arc::new(self.capture());
+        lazy::captured(self.cold(), hot)
     }
+
+    lazily_over!(values);
 
     fn captured_at(&mut self, time_ms: i64) {
         self.clock.captured_at(time_ms);

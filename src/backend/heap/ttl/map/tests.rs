@@ -170,8 +170,7 @@ fn each_entry_is_met_once_in_a_round() {
         while met.len() < 2000 {
             maps.visit(&mut cursor, limit, |_, (), user_key, _| {
                 assert!(met.insert(*user_key), "{user_key} twice");
-            })
-            .unwrap();
+            });
             calls += 1;
             assert!(calls < 20_000, "the walk does not end");
         }
