@@ -27,7 +27,7 @@ pub(in crate::engine) struct Restores<'a> {
     pub(in crate::engine) control: &'a Control,
     /// Who is told that the backend goes on reading the checkpoint's files. With nobody to see to it that they
     /// stay, all is read at once.
-    pub(in crate::engine) reads: Option<&'a (dyn Fn(Needed) + Sync)>,
+    pub(in crate::engine) reads: Option<&'a dyn Fn(Needed)>,
 }
 
 /// What the last checkpoint holds of operator `uid`.

@@ -21,7 +21,7 @@ use crate::backend::Handle;
 use crate::backend::heap::ListState;
 use crate::checkpoint::coordinator::{CoordinatorSettings, Kind, Subtask};
 use crate::engine::barrier::Mode;
-use crate::{ErrorKind, RetentionSettings, Settings, Store};
+use crate::{ErrorKind, Settings, Store};
 use esker_test_support::soak;
 use futures::channel::oneshot;
 use futures::future::{Either, select};
@@ -115,8 +115,7 @@ fn lived(seed: u64) -> (u64, u64) {
             ..CoordinatorSettings::default()
         };
         let mut settings = Settings { checkpoints, ..Settings::default() };
-        settings.retention =
-            RetentionSettings { last: NonZeroU32::new(world.draw(1..4) as u32).unwrap() };
+        settings.retention.last = NonZeroU32::new(world.draw(1..4) as u32).unwrap();
         settings.snapshot.threads = 1;
         let mode = match world.draw(0..4) {
             0 => Mode::Unaligned,

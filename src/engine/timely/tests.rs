@@ -104,7 +104,7 @@ impl Keyed for Counts {
 
     fn watermark(&mut self, time_ms: i64, _: &mut Outlet<u64>) -> Result<()> {
         self.time_ms = time_ms;
-        while let Some((_, key, ())) = self.backend.state(self.timers)?.pop_due(time_ms) {
+        while let Some((_, key, ())) = self.backend.state(self.timers)?.pop_due(time_ms)? {
             self.backend.state(self.fired)?.rmw(&key, &(), add_one)?;
         }
         Ok(())
