@@ -73,7 +73,8 @@ fn crashes<F: Tested>(factory: &F) {
         // Every file of what is retained by its digest, and every block of its runs.
         models.check(factory, &store, if crash == crashes { &[1, 2] } else { &[] });
     }
-    assert!(gone > 0, "nothing was left by {crashes} crashes");
+    // A few crashes may leave nothing.
+    assert!(gone > 0 || crashes < CRASHES, "nothing was left by {crashes} crashes");
     println!(
         "collected, in memory, {}: ESKER_SEED={seed} crashes={crashes} files told while their owner lived={told} \
          gone={gone}; {:.1} s",
