@@ -59,16 +59,17 @@ pub(super) fn foreign(name: &RelativeName, listed: &BTreeMap<RelativeName, u64>)
 pub(super) async fn create_manifest(target: &Store, encoded: &EncodedManifest) -> Result<()> {
     let path = &encoded.path;
     let of_target = |error| in_target(error, target, path);
-    match target.create(path, encoded.bytes.clone()).await.map_err(of_target)? {
-        Created::Created => Ok(()),
-        Created::Unknown(error) => Err(of_target(error)),
-        Created::AlreadyExists => {
-            let found = target.get_within(path, FILE_LEN_BYTES_MAX).await.map_err(of_target)?;
-            match found {
-                Some(found) if found == encoded.bytes => Ok(()),
-                found => Err(conflict(target, occupied(found))),
-            }
-        }
+    let unknown = match target.create(path, encoded.bytes.clone()).await.map_err(of_target)? {
+        Created::Created => return Ok(()),
+        Created::Unknown(error) => Some(error),
+        Created::AlreadyExists => None,
+    };
+    // It is the same manifest that counts, whoever wrote it: of an answer that was lost, what is there tells.
+    let found = target.get_within(path, FILE_LEN_BYTES_MAX).await.map_err(of_target);
+    match (found, unknown) {
+        (Ok(Some(found)), _) if found == encoded.bytes => Ok(()),
+        (Ok(None) | Err(_), Some(error)) => Err(of_target(error)),
+        (found, _) => Err(conflict(target, occupied(found?))),
     }
 }
 

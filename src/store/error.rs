@@ -20,6 +20,10 @@ pub(super) fn map(error: StoreError, did: &str, path: &str) -> Error {
         | StoreError::PermissionDenied { .. }
         | StoreError::Unauthenticated { .. }
         | StoreError::UnknownConfigurationKey { .. } => ErrorKind::Invalid,
+        #[cfg(feature = "remote")]
+        _ if super::remote::answer(&error).is_some() => {
+            super::remote::answer(&error).map_or(ErrorKind::Retry, |answer| answer.kind)
+        }
         _ => io_error(&error).map_or(ErrorKind::Retry, |error| of_io(error.kind())),
     };
     // The store's own message stays below as the source, but its innermost cause is what helps.

@@ -1,9 +1,10 @@
 //! The one thread that drives I/O and timers for callers without an async runtime.
 //!
 //! `object_store` does a local file's I/O on tokio's blocking pool where a tokio runtime is entered,
-//! and otherwise inline, so that without a runtime it works but never overlaps two transfers; cloud
-//! stores need tokio's reactor in any case. So the blocking forms enter a small runtime of their
-//! own, started on first use.
+//! and otherwise inline, so that without a runtime it works but never overlaps two transfers. So the
+//! blocking forms enter a small runtime of their own, started on first use. Stores that are reached over HTTP need
+//! tokio's reactor and its timers, and keep connections longer than a caller's runtime may live: they enter this one
+//! whoever calls.
 
 #[cfg(test)]
 use crate::environment::simulated;
@@ -95,7 +96,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
     })
 }
 
-fn handle() -> Result<Handle> {
+/// The runtime of that thread.
+///
+/// # Errors
+/// `Retry` if the thread cannot be started.
+pub(super) fn handle() -> Result<Handle> {
     static HANDLE: OnceLock<std::io::Result<Handle>> = OnceLock::new();
     match HANDLE.get_or_init(start) {
         Ok(handle) => Ok(handle.clone()),

@@ -9,12 +9,11 @@ use object_store::{Error as StoreError, ObjectStoreExt};
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 impl Store {
     /// Makes the file `name` out of `from` in `source` without its bytes passing through here; false
     /// where these two stores cannot. Between folders of one file system it is a hard link: one file
-    /// under two names, of which either may be deleted. Within one object store, and one client of it,
+    /// under two names, of which either may be deleted. Within one object store, for clients that are alike,
     /// the store copies, in place of any file of that name.
     ///
     /// A link is durable once [`sync_root`](Self::sync_root) has been called.
@@ -38,12 +37,14 @@ impl Store {
             })
             .await?;
         }
-        if !Arc::ptr_eq(&self.objects, &source.objects) {
+        if !self.has_client_of(source) {
             return Ok(false);
         }
         match self.objects.copy(&from_path, &to).await {
             Ok(()) => Ok(true),
             Err(StoreError::NotSupported { .. } | StoreError::NotImplemented { .. }) => Ok(false),
+            #[cfg(feature = "remote")]
+            Err(error) if super::remote::is_too_large(&error) => Ok(false),
             Err(error) => Err(error::map(error, "copy the file", to.as_ref())),
         }
     }

@@ -14,6 +14,7 @@ mod page;
 mod snapshot;
 
 use clap::Parser;
+use esker::store::{has_credentials, shown};
 use outcome::Outcome;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
@@ -54,6 +55,15 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    // Commands name what they are about as it was given.
+    if let Some(url) = std::env::args().find(|argument| has_credentials(argument)) {
+        let url = shown(&url);
+        outcome::say(format_args!(
+            "{url}: a URL is no place for credentials: set them in the environment, AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY for one"
+        ));
+        return Outcome::NotTried.into();
+    }
     // Not locked: the threads of the demo's job write lines of their own.
     let mut out = BufWriter::new(io::stdout());
     let done = cmd::run(cli.command, &mut out).and_then(|outcome| match out.flush() {

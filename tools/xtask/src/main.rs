@@ -1,15 +1,17 @@
 //! `cargo xtask`: the one entry point for people who work on esker.
 //!
 //! `ci` runs the lints and then the test command of README.md, which is `test`: every test of the
-//! workspace, the feature `rocksdb` on; `rocksdb` compiles what that links, once; `asan` runs the
-//! tests of the module that holds `unsafe`, under AddressSanitizer; `soak` the tests that are scaled
+//! workspace, the feature `rocksdb` on, and the suite once more on S3; `rocksdb` compiles what that links, once;
+//! `servers` installs the object stores that tests start; `asan` runs the tests of the module that holds `unsafe`, under AddressSanitizer; `soak` the tests that are scaled
 //! by `ESKER_SOAK`, in full; `fuzz` the decoders under libFuzzer; `bench` puts esker beside its peers
 //! (`bench --help`).
 
 mod apt;
 mod browser;
+mod cache;
 mod fuzz;
 mod rocksdb;
+mod servers;
 mod soak;
 
 use esker_test_support::tool;
@@ -18,7 +20,10 @@ use std::process::{Command, ExitCode};
 /// The test command of README.md; `ci` refuses to run if README.md does not give it.
 const TEST: &str = "cargo xtask test";
 
-const USAGE: &str = "usage: cargo xtask ci | test [ARGUMENT OF cargo test]... | rocksdb | asan | soak | \
+/// The tests of all crates, with all that they may have.
+const WORKSPACE_TESTS: &str = "cargo test --workspace --features esker-cli/rocksdb";
+
+const USAGE: &str = "usage: cargo xtask ci | test [ARGUMENT OF cargo test]... | rocksdb | servers | asan | soak | \
                      fuzz [--seconds N] [TARGET] | \
                      bench [--only P]... [--quick] [--json] [--flink-lab DIR]";
 
@@ -32,6 +37,7 @@ fn main() -> ExitCode {
         Some("bench") => bench(),
         Some("fuzz") => fuzz::fuzz(std::env::args().skip(2)),
         Some("rocksdb") => rocksdb::rocksdb(),
+        Some("servers") => servers::install(),
         Some("soak") => soak::soak(),
         Some("test") => test(),
         _ => Err(USAGE.to_owned()),
@@ -62,11 +68,14 @@ fn ci() -> Result<(), String> {
     run(&mut command(TEST))
 }
 
-/// Every test of the workspace, the RocksDB backend's among them; what follows `test` goes to cargo.
+/// Every test of the workspace, the RocksDB backend's among them, and the suite once more on S3; what follows `test`
+/// goes to cargo, and then the suite runs once.
 fn test() -> Result<(), String> {
     rocksdb::rocksdb()?;
-    let mut test = command("cargo test --workspace --features esker-cli/rocksdb");
-    run(test.args(std::env::args().skip(2)))
+    servers::install()?;
+    let arguments: Vec<String> = std::env::args().skip(2).collect();
+    run(command(WORKSPACE_TESTS).args(&arguments))?;
+    if arguments.is_empty() { servers::suite() } else { Ok(()) }
 }
 
 fn readme_gives_the_test_command() -> Result<(), String> {

@@ -7,11 +7,10 @@ mod packages;
 #[path = "../../rocksdb-sys/place.rs"]
 mod place;
 
+use crate::cache::{BUILDING, cleared, failed, lock, removed};
 use crate::run;
-use rustix::fs::{FlockOperation, flock};
 use std::env::consts::{ARCH, OS};
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -22,9 +21,6 @@ const ABI: &str = match (cfg!(target_env = "gnu"), cfg!(target_env = "musl")) {
     (_, true) => "musl",
     _ => "",
 };
-
-/// Folders that are gone once the library is there, with a number after it.
-const BUILDING: &str = "building-";
 
 /// Says where the library is, or puts it there. Two at once compile it once; what is killed leaves
 /// no half library, and what it did leave the next one clears.
@@ -38,7 +34,7 @@ pub(crate) fn rocksdb() -> Result<(), String> {
     }
     let cache = folder.parent().ok_or("the cache has no folder")?;
     fs::create_dir_all(cache).map_err(|error| failed(cache, &error))?;
-    let _one_at_a_time = lock(&cache.join("lock"))?;
+    let _one_at_a_time = lock(&cache.join("lock"), "compiling RocksDB")?;
     if place::is_there(&folder) {
         return said_where(&folder);
     }
@@ -96,38 +92,6 @@ fn kept(out: &Path, folder: &Path) -> Result<(), String> {
     fs::rename(out, folder).map_err(|error| failed(folder, &error))
 }
 
-/// Held until it is dropped, or this process dies. (`File::lock` is newer than the `rust-version`.)
-fn lock(path: &Path) -> Result<File, String> {
-    let file = File::create(path).map_err(|error| failed(path, &error))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        eprintln!("another one is compiling RocksDB: waiting for it");
-        flock(&file, FlockOperation::LockExclusive).map_err(|error| failed(path, &error.into()))?;
-    }
-    Ok(file)
-}
-
-/// Clears what is left of those that were killed.
-fn cleared(cache: &Path) -> Result<(), String> {
-    for entry in fs::read_dir(cache).map_err(|error| failed(cache, &error))? {
-        let entry = entry.map_err(|error| failed(cache, &error))?;
-        if entry.file_name().to_string_lossy().starts_with(BUILDING) {
-            removed(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-fn removed(folder: &Path) -> Result<(), String> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(folder, &error)),
-        _ => Ok(()),
-    }
-}
-
-fn failed(path: &Path, error: &io::Error) -> String {
-    format!("{}: {error}", path.display())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,29 +113,6 @@ mod tests {
             fs::remove_file(folder.join(bindings)).unwrap();
             assert!(!place::is_there(&folder));
         }
-    }
-
-    #[test]
-    fn what_was_killed_is_cleared_and_nothing_else() {
-        let cache = tempfile::tempdir().unwrap();
-        for folder in ["building-1", "building-22", "0.19.0+11.8.1-linux"] {
-            fs::create_dir_all(cache.path().join(folder).join("out")).unwrap();
-        }
-        cleared(cache.path()).unwrap();
-        let left = fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().file_name());
-        assert_eq!(left.collect::<Vec<_>>(), ["0.19.0+11.8.1-linux"]);
-    }
-
-    #[test]
-    fn one_at_a_time_compiles() {
-        let cache = tempfile::tempdir().unwrap();
-        let path = cache.path().join("lock");
-        let held = lock(&path).unwrap();
-        let other = File::create(&path).unwrap();
-        let tried = || flock(&other, FlockOperation::NonBlockingLockExclusive);
-        assert!(tried().is_err());
-        drop(held);
-        tried().unwrap();
     }
 
     #[test]

@@ -137,7 +137,7 @@ fn off(ours: &BTreeMap<String, u64>, theirs: &BTreeMap<String, u64>) -> (u64, u6
 }
 
 /// The first line, in byte order, that only one side has.
-fn first_difference(expected: &BTreeSet<String>, found: &[String]) -> Option<String> {
+pub(super) fn first_difference(expected: &BTreeSet<String>, found: &[String]) -> Option<String> {
     let mut seen = BTreeSet::new();
     let twice = found.iter().find(|line| !seen.insert(line.as_str()));
     if let Some(line) = twice {

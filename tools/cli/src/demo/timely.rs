@@ -8,8 +8,10 @@ mod plan;
 
 pub(super) use job::process;
 
+use super::guarantee::{Guarantee, first_difference};
+use super::plan::Victim;
 use super::recount::{self, Recount};
-use super::{BackendName, JOB_SECONDS, below, check_new, new_folder};
+use super::{JOB_SECONDS, below, check_new, new_folder};
 use crate::outcome::{Outcome, say};
 use parent::{Killed, Runs, Story};
 use serde_json::json;
@@ -29,6 +31,10 @@ pub(super) struct Processes {
     pub(super) process: Option<String>,
 }
 
+/// What it does not know.
+const ONLY: &str = "--engine timely counts exactly once, and processes are what is killed: --mode and --kill \
+                    are for --engine local";
+
 /// Runs the job to its end, kills included, and compares what it left with a recount.
 ///
 /// # Errors
@@ -38,8 +44,11 @@ pub(super) fn demo(
     out: &mut impl Write,
 ) -> Result<io::Result<Outcome>, String> {
     #[cfg(not(feature = "rocksdb"))]
-    if args.backend == BackendName::Rocksdb {
+    if args.backend == super::BackendName::Rocksdb {
         return Err(super::no_rocksdb().to_string());
+    }
+    if args.mode != Guarantee::ExactlyOnce || args.kill != [Victim::Process] {
+        return Err(ONLY.to_owned());
     }
     // Before anything is started: a bad row is to be named here, and the rows must be known.
     let Recount { rows, lines: expected } = recount::recount(args.input.as_deref())?;
@@ -75,37 +84,15 @@ pub(super) fn demo(
     };
     let failed = |message| format!("{message} (seed {seed}, snapshots in {dir})");
     let story = runs.run().map_err(failed)?;
-    let mut found =
+    let found =
         crate::snapshot::lines(&savepoint).map_err(|error| format!("the savepoint: {error}"))?;
-    found.sort_unstable();
-    let difference = difference(expected.iter(), &found);
+    let difference = first_difference(&expected, &found);
     let places = (job.as_str(), savepoint.as_str());
     let shown = match args.json {
         true => show_json(out, seed, places, &story, difference.as_deref()),
         false => show(out, places, &story, found.len(), difference.as_deref()),
     };
     Ok(shown.map(|()| if difference.is_none() { Outcome::Yes } else { Outcome::No }))
-}
-
-/// The first line, in byte order, that only one side has, or one side has twice.
-fn difference<'a>(
-    mut expected: impl Iterator<Item = &'a String>,
-    found: &[String],
-) -> Option<String> {
-    let mut found = found.iter();
-    loop {
-        match (expected.next(), found.next()) {
-            (None, None) => return None,
-            (Some(expected), Some(found)) if expected == found => {}
-            (expected, found) => {
-                let side = |line: Option<&String>| {
-                    line.map_or_else(|| "no more lines".to_owned(), String::clone)
-                };
-                let (expected, found) = (side(expected), side(found));
-                return Some(format!("expected: {expected}\nfound:    {found}"));
-            }
-        }
-    }
 }
 
 fn show(
