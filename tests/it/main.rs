@@ -20,10 +20,12 @@ mod identity;
 mod load;
 #[cfg(feature = "expressions")]
 mod merge;
+mod race;
 #[cfg(feature = "expressions")]
 mod rewrite;
 mod runtimes;
 mod salvage;
+mod stores;
 #[cfg(feature = "expressions")]
 mod timed;
 mod world;

@@ -8,10 +8,10 @@ mod table;
 mod tests;
 mod write;
 
-pub(crate) use check::{Models, check_files, check_names, unneeded};
+pub(crate) use check::{Models, check_files, check_names, unneeded, walk};
 pub(crate) use restore::{Restored, restore};
 pub(crate) use table::{Captured, Rows};
-pub(crate) use write::Writer;
+pub(crate) use write::{Writer, Written};
 
 use esker::snapshot::SnapshotSettings;
 
