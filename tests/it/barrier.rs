@@ -6,6 +6,7 @@ mod job;
 mod subtask;
 
 use esker::backend::operator::OperatorBackend;
+use esker::block_on;
 use esker::engine::barrier::{Limits, Mode, UnkeyedInFlight, in_flight_uid};
 use esker::format::KeyGroupRange;
 use esker::format::manifest::{Manifest, Operator, SnapshotKind};
@@ -13,7 +14,7 @@ use esker::snapshot::{
     Chain, NewOperator, PartId, PartInput, SnapshotSettings, find_operator, read_operator_state,
     write_manifest, write_part,
 };
-use esker::{Store, block_on};
+use esker_conformance::store::new_store;
 use esker_test_support::soak;
 use job::{Job, RECORDS, SOURCES, Seen};
 use proptest::prelude::*;
@@ -89,7 +90,7 @@ fn checkpoints_that_do_not_align_count_every_record_once_or_more() {
 
 #[test]
 fn in_flight_records_without_keys_are_dealt_out() {
-    let (store, settings) = (Store::open("memory://").unwrap(), SnapshotSettings::default());
+    let (store, settings) = (new_store(), SnapshotSettings::default());
     let uid = in_flight_uid("print", false);
     let open = |backend| UnkeyedInFlight::<(u32, String)>::new(backend).unwrap();
     let mut restored = open(OperatorBackend::new(&uid));

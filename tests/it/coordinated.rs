@@ -13,6 +13,7 @@ use esker::processor::copy;
 use esker::snapshot::{MANIFEST_NAME, open_snapshot, read_manifest};
 use esker::store::fault::{FaultStore, When};
 use esker::{ErrorKind, OnCancel, RetentionSettings, Settings, Store, block_on};
+use esker_conformance::store::new_store;
 use esker_test_support::soak::{self, Random};
 use pipeline::{Pipeline, counts, counts_of, plans};
 use std::num::NonZeroU32;
@@ -34,10 +35,6 @@ fn open(store: Store, plans: Vec<OperatorPlan>) -> CoordinatedJob {
     block_on(CoordinatedJob::open(store, "numbers", plans, &settings(often()))).unwrap()
 }
 
-fn memory() -> Store {
-    Store::open("memory://").unwrap()
-}
-
 /// Kills the subtasks some times, at random records, and goes on with another number of counters each time.
 pub(crate) fn every_number_counts_once<F: Tested>() {
     let factory = F::new();
@@ -45,7 +42,7 @@ pub(crate) fn every_number_counts_once<F: Tested>() {
     for round in 0..u64::from(soak::count(100)) {
         let random = Random::new(soak::hash(soak::seed(), round));
         let mut parallelism = random.draw(1..4) as u32;
-        let store = memory();
+        let store = new_store();
         let mut job = open(store, plans(parallelism));
         let mut kills = random.draw(0..4);
         let end = loop {
@@ -75,7 +72,7 @@ pub(crate) fn a_store_that_fails_loses_nothing<F: Tested>() {
     for round in 0..u64::from(soak::count(60)) {
         let random = Random::new(soak::hash(soak::seed(), 1000 + round));
         let mut faults = None;
-        let store = memory()
+        let store = new_store()
             .map_object_store(|objects| Arc::new(faults.insert(FaultStore::new(objects)).clone()));
         let faults = faults.unwrap();
         let survives = CoordinatorSettings { tolerated_failures: u32::MAX, ..often() };
@@ -104,7 +101,7 @@ pub(crate) fn a_store_that_fails_loses_nothing<F: Tested>() {
 pub(crate) fn a_job_is_stopped_by_a_savepoint<F: Tested>() {
     let factory = F::new();
     const NUMBERS: u64 = 1_000_000;
-    let (store, on_the_way, last) = (memory(), memory(), memory());
+    let (store, on_the_way, last) = (new_store(), new_store(), new_store());
     let mut job = open(store, plans(3));
     let (control, first, target) = (job.control(), on_the_way.clone(), last.clone());
     let pipeline = Pipeline::start(&mut job, &factory, 3, NUMBERS, None);
@@ -133,7 +130,7 @@ pub(crate) fn a_job_is_stopped_by_a_savepoint<F: Tested>() {
         assert_eq!(found, counts(next));
         assert!(next > 0 && next < NUMBERS, "{drained}");
         // It stands alone.
-        let alone = memory();
+        let alone = new_store();
         let path = MANIFEST_NAME.parse().unwrap();
         let snapshot = block_on(open_snapshot(&savepoint, &path)).unwrap();
         block_on(copy(snapshot, &alone, &Default::default(), &|_| {})).unwrap();
@@ -144,7 +141,7 @@ pub(crate) fn a_job_is_stopped_by_a_savepoint<F: Tested>() {
 
 /// A job that begins with a savepoint, which is its own to delete, and goes on from where its source was.
 fn goes_on_from<F: Tested>(savepoint: &Store, next: u64, factory: &F) {
-    let (store, numbers) = (memory(), next + 2000);
+    let (store, numbers) = (new_store(), next + 2000);
     let mut settings = settings(often());
     settings.retention.last = NonZeroU32::MAX;
     settings.retention.on_cancel = OnCancel::Delete;
@@ -168,7 +165,7 @@ fn goes_on_from<F: Tested>(savepoint: &Store, next: u64, factory: &F) {
 /// Two coordinators of one job: the newer one goes on where the older one was, which publishes nothing more.
 pub(crate) fn a_newer_owner_fences<F: Tested>() {
     const NUMBERS: u64 = 4000;
-    let (factory, store) = (F::new(), memory());
+    let (factory, store) = (F::new(), new_store());
     let mut older = open(store.clone(), plans(2));
     let control = older.control();
     let pipeline = Pipeline::start(&mut older, &factory, 2, u64::MAX, None);
@@ -217,7 +214,7 @@ pub(crate) fn inputs_are_aligned<F: Tested>() {
         };
         let random = Random::new(soak::hash(soak::seed(), 2000 + round));
         let mut parallelism = random.draw(1..4) as u32;
-        let (store, savepoint) = (memory(), memory());
+        let (store, savepoint) = (new_store(), new_store());
         let mut job = open(store.clone(), aligned::plans(parallelism));
         let mut kills = 3;
         loop {

@@ -12,6 +12,7 @@ use esker::store::fault::FaultStore;
 use esker::{Store, block_on};
 use esker_conformance::every::{Call, settings as small};
 use esker_conformance::lines;
+use esker_conformance::store::new_store;
 use esker_test_support::soak;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -100,7 +101,7 @@ fn two_snapshots_differ_as_their_lines_do() {
             }
             run(&mut job, second);
             let after = job.last().clone();
-            let full = Store::open("memory://").unwrap();
+            let full = new_store();
             let saved =
                 block_on(job.write(&full, SnapshotKind::Savepoint, true)).unwrap().0.unwrap();
             let (before, after, saved) = ((&store, &before), (&store, &after), (&full, &saved));

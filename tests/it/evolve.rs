@@ -9,6 +9,7 @@ use esker::format::schema_file::{SchemaFile, Stands};
 use esker::snapshot::{MANIFEST_NAME, SnapshotSettings, find_operator, read_manifest};
 use esker::state::{ListDescriptor, MapDescriptor, ProgramSchema, ValueDescriptor};
 use esker::{ErrorKind, Store, block_on};
+use esker_conformance::store::new_store;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -100,7 +101,7 @@ fn expected(id: u64, state: new::State) -> new::Order {
 }
 
 fn saved() -> (Store, esker::format::manifest::Manifest) {
-    let aside = Store::open("memory://").unwrap();
+    let aside = new_store();
     let mut backend = HeapBackend::new("orders", KeyGroupRange::ALL);
     let last = backend.open(ValueDescriptor::<u64, old::Order>::new("last")).unwrap();
     let all = backend.open(ListDescriptor::<u64, old::Order>::new("all")).unwrap();
@@ -112,7 +113,7 @@ fn saved() -> (Store, esker::format::manifest::Manifest) {
         backend.state(all).unwrap().append(&key.into(), &(), one.clone()).unwrap();
         backend.state(by_id).unwrap().put(&key.into(), &(), &key, one).unwrap();
     }
-    let mut job = block_on(LocalJob::open(Store::open("memory://").unwrap(), "shop")).unwrap();
+    let mut job = block_on(LocalJob::open(new_store(), "shop")).unwrap();
     block_on(job.savepoint(&mut [backend], &aside)).unwrap();
     let manifest = block_on(read_manifest(&aside, &MANIFEST_NAME.parse().unwrap(), None)).unwrap();
     (aside, manifest)

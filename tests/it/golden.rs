@@ -19,6 +19,7 @@ use esker::snapshot::{
 };
 use esker::{Store, block_on};
 use esker_conformance::lines;
+use esker_conformance::store::new_store;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -158,7 +159,7 @@ fn is_restored<P: Program, F: Tested>() {
                 }
             }
         }
-        let memory = Store::open("memory://").unwrap();
+        let memory = new_store();
         let manifest = savepoint(&memory, &mut operators);
         let said = lines::of(&memory, &manifest).join("\n") + "\n";
         assert!(said == expected, "{parallelism}: {said}");

@@ -14,6 +14,7 @@ use esker::snapshot::{MANIFEST_NAME, OpenSnapshot, open_snapshot};
 use esker::{Store, block_on};
 use esker_conformance::every::settings;
 use esker_conformance::lines;
+use esker_conformance::store::new_store;
 use esker_test_support::soak;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -140,7 +141,7 @@ fn loaded<'t>(
 
 /// The lines of the savepoint that comes of it, sorted.
 fn said(sorted: &SortedEntries<'_>, parallelism: u32) -> Vec<String> {
-    let (target, told) = (Store::open("memory://").unwrap(), AtomicU64::new(0));
+    let (target, told) = (new_store(), AtomicU64::new(0));
     let tell = |entries| {
         told.fetch_add(entries, Ordering::Relaxed);
     };

@@ -21,10 +21,12 @@ mod lazy;
 mod load;
 #[cfg(feature = "expressions")]
 mod merge;
+mod race;
 #[cfg(feature = "expressions")]
 mod rewrite;
 mod runtimes;
 mod salvage;
+mod stores;
 #[cfg(feature = "expressions")]
 mod timed;
 mod world;

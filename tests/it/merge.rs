@@ -12,6 +12,7 @@ use esker::snapshot::{MANIFEST_NAME, OpenSnapshot, SnapshotSettings, open_snapsh
 use esker::{ErrorKind, Result, Store, block_on};
 use esker_conformance::every::{Call, UID, settings as small};
 use esker_conformance::lines;
+use esker_conformance::store::new_store;
 use esker_test_support::soak;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -20,10 +21,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 fn settings() -> SnapshotSettings {
     SnapshotSettings { threads: 2, ..small() }
-}
-
-fn memory() -> Store {
-    Store::open("memory://").unwrap()
 }
 
 fn open(store: &Store, manifest: &Manifest) -> OpenSnapshot {
@@ -40,7 +37,7 @@ fn merged(snapshots: Vec<OpenSnapshot>, clash: Clash, target: &Store) -> Result<
 }
 
 fn rewritten(snapshot: OpenSnapshot, plan: &RewritePlan) -> (Store, Manifest) {
-    let (target, settings) = (memory(), settings());
+    let (target, settings) = (new_store(), settings());
     let done = rewrite(snapshot, plan, &target, Transport::Link, &settings, &|_| {});
     let manifest = block_on(done).unwrap().manifest;
     (target, manifest)
@@ -127,13 +124,13 @@ fn what_becomes_of_several_snapshots_is_what_a_model_makes_of_their_lines() {
                 true => sorted(lines_a.iter().chain(&lines_b).cloned()),
                 false => expected,
             };
-            let target = memory();
+            let target = new_store();
             let both = merged(vec![open_a(), open_second()], Clash::LaterWins, &target).unwrap();
             check(&sorted(values(&target, &both)), &expected)?;
             // A second time all of it is there.
             merged(vec![open_a(), open_second()], Clash::LaterWins, &target).unwrap();
 
-            let target = memory();
+            let target = new_store();
             match merged(vec![open_a(), open_second()], Clash::Refuse, &target) {
                 Ok(both) => {
                     prop_assert!(!clashes);
@@ -189,7 +186,7 @@ fn every_entry_goes_to_one_of_several_snapshots_and_all_of_them_together_are_wha
                 true => of.by = Some(text.to_owned()),
                 false => plan.by = Some(text.to_owned()),
             }
-            let targets = [("here", memory()), ("there", memory())];
+            let targets = [("here", new_store()), ("there", new_store())];
             let dealt = dealt(open(&job.store, job.last()), &plan, &targets).unwrap();
 
             let lines = values(&job.store, job.last());
@@ -206,7 +203,7 @@ fn every_entry_goes_to_one_of_several_snapshots_and_all_of_them_together_are_wha
             // Keyed state of all of them is what it was, and what went to both is there twice, or once.
             let snapshots =
                 targets.iter().zip(&dealt).map(|((_, store), one)| open(store, &one.manifest));
-            let target = memory();
+            let target = new_store();
             let both = merged(snapshots.collect(), Clash::Refuse, &target).unwrap();
             let twice = |line: &&Value| {
                 let is_list = line["kind"] == "operator-list" || line["kind"] == "operator-union";
@@ -223,7 +220,7 @@ fn what_had_expired_in_one_does_not_come_back_and_what_one_shows_does_not_expire
     // Entries live for 100 ms. The second was captured later than the first.
     let first = timed::savepoint("first", &[(1000, &[(1, 950, 1), (2, 880, 2), (3, 990, 3)])]);
     let second = timed::savepoint("second", &[(2000, &[(4, 1950, 4), (5, 1890, 5), (3, 1700, 6)])]);
-    let target = memory();
+    let target = new_store();
     // Key 3 has expired in the second, so it clashes with nothing.
     let both =
         merged(vec![open(&first.0, &first.1), open(&second.0, &second.1)], Clash::Refuse, &target);
@@ -241,7 +238,7 @@ fn a_key_of_two_snapshots_is_named_and_what_does_not_go_together_too() {
     let first = timed::savepoint("first", &[(1000, &[(1, 950, 1), (7, 960, 1)])]);
     let second = timed::savepoint("second", &[(1000, &[(7, 950, 2)])]);
     let both = || vec![open(&first.0, &first.1), open(&second.0, &second.1)];
-    let target = memory();
+    let target = new_store();
     let error = merged(both(), Clash::Refuse, &target).unwrap_err();
     let said = "operator=shop: state=seen key=7: snapshots 1 and 2 have it: say that the later one wins, or \
                 filter it out of one";
@@ -255,7 +252,7 @@ fn a_key_of_two_snapshots_is_named_and_what_does_not_go_together_too() {
     let refused = |change: &dyn Fn(&mut Manifest), expected: &str| {
         let mut snapshots = both();
         change(&mut snapshots[1].manifest);
-        let error = merged(snapshots, Clash::LaterWins, &memory()).unwrap_err();
+        let error = merged(snapshots, Clash::LaterWins, &new_store()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Incompatible, "{error}");
         let expected = format!("operator=shop: {expected}: rewrite one of them first");
         assert_eq!(error.to_string(), expected);
@@ -289,14 +286,14 @@ fn a_key_of_two_snapshots_is_named_and_what_does_not_go_together_too() {
     let damaged = both();
     let run = damaged[1].runs()[0].file.clone();
     block_on(second.0.delete(&run)).unwrap();
-    let error = merged(damaged, Clash::LaterWins, &memory()).unwrap_err();
+    let error = merged(damaged, Clash::LaterWins, &new_store()).unwrap_err();
     let path = format!("{}/{run}", second.0);
     assert_eq!((error.kind(), error.path()), (ErrorKind::Corrupt, Some(path.as_str())));
     assert!(error.to_string().contains("operator=shop: snapshot 2: "), "{error}");
-    let none = merged(Vec::new(), Clash::Refuse, &memory()).unwrap_err();
+    let none = merged(Vec::new(), Clash::Refuse, &new_store()).unwrap_err();
     assert_eq!(none.to_string(), "there is no snapshot");
     let twice = vec![open(&first.0, &first.1), open(&first.0, &first.1)];
-    let twice = merged(twice, Clash::LaterWins, &memory()).unwrap_err();
+    let twice = merged(twice, Clash::LaterWins, &new_store()).unwrap_err();
     assert!(twice.to_string().starts_with("snapshots 1 and 2 are the same"), "{twice}");
 }
 
@@ -311,7 +308,7 @@ fn lists_of_operator_state_that_cannot_be_read_are_told_with_their_snapshot() {
     bytes[20] ^= 1;
     block_on(b.store.put(&run.file, bytes.into())).unwrap();
     let both = vec![open(&a.store, a.last()), open(&b.store, b.last())];
-    let error = merged(both, Clash::Refuse, &memory()).unwrap_err();
+    let error = merged(both, Clash::Refuse, &new_store()).unwrap_err();
     let path = format!("{}/{}", b.store, run.file);
     assert_eq!((error.kind(), error.path()), (ErrorKind::Corrupt, Some(path.as_str())));
     assert!(error.to_string().contains(": snapshot 2: run block: digest differs"), "{error}");
@@ -324,7 +321,7 @@ fn states_of_one_name_are_one_and_others_get_an_id_of_their_own() {
     // The id is that of another state of the first.
     let plan = RewritePlan::from_toml("operator.shop.state.seen.rename = 'other'").unwrap();
     second = rewritten(open(&second.0, &second.1), &plan);
-    let target = memory();
+    let target = new_store();
     let snapshots = || vec![open(&first.0, &first.1), open(&second.0, &second.1)];
     let both = merged(snapshots(), Clash::Refuse, &target).unwrap();
     let [operator] = &both.operators[..] else { panic!("{both:?}") };
@@ -343,7 +340,7 @@ fn a_split_says_where_everything_goes() {
     let dealt =
         |plan: &SplitPlan, targets: &[(&str, Store)]| dealt(open(&store, &manifest), plan, targets);
     let refused = |toml: &str, expected: &str| {
-        let targets = [("a", memory()), ("b", memory())];
+        let targets = [("a", new_store()), ("b", new_store())];
         let plan = SplitPlan::from_toml(toml).unwrap();
         let error = dealt(&plan, &targets).unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Invalid, expected));
@@ -376,18 +373,18 @@ fn a_split_says_where_everything_goes() {
         "target=a: operator=shop: state=seen key=2: by: it gives 2, and targets are [\"a\", \"b\"]",
     );
     let by = SplitPlan { by: Some("key == 1u ? 'a' : 'b'".into()), ..SplitPlan::default() };
-    let one = memory();
+    let one = new_store();
     let error = dealt(&by, &[("a", one.clone()), ("b", one)]).unwrap_err();
     assert_eq!(error.to_string(), "the targets \"a\" and \"b\" are one folder");
-    let error = dealt(&by, &[("a", memory()), ("a", memory())]).unwrap_err();
+    let error = dealt(&by, &[("a", new_store()), ("a", new_store())]).unwrap_err();
     assert_eq!(error.to_string(), "two targets are called \"a\"");
-    let first = memory();
+    let first = new_store();
     let error = dealt(&by, &[("a", first.clone()), ("b", store.clone())]).unwrap_err();
     assert!(error.to_string().starts_with("target=b: the snapshot lies there"), "{error}");
     assert!(block_on(first.list(None)).unwrap().is_empty());
 
     let mut to = SplitPlan::default();
     to.operator.insert("shop".into(), OperatorSplit { to: Some("a".into()), ..Default::default() });
-    let whole = dealt(&to, &[("a", memory())]).unwrap();
+    let whole = dealt(&to, &[("a", new_store())]).unwrap();
     assert!(whole[0].left.is_empty() && whole[0].written.files > 0, "no entry is looked at");
 }

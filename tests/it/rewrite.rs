@@ -15,6 +15,7 @@ use esker::store::fault::FaultStore;
 use esker::{Store, block_on};
 use esker_conformance::every::{Call, UID, settings as small};
 use esker_conformance::lines;
+use esker_conformance::store::new_store;
 use esker_test_support::soak;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -501,7 +502,7 @@ fn what_a_plan_makes_of_a_snapshot_is_what_a_model_makes_of_its_lines() {
             prop_assume!(plan.check(&manifest).is_ok());
             let path = format!("chk-{}-1/{MANIFEST_NAME}", manifest.checkpoint).parse().unwrap();
             let open = || block_on(open_snapshot(&job.store, &path)).unwrap();
-            let target = Store::open("memory://").unwrap();
+            let target = new_store();
             let settings = SnapshotSettings { threads: 2, ..small() };
             let done = rewrite(open(), &plan, &target, Transport::Link, &settings, &|_| {});
             let done = block_on(done).unwrap();
@@ -543,7 +544,7 @@ fn rekeyed_entries_expire_by_the_latest_capture_and_go_to_the_subtask_of_their_k
     };
     let before = lines_of(&store, &manifest);
     let plan = RewritePlan::from_toml("operator.shop.rekey.to = 'key + 1000u'").unwrap();
-    let target = Store::open("memory://").unwrap();
+    let target = new_store();
     let settings = SnapshotSettings::default();
     let done = rewrite(open(&store), &plan, &target, Transport::Link, &settings, &|_| {});
     let done = block_on(done).unwrap();
@@ -569,7 +570,7 @@ fn rekeyed_entries_expire_by_the_latest_capture_and_go_to_the_subtask_of_their_k
     // What expires does not win over what stays.
     let plan = "operator.shop.rekey = { to = '7u', wins = 'lowest-key' }";
     let plan = RewritePlan::from_toml(plan).unwrap();
-    let target = Store::open("memory://").unwrap();
+    let target = new_store();
     let done = rewrite(open(&store), &plan, &target, Transport::Link, &settings, &|_| {});
     let one = lines_of(&target, &block_on(done).unwrap().manifest);
     assert_eq!(one.iter().map(|line| number(&line["key"])).collect::<Vec<_>>(), [7]);
@@ -585,7 +586,7 @@ fn a_new_key_that_is_too_long_is_told_with_its_state_and_the_old_one() {
     let (xs, a, b) = ("x".repeat(8192), times("a", 8), times("b", 16));
     let to = format!("['{xs}'].map(a, {a}).map(b, {b})[0]");
     plan.operator("shop").rekey = Some(RekeyStep { to, of: Some(Schema::String), wins: None });
-    let target = Store::open("memory://").unwrap();
+    let target = new_store();
     let settings = SnapshotSettings::default();
     let done = rewrite(snapshot, &plan, &target, Transport::Link, &settings, &|_| {});
     let error = block_on(done).unwrap_err().to_string();
@@ -608,7 +609,7 @@ fn parts_that_get_other_keys_are_opened_one_after_the_other() {
     let snapshot = block_on(open_snapshot(&store, &MANIFEST_NAME.parse().unwrap())).unwrap();
     read.lock().unwrap().clear();
     let plan = RewritePlan::from_toml("operator.shop.rekey.to = 'key + 1000u'").unwrap();
-    let target = Store::open("memory://").unwrap();
+    let target = new_store();
     let settings = SnapshotSettings::default();
     let done = rewrite(snapshot, &plan, &target, Transport::Link, &settings, &|_| {});
     block_on(done).unwrap();
@@ -637,7 +638,7 @@ fn other_keys_for_keyed_states_that_all_go_leave_what_the_drops_alone_leave() {
     let rewritten = |plan: &RewritePlan| {
         let path = format!("chk-{}-1/{MANIFEST_NAME}", manifest.checkpoint);
         let snapshot = block_on(open_snapshot(&job.store, &path.parse().unwrap())).unwrap();
-        let target = Store::open("memory://").unwrap();
+        let target = new_store();
         let settings = SnapshotSettings::default();
         let done = rewrite(snapshot, plan, &target, Transport::Link, &settings, &|_| {});
         block_on(done).unwrap().manifest
@@ -657,7 +658,7 @@ fn keys_of_a_foreign_codec_are_replaced_by_keys_of_a_given_type_alone() {
         let key = snapshot.manifest.operators[0].key.as_mut().unwrap();
         key.codec = serde_json::from_str("\"postcard\"").unwrap();
         let plan = RewritePlan::from_toml(&format!("[operator.shop.rekey]\n{step}")).unwrap();
-        let target = Store::open("memory://").unwrap();
+        let target = new_store();
         let settings = SnapshotSettings::default();
         let done = rewrite(snapshot, &plan, &target, Transport::Link, &settings, &|_| {});
         block_on(done).map(|done| lines::of(&target, &done.manifest).len())

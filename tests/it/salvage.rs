@@ -13,6 +13,7 @@ use esker::snapshot::{MANIFEST_NAME, OpenSnapshot, SnapshotSettings, open_snapsh
 use esker::store::fault::FaultStore;
 use esker::{Error, Store, block_on};
 use esker_conformance::every::Call;
+use esker_conformance::store::new_store;
 use esker_test_support::soak::{self, Random};
 use oracle::{Files, Oracle, Place, Truth, truth_of};
 use std::collections::BTreeMap;
@@ -74,7 +75,7 @@ fn files_of(store: &Store) -> Files {
 }
 
 fn store_of(files: &Files) -> Store {
-    let store = Store::open("memory://").unwrap();
+    let store = new_store();
     for (name, bytes) in files {
         block_on(store.put(name, bytes.clone().into())).unwrap();
     }
@@ -92,7 +93,7 @@ impl World {
                 job.call(call(&random));
             }
             if epoch == 4 && number.is_multiple_of(2) {
-                let store = Store::open("memory://").unwrap();
+                let store = new_store();
                 let written = block_on(job.write(&store, SnapshotKind::Savepoint, true));
                 let name = MANIFEST_NAME.to_owned();
                 older = written.unwrap().0.map(|manifest| (store, name, manifest));
@@ -248,7 +249,7 @@ fn check(world: &World, files: &Files, older: bool, seen: &mut Seen) -> Result<(
         snapshots.push(world.older());
     }
     let before = |place: &Place| world.before_truth.get(place).filter(|_| is_asked);
-    let target = Store::open("memory://").unwrap();
+    let target = new_store();
     let settings = SnapshotSettings { file_len_bytes: 16 << 10, ..settings() };
     let done: Salvaged = block_on(salvage(snapshots, &target, &settings, &|_| {}))
         .map_err(|error| format!("salvage failed: {error}"))?;
@@ -355,7 +356,7 @@ fn what_is_lost_is_taken_from_an_older_snapshot_and_told() {
 fn what_a_disk_does_not_give_back_is_lost_as_what_is_flipped_is() {
     let random = Random::new(soak::seed().wrapping_add(23));
     let salvaged = |world: &World, store: &Store| {
-        let target = Store::open("memory://").unwrap();
+        let target = new_store();
         let snapshots = vec![opened(store, &world.manifest_name).unwrap()];
         let done = block_on(salvage(snapshots, &target, &settings(), &|_| {})).unwrap();
         (truth_of(&target, &done.written.manifest), done)

@@ -10,6 +10,7 @@ use esker::format::{CodecId, Key, KeyGroup, KeyGroupRange, Schema};
 use esker::processor::{EntrySource, OperatorSources, SubtaskSource, write_savepoint};
 use esker::snapshot::SnapshotSettings;
 use esker::{Result, Store, block_on};
+use esker_conformance::store::new_store;
 use std::sync::Arc;
 
 /// The id of its state.
@@ -87,7 +88,7 @@ pub(crate) fn savepoint(job: &str, subtasks: &[(i64, &[Seen])]) -> (Store, Manif
         operators: Vec::new(),
         extra: Default::default(),
     };
-    let store = Store::open("memory://").unwrap();
+    let store = new_store();
     let settings = SnapshotSettings::default();
     let written = block_on(write_savepoint(&store, manifest, operators, &settings, &|_| {}));
     (store, written.unwrap().manifest)

@@ -3,7 +3,7 @@
 use esker::backend::{Backend, BackendFactory, EntrySink, StateCapture};
 use esker::format::run::Entry;
 use esker::format::{Key, KeyGroup, KeyGroupRange};
-use esker::{Error, ErrorKind, Result, Store};
+use esker::{Error, ErrorKind, Result};
 use esker_test_support::soak;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -38,10 +38,6 @@ pub(crate) fn of_range<F: BackendFactory>(factory: &F, range: KeyGroupRange) -> 
     let backend = factory.make(UID, range, None).unwrap();
     assert_eq!((backend.uid(), backend.range()), (UID, range));
     backend
-}
-
-pub(crate) fn memory() -> Store {
-    Store::open("memory://").unwrap()
 }
 
 /// How many entries are live in `capture`: as it says, or as what it writes adds up to.

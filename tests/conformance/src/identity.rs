@@ -5,8 +5,9 @@
 //! backend to any other; a checkpoint may be of a backend's own files.
 
 use crate::every::{Call, Program, call, settings};
-use crate::harness::{for_cases, memory};
+use crate::harness::for_cases;
 use crate::lines;
+use crate::store::new_store;
 use esker::backend::{Backend, BackendFactory};
 use esker::engine::LocalJob;
 use esker::format::RelativeName;
@@ -53,7 +54,7 @@ pub fn checkpoints<A: BackendFactory, B: BackendFactory>(
     (before, after): (u32, u32),
 ) {
     for_cases(cases(before, after), (epochs(), epochs()), |(first, second)| {
-        let store = memory();
+        let store = new_store();
         let model = {
             let mut job = job(&store);
             let mut program = Program::of_job(&mut job, a, before, Default::default()).unwrap();
@@ -74,8 +75,8 @@ pub fn checkpoints<A: BackendFactory, B: BackendFactory>(
 
 /// A savepoint of all of `program`.
 fn savepoint<B: Backend>(program: &mut Program<B>) -> (Store, Manifest) {
-    let aside = memory();
-    block_on(job(&memory()).savepoint(&mut program.backends, &aside)).unwrap();
+    let aside = new_store();
+    block_on(job(&new_store()).savepoint(&mut program.backends, &aside)).unwrap();
     let name = RelativeName::new(MANIFEST_NAME).unwrap();
     let manifest = block_on(read_manifest(&aside, &name, None)).unwrap();
     (aside, manifest)

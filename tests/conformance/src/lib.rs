@@ -29,6 +29,7 @@ pub mod identity;
 pub mod lines;
 pub mod refusal;
 pub mod schema;
+pub mod store;
 pub mod timer;
 pub mod ttl;
 pub mod value;

@@ -1,6 +1,7 @@
 //! What is refused, and how.
 
-use crate::harness::{UID, fresh, keys_of, live, memory, of_range, refused};
+use crate::harness::{UID, fresh, keys_of, live, of_range, refused};
+use crate::store::new_store;
 use esker::ErrorKind::{Incompatible, Invalid, Poisoned};
 use esker::backend::{Backend, BackendFactory, ListCalls, MapCalls, TimerCalls, ValueCalls};
 use esker::engine::LocalJob;
@@ -129,7 +130,7 @@ pub fn names_are_opened_once<F: BackendFactory>(factory: &F) {
 
 /// A savepoint of a value, a value with TTL, a map and timers, and its manifest.
 fn savepoint<F: BackendFactory>(factory: &F) -> (Store, Manifest) {
-    let (store, aside) = (memory(), memory());
+    let (store, aside) = (new_store(), new_store());
     let mut job = block_on(LocalJob::open(store, "refusal")).unwrap();
     let mut backend = job.backend_of(factory, UID, KeyGroupRange::ALL).unwrap();
     let value = backend.open(ValueDescriptor::<u64, u32>::new("value")).unwrap();
@@ -223,7 +224,7 @@ pub fn a_failed_restore_poisons<F: BackendFactory>(factory: &F) {
     };
     let (mut backend, value) = open();
     // Nothing of what the manifest names is there.
-    assert!(restore(&mut backend, &memory(), &manifest).is_err());
+    assert!(restore(&mut backend, &new_store(), &manifest).is_err());
     refused(backend.state(value).map(drop), Poisoned, &["restore failed"]);
     refused(backend.capture().map(drop), Poisoned, &["restore failed"]);
     drop(backend);

@@ -1,7 +1,8 @@
 //! What the next version of a program makes of the state of the version before.
 
-use crate::harness::{UID, fresh, memory};
+use crate::harness::{UID, fresh};
 use crate::lines;
+use crate::store::new_store;
 use esker::backend::{
     Backend, BackendFactory, Handle, ListCalls, MapCalls, Reducing, ReducingState, ValueCalls,
 };
@@ -113,7 +114,7 @@ fn expected<V>(key: u64, of: impl Fn(u64) -> V) -> Vec<V> {
 /// Values of every kind are migrated to types that are wider, renamed or have more in them, from a
 /// checkpoint and from a savepoint; what is written next is of the new type.
 pub fn values_of_every_kind_are_migrated<F: BackendFactory>(factory: &F) {
-    let (store, aside) = (memory(), memory());
+    let (store, aside) = (new_store(), new_store());
     let open = || block_on(LocalJob::open(store.clone(), "schema")).unwrap();
     {
         let mut job = open();
@@ -154,7 +155,7 @@ fn manifest(store: &Store) -> Manifest {
 /// Another duration holds from the restore on, and brings back nothing that had expired by the one
 /// before it when the snapshot was captured.
 pub fn another_duration_revives_nothing<F: BackendFactory>(factory: &F) {
-    let aside = memory();
+    let aside = new_store();
     let mut backend = fresh(factory);
     let kept = TtlConfig { clean_full_snapshots: false, ..HOUR };
     let brief = backend.open(ValueDescriptor::<u64, u32>::new("brief").with_ttl(kept)).unwrap();
@@ -162,7 +163,7 @@ pub fn another_duration_revives_nothing<F: BackendFactory>(factory: &F) {
     backend.set_time_ms(1_800_000);
     backend.state(brief).unwrap().update(&2, &(), 6).unwrap();
     backend.set_time_ms(3_600_000);
-    let mut job = block_on(LocalJob::open(memory(), "schema")).unwrap();
+    let mut job = block_on(LocalJob::open(new_store(), "schema")).unwrap();
     block_on(job.savepoint(&mut [backend], &aside)).unwrap();
     let manifest = manifest(&aside);
     for (duration_ms, wanted) in [(7_200_000, Some(6)), (3_600_000, Some(6)), (1_000, None)] {

@@ -11,6 +11,7 @@ use esker::snapshot::{
     write_part,
 };
 use esker::{Store, block_on};
+use esker_conformance::store::new_store;
 use esker_test_support::soak::{Random, hash};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -53,7 +54,7 @@ pub(super) struct Job {
 impl Job {
     pub(super) fn new(mode: Mode, limits: Limits, seed: u64, parallelism: u32) -> Self {
         let mut job = Self {
-            store: Store::open("memory://").unwrap(),
+            store: new_store(),
             settings: SnapshotSettings { threads: 1, ..SnapshotSettings::default() },
             mode,
             limits,

@@ -7,7 +7,7 @@ use esker::backend::Backend;
 use esker::checkpoint::Job as Owner;
 use esker::snapshot::{ManifestReferences, read_manifest};
 use esker::{Result, Store, block_on};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,31 +29,31 @@ const SWEEP_EVERY: u64 = 5;
 pub(super) struct Order {
     /// The name of the backend.
     pub(super) backend: String,
-    /// The store; what a backend has on the local disk is beside it.
-    pub(super) folder: PathBuf,
+    /// The path or URL of the store.
+    pub(super) at: String,
     pub(super) seed: u64,
     pub(super) parallelism: u32,
     pub(super) hold: Option<Hold>,
 }
 
 impl Order {
-    /// This test binary, told to follow the order.
-    pub(super) fn command(&self) -> Command {
-        let Self { backend, folder, seed, parallelism, hold } = self;
+    /// This test binary, told to follow the order; what a backend has on the local disk is in `local`.
+    pub(super) fn command(&self, local: &Path) -> Command {
+        let Self { backend, at, seed, parallelism, hold } = self;
         let hold =
             hold.map(|Hold { activity, number, done }| format!("{activity:?} {number} {done}"));
         let hold = hold.unwrap_or_default();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", TEST, "--ignored", "--nocapture", "--test-threads=1"]);
-        let order = format!("{backend}\n{seed}\n{parallelism}\n{hold}\n{}", folder.display());
+        let order = format!("{backend}\n{seed}\n{parallelism}\n{hold}\n{at}");
         command.env(VARIABLE, order);
-        command.env(LOCAL, self.folder.with_file_name("local"));
+        command.env(LOCAL, local);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command
     }
 
     fn parse(text: &str) -> Self {
-        let [backend, seed, parallelism, hold, folder] =
+        let [backend, seed, parallelism, hold, at] =
             text.splitn(5, '\n').collect::<Vec<_>>().try_into().unwrap();
         let hold = match hold.split(' ').collect::<Vec<_>>()[..] {
             [activity, number, done] => Some(Hold {
@@ -64,7 +64,7 @@ impl Order {
             _ => None,
         };
         let (seed, parallelism) = (seed.parse().unwrap(), parallelism.parse().unwrap());
-        Self { backend: backend.into(), folder: folder.into(), seed, parallelism, hold }
+        Self { backend: backend.into(), at: at.into(), seed, parallelism, hold }
     }
 }
 
@@ -80,12 +80,12 @@ fn is_killed() {
 
 fn run(factory: &impl Tested, order: &Order) -> Result<()> {
     let publishing = Arc::new(AtomicBool::new(false));
-    let unwatched = Store::open(order.folder.to_str().unwrap())?;
+    let unwatched = Store::open(&order.at)?;
     let held = || println!("held");
     let store = watched(unwatched.clone(), order.hold, Arc::clone(&publishing), held);
     let mut owner = block_on(Owner::claim(store.clone(), Arc::new(ManifestReferences)))?;
     block_on(owner.sweep())?;
-    check_files(&unwatched, &order.folder);
+    check_files(&unwatched, &order.at);
     println!("swept");
     let last = owner.state().retained().last_key_value().map(|(_, last)| last.clone());
     let kept = last.map(|last| {
@@ -162,8 +162,8 @@ fn an_order_reads_as_it_was_written() {
     let hold = Some(Hold { activity: Activity::Sweep, number: 7, done: true });
     for hold in [None, hold] {
         let backend = "heap".to_owned();
-        let order = Order { backend, folder: "/a b".into(), seed: 9, parallelism: 2, hold };
-        let command = order.command();
+        let order = Order { backend, at: "/a b".into(), seed: 9, parallelism: 2, hold };
+        let command = order.command(Path::new("/local"));
         let text = command.get_envs().find(|(name, _)| *name == VARIABLE).unwrap().1.unwrap();
         assert_eq!(Order::parse(text.to_str().unwrap()), order);
     }

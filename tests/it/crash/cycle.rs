@@ -7,6 +7,7 @@ use esker::checkpoint::Job as Owner;
 use esker::snapshot::{ManifestReferences, read_manifest};
 use esker::store::fault::{FaultStore, When};
 use esker::{Error, ErrorKind, Result, Store, block_on};
+use esker_conformance::store::new_store_with_bucket;
 use esker_test_support::soak;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -207,21 +208,70 @@ const CASES: [(When, Then); 6] = [
     (When::After, Then::Die),
 ];
 
-/// Numbers of calls, of `all` as many as a soak of `full` has, evenly spread.
-fn spread(all: u64, full: u64) -> impl Iterator<Item = u64> {
+/// Numbers of calls, of `all` as many as a soak of `full` has, evenly spread from one on that the seed draws for
+/// the `case`.
+fn spread(all: u64, full: u64, case: usize) -> impl Iterator<Item = u64> {
     let count = u64::from(soak::count(u32::try_from(full).unwrap()));
-    (0..count).map(move |number| 1 + number * all / count)
+    let first = soak::hash(soak::seed(), case as u64) % all;
+    (0..count).map(move |number| 1 + (first + number * all / count) % all)
+}
+
+/// What every case begins with: a store that is copied.
+enum Template {
+    Memory(Arc<InMemory>),
+    Bucket(Store),
+}
+
+impl Template {
+    fn new() -> Self {
+        match new_store_with_bucket() {
+            (_, None) => Self::Memory(Arc::new(InMemory::new())),
+            (store, Some(_)) => Self::Bucket(store),
+        }
+    }
+
+    fn store(&self) -> Store {
+        match self {
+            Self::Memory(objects) => memory(objects),
+            Self::Bucket(store) => store.clone(),
+        }
+    }
+
+    fn copied(&self) -> Store {
+        match self {
+            Self::Memory(objects) => memory(&Arc::new(objects.fork())),
+            Self::Bucket(store) => {
+                let copy = new_store_with_bucket().0;
+                block_on(async {
+                    for (name, _) in store.list(None).await? {
+                        copy.put(&name, store.get(&name).await?.unwrap()).await?;
+                    }
+                    Ok(())
+                })
+                .unwrap();
+                copy
+            }
+        }
+    }
+
+    /// Of the calls of a cycle one of so many fails in a soak: those of a bucket are slow.
+    fn fails_one_of(&self) -> u64 {
+        match self {
+            Self::Memory(_) => 1,
+            Self::Bucket(_) => 20,
+        }
+    }
 }
 
 fn in_memory<F: Tested>(factory: &F) {
     let (seed, started) = (soak::seed(), Instant::now());
-    let objects = Arc::new(InMemory::new());
-    let models = job(factory, &memory(&objects), seed);
-    let calls = call_count(factory, &memory(&Arc::new(objects.fork())), seed, models.clone());
+    let template = Template::new();
+    let models = job(factory, &template.store(), seed);
+    let calls = call_count(factory, &template.copied(), seed, models.clone());
     let mut cases = 0;
-    for (when, then) in CASES {
-        for number in spread(calls, calls / F::FAILS_ONE_OF) {
-            let store = memory(&Arc::new(objects.fork()));
+    for (case, (when, then)) in CASES.into_iter().enumerate() {
+        for number in spread(calls, calls / (F::FAILS_ONE_OF * template.fails_one_of()), case) {
+            let store = template.copied();
             let exact =
                 || block_on(async { check_names(&store, names(&store).await?).await }).unwrap();
             fail_once(factory, &store, (number, when, then), &mut models.clone(), exact);
@@ -229,7 +279,11 @@ fn in_memory<F: Tested>(factory: &F) {
         }
     }
     println!(
-        "k-th call, in memory, {}: ESKER_SEED={seed} calls of a cycle={calls} cases={cases}; {:.1} s",
+        "k-th call, {}, {}: ESKER_SEED={seed} calls of a cycle={calls} cases={cases}; {:.1} s",
+        match template {
+            Template::Memory(_) => "in memory",
+            Template::Bucket(_) => "in a bucket",
+        },
         F::NAME,
         started.elapsed().as_secs_f64()
     );
@@ -256,11 +310,11 @@ fn on_disk<F: Tested>(factory: &F) {
     };
     let calls = call_count(factory, &open(copied().path()), seed, models.clone());
     let mut cases = 0;
-    for (when, then) in CASES {
-        for number in spread(calls, calls / (5 * F::FAILS_ONE_OF)) {
+    for (case, (when, then)) in CASES.into_iter().enumerate() {
+        for number in spread(calls, calls / (5 * F::FAILS_ONE_OF), case) {
             let folder = copied();
             let store = open(folder.path());
-            let exact = || check_files(&store, folder.path());
+            let exact = || check_files(&store, folder.path().to_str().unwrap());
             fail_once(factory, &store, (number, when, then), &mut models.clone(), exact);
             cases += 1;
         }

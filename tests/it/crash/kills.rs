@@ -5,12 +5,13 @@ use super::child::Order;
 use super::collect::{check_told, collect};
 use super::watch::{Activity, Hold};
 use crate::backends::{Tested, of_each_backend};
-use crate::world::{Models, check_files, unneeded, walk};
+use crate::stores::{Root, names};
+use crate::world::{Models, check_files, unneeded};
 use esker::checkpoint::Job as Owner;
 use esker::snapshot::ManifestReferences;
 use esker::{Store, block_on};
 use esker_test_support::soak::{self, Random};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
@@ -51,38 +52,36 @@ fn plan(number: u64, random: &Random) -> Option<Hold> {
 fn kills<F: Tested>(factory: &F) {
     let (seed, kills, started) = (soak::seed(), u64::from(soak::count(KILLS)), Instant::now());
     println!("kills of {}: ESKER_SEED={seed} {kills} of {KILLS}", F::NAME);
-    let work = tempfile::tempdir().unwrap();
-    let folder = work.path().join("store");
-    std::fs::create_dir(&folder).unwrap();
-    let store = Store::open(folder.to_str().unwrap()).unwrap();
+    let root = Root::new();
+    let store = &root.store;
     let (random, mut models) = (Random::new(seed), Models::new(seed));
     let mut figures = Figures::default();
     for number in 0..kills {
         let parallelism = 1 + (number / 3 % 3) as u32;
-        let (folder, hold) = (folder.clone(), plan(number, &random));
-        let order = Order { backend: F::NAME.into(), folder, seed, parallelism, hold };
-        let delay = Duration::from_millis(random.draw(KILL_MS));
-        run_and_kill(&order, delay, &mut models, &mut figures);
+        let (at, hold) = (root.at.clone(), plan(number, &random));
+        let order = Order { backend: F::NAME.into(), at, seed, parallelism, hold };
+        // The calls of a bucket take longer.
+        let slower = if root.at.contains("://") { 10 } else { 1 };
+        let delay = Duration::from_millis(slower * random.draw(KILL_MS));
+        run_and_kill(&order, &root, delay, &mut models, &mut figures);
 
-        let (unneeded, half_written) = unneeded(&store, &order.folder);
+        let (unneeded, half_written) = unneeded(store, &order.at);
         figures.unneeded += unneeded;
         figures.half_written += half_written;
-        let mut found = BTreeSet::new();
-        walk(&order.folder, &order.folder, &mut found);
-        block_on(check_told(&store, found)).unwrap();
+        block_on(check_told(store, names(store, &order.at))).unwrap();
         let other = random.draw(1..9) as u32;
         let parallelisms =
             if number.is_multiple_of(4) { vec![parallelism, other] } else { vec![parallelism] };
-        models.check(factory, &store, &parallelisms);
+        models.check(factory, store, &parallelisms);
         // Otherwise the next child sweeps, and looks itself.
         if number % 4 == 3 || number + 1 == kills {
             match number % 8 {
                 // By someone who does not own the job.
-                3 => drop(block_on(collect(&store)).unwrap()),
-                _ => sweep(&store),
+                3 => drop(block_on(collect(store)).unwrap()),
+                _ => sweep(store),
             }
-            check_files(&store, &order.folder);
-            models.check(factory, &store, &[parallelism]);
+            check_files(store, &order.at);
+            models.check(factory, store, &[parallelism]);
             figures.sweeps += 1;
         }
     }
@@ -109,9 +108,17 @@ fn sweep(store: &Store) {
 }
 
 /// Starts a child and kills it after `delay`, or in the call that it was told to hold.
-fn run_and_kill(order: &Order, delay: Duration, models: &mut Models, figures: &mut Figures) {
+fn run_and_kill(
+    order: &Order,
+    root: &Root,
+    delay: Duration,
+    models: &mut Models,
+    figures: &mut Figures,
+) {
     let started = Instant::now();
-    let mut child = order.command().spawn().unwrap();
+    let mut command = order.command(&root.local());
+    root.tell(&mut command);
+    let mut child = command.spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let (sender, lines) = mpsc::channel();
     let reader = std::thread::spawn(move || {

@@ -13,6 +13,7 @@ use esker::state::{BroadcastDescriptor, OperatorListDescriptor};
 use esker::{Result, Store, block_on};
 use esker_conformance::every::{self, Call, Kinds, Model, UID};
 use esker_conformance::lines;
+use esker_conformance::store::new_store;
 use proptest::prelude::*;
 
 /// As the suite's; 30 to 32 are operator state, 33 and 34 as there.
@@ -79,7 +80,7 @@ impl<F: Tested> Job<F> {
             Subtask::open(backend, OperatorBackend::new(UID)).unwrap()
         };
         Self {
-            store: Store::open("memory://").unwrap(),
+            store: new_store(),
             subtasks: (0..parallelism).map(open).collect(),
             _factory: factory,
             model: Model::default(),
@@ -143,7 +144,7 @@ impl<F: Tested> Job<F> {
 
     /// The lines of a savepoint, which is in full.
     pub(crate) fn savepoint_lines(&mut self) -> Vec<String> {
-        let store = Store::open("memory://").unwrap();
+        let store = new_store();
         let (manifest, _) = block_on(self.write(&store, SnapshotKind::Savepoint, true)).unwrap();
         lines::of(&store, &manifest.unwrap())
     }

@@ -16,6 +16,7 @@ use esker::state::{
     TtlConfig, ValueDescriptor,
 };
 use esker::{Error, ErrorKind, Result, Store, block_on};
+use esker_conformance::store::new_store;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -89,10 +90,6 @@ fn write(
     block_on(write_manifest(store, manifest, operators)).unwrap().manifest
 }
 
-fn memory() -> Store {
-    Store::open("memory://").unwrap()
-}
-
 fn old(id: u16) -> Old {
     Old { id, name: format!("n{id}") }
 }
@@ -102,7 +99,7 @@ fn new(id: u64) -> New {
 }
 
 fn values_of_all_kinds<F: Tested>() {
-    let (factory, store) = (F::new(), memory());
+    let (factory, store) = (F::new(), new_store());
     let mut backend = factory.make("op", ALL, None).unwrap();
     let value = backend.open(ValueDescriptor::<u64, Old>::new("value")).unwrap();
     let list = backend.open(ListDescriptor::<u64, Old>::new("list").with_ttl(HOUR)).unwrap();
@@ -163,7 +160,7 @@ fn values_of_all_kinds<F: Tested>() {
 
 /// That a snapshot with the state `value` of `Old` is refused for what `open` opens.
 fn refused<F: Tested>(open: impl FnOnce(&mut F::Backend) -> Result<()>) -> String {
-    let (factory, store) = (F::new(), memory());
+    let (factory, store) = (F::new(), new_store());
     let mut backend = factory.make("op", ALL, None).unwrap();
     let value = backend.open(ValueDescriptor::<u64, Old>::new("value")).unwrap();
     backend.state(value).unwrap().update(&1, &(), old(300)).unwrap();
@@ -196,7 +193,7 @@ fn incompatible_types<F: Tested>() {
 }
 
 fn operator_state<F: Tested>() {
-    let (factory, store) = (F::new(), memory());
+    let (factory, store) = (F::new(), new_store());
     let mut backend = factory.make("op", ALL, None).unwrap();
     backend.open(ValueDescriptor::<u64, u32>::new("value")).unwrap();
     let mut operator = OperatorBackend::new("op");

@@ -5,7 +5,8 @@ use esker::format::Value;
 use esker::format::canonical::DynamicEntry;
 use esker::format::schema_file::SchemaFile;
 use esker::processor::load::{Bootstrap, Csv, Input, Jsonl, Place, Read, Template, Unit};
-use esker::{Error, ErrorKind, Result, Store, block_on};
+use esker::{Error, ErrorKind, Result, block_on};
+use esker_conformance::store::new_store;
 use std::io;
 
 const SCHEMA: &str = r#"{"esker-schema": 1, "operators": [{"uid": "carriers", "key": {"codec": "ordered", "schema": "string"}, "states": [
@@ -37,7 +38,7 @@ fn told(bootstrap: Bootstrap<'_>) -> Vec<String> {
     let sorted = bootstrap.finish().unwrap();
     let told: Vec<String> = sorted.problems().iter().map(ToString::to_string).collect();
     assert!(!told.is_empty());
-    let target = Store::open("memory://").unwrap();
+    let target = new_store();
     let error = block_on(sorted.write(&target, &super::settings(), &|_| {})).unwrap_err();
     assert_eq!((error.kind(), error.to_string()), (ErrorKind::Invalid, told.join("; ")));
     assert!(block_on(target.list(None)).unwrap().is_empty());

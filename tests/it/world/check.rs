@@ -4,6 +4,7 @@ use super::content::Model;
 use super::restore::{read_rows, restore};
 use super::write::RETAINED;
 use crate::backends::Tested;
+use crate::stores::names;
 use bytes::Bytes;
 use esker::checkpoint::log::Sequence;
 use esker::checkpoint::{log_name, read_log};
@@ -182,11 +183,9 @@ pub(crate) async fn unreferenced(
     Ok(found)
 }
 
-/// As [`check_names`], of every file in `folder`, half-written ones included.
-pub(crate) fn check_files(store: &Store, folder: &Path) {
-    let mut found = BTreeSet::new();
-    walk(folder, folder, &mut found);
-    block_on(check_names(store, found)).unwrap();
+/// As [`check_names`], of every file that is at a path or URL, half-written ones included.
+pub(crate) fn check_files(store: &Store, at: &str) {
+    block_on(check_names(store, names(store, at))).unwrap();
 }
 
 /// Names of all files below `folder`, as their path from `root`.
@@ -203,10 +202,9 @@ pub(crate) fn walk(root: &Path, folder: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// How many files of `folder` no retained checkpoint reaches, and how many are half-written.
-pub(crate) fn unneeded(store: &Store, folder: &Path) -> (usize, usize) {
-    let mut found = BTreeSet::new();
-    walk(folder, folder, &mut found);
+/// How many files at a path or URL no retained checkpoint reaches, and how many are half-written.
+pub(crate) fn unneeded(store: &Store, at: &str) -> (usize, usize) {
+    let found = names(store, at);
     let reached = block_on(async {
         let state = read_log(store).await?;
         let mut reached: BTreeSet<RelativeName> = BTreeSet::new();

@@ -11,7 +11,7 @@ mod write;
 pub(crate) use check::{Models, check_files, check_names, unneeded, unreferenced, walk};
 pub(crate) use restore::{Restored, restore};
 pub(crate) use table::{Captured, Rows};
-pub(crate) use write::Writer;
+pub(crate) use write::{Writer, Written};
 
 use esker::snapshot::SnapshotSettings;
 

@@ -2,13 +2,14 @@
 
 use super::{Models, Writer, restore};
 use crate::backends::{Tested, of_each_backend};
+use esker::block_on;
 use esker::checkpoint::Job as Owner;
 use esker::snapshot::ManifestReferences;
-use esker::{Store, block_on};
+use esker_conformance::store::new_store;
 use std::sync::Arc;
 
 fn nothing_happens(factory: &impl Tested) {
-    let store = Store::open("memory://").unwrap();
+    let store = new_store();
     let mut models = Models::new(7);
     let owner = block_on(Owner::claim(store.clone(), Arc::new(ManifestReferences))).unwrap();
     let mut restored = block_on(restore(factory, &store, None, 2, 7)).unwrap();

@@ -201,7 +201,9 @@ pub fn chosen() -> Option<Bucket> {
 /// Of no other test, and of no other process of the same server.
 fn bucket_name() -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
-    format!("esker-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+    let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    // Of one length, so that what is drawn around it is.
+    format!("esker-{process:010}-{number:06}")
 }
 
 impl Server {

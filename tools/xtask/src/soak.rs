@@ -1,6 +1,7 @@
 //! The tests that `ESKER_SOAK` scales, in full, and a transcript of what they ran on.
 
-use crate::{command, run};
+use crate::{command, run, servers};
+use esker_test_support::server::STORE_VARIABLE;
 use esker_test_support::soak;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Says which sources are tested.
 const COMMIT: &str = "git describe --always --dirty";
 /// Package, kind of target, and filter of its tests.
-const TESTS: [(&str, &str, &str); 20] = [
+const TESTS: [(&str, &str, &str); 22] = [
     ("esker", "--lib", "snapshot::tests::chain"),
     ("esker", "--lib", "snapshot::tests::merge"),
     ("esker", "--lib", "snapshot::tests::lineage"),
@@ -21,6 +22,7 @@ const TESTS: [(&str, &str, &str); 20] = [
     ("esker", "--test it", "coordinated"),
     ("esker", "--test it", "identity"),
     ("esker", "--test it", "crash"),
+    ("esker", "--test it", "race"),
     ("esker", "--test it", "rewrite"),
     ("esker", "--test it", "merge"),
     ("esker", "--test it", "salvage"),
@@ -29,7 +31,12 @@ const TESTS: [(&str, &str, &str); 20] = [
     ("esker-cli", "--bins", "cmd::verify"),
     ("esker-cli", "--test timely", "ten_kills"),
     ("esker-fuzz", "--test smoke", ""),
+    ("esker", ON_S3, ""),
 ];
+/// A target whose tests run in buckets of S3.
+const ON_S3: &str = "--features aws,expressions --test it";
+/// How much of them there is for one that runs in memory: each call takes milliseconds.
+const SHARE_ON_S3: f64 = 0.05;
 
 /// Runs them one after the other, optimized, and prints how long each took. `ESKER_SOAK`, all of it
 /// where nothing is said, and `ESKER_SEED` are passed on; the property tests draw by the same seed.
@@ -37,6 +44,7 @@ const TESTS: [(&str, &str, &str); 20] = [
 /// # Errors
 /// If one fails.
 pub(crate) fn soak() -> Result<(), String> {
+    servers::install()?;
     let share = if std::env::var_os(soak::SHARE_VARIABLE).is_some() { soak::share()? } else { 1.0 };
     let seed = soak::seed_or_default()?;
     println!("machine: {}", machine());
@@ -51,10 +59,16 @@ pub(crate) fn soak() -> Result<(), String> {
         let names = names(&test, filter)?;
         for name in names {
             let started = Instant::now();
+            let (store, share) = match target {
+                ON_S3 => ("s3", share * SHARE_ON_S3),
+                _ => ("memory", share),
+            };
             run(command(&format!("{test} --exact {name} --nocapture"))
+                .env(STORE_VARIABLE, store)
                 .env(soak::SHARE_VARIABLE, share.to_string())
                 .env(soak::SEED_VARIABLE, seed.to_string())
                 .env("PROPTEST_RNG_SEED", seed.to_string()))?;
+            let name = if target == ON_S3 { format!("{name}, on S3") } else { name };
             took.push((package, name, started.elapsed()));
         }
     }

@@ -144,25 +144,3 @@ fn show_json(
     });
     writeln!(out, "{whole}")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_that_is_missing_or_there_twice_is_a_difference() {
-        let expected = ["a", "b"].map(str::to_owned);
-        let found = |lines: &[&str]| {
-            let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
-            difference(expected.iter(), &lines)
-        };
-        assert_eq!(found(&["a", "b"]), None);
-        for (lines, named) in [
-            (&["a"][..], "expected: b\nfound:    no more lines"),
-            (&["a", "b", "b"], "expected: no more lines\nfound:    b"),
-            (&["a", "c"], "expected: b\nfound:    c"),
-        ] {
-            assert_eq!(found(lines).as_deref(), Some(named));
-        }
-    }
-}

@@ -149,7 +149,11 @@ pub(crate) fn find(argument: &str) -> Result<Found, Error> {
         Some(folder) if folder.ends_with('/') => folder,
         _ => &argument,
     };
-    let folder = folder.trim_end_matches('/');
+    // Of `s3://` no slash is one of a path.
+    let folder = match folder.trim_end_matches('/') {
+        trimmed if folder.contains("://") && !trimmed.contains("://") => folder,
+        trimmed => trimmed,
+    };
     block_on(find_in(open_store(folder)?, folder))
 }
 

@@ -5,7 +5,22 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// As [`esker`], with some variables of the environment.
+#[allow(dead_code, reason = "of some tests")]
+pub fn esker_with(
+    folder: &Path,
+    args: &[&str],
+    variables: &[(&str, String)],
+) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_esker"));
+    let variables = variables.iter().map(|(name, value)| (name, value));
+    let said = command.args(args).current_dir(folder).envs(variables).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (said.status.code().unwrap(), text(said.stdout), text(said.stderr))
+}
+
 /// Exit code, standard output and standard error of `esker`.
+#[allow(dead_code, reason = "of most tests")]
 pub fn esker(folder: &Path, args: &[&str]) -> (i32, String, String) {
     let (code, out, err) = piped(folder, args, &[]);
     (code, String::from_utf8(out).unwrap(), err)

@@ -149,7 +149,10 @@ fn settings() -> SnapshotSettings {
 
 impl World {
     pub fn new(root: &Path) -> Self {
-        let store = Store::open(root.to_str().unwrap()).unwrap();
+        Self::in_store(Store::open(root.to_str().unwrap()).unwrap())
+    }
+
+    pub fn in_store(store: Store) -> Self {
         let job = block_on(Job::claim(store.clone(), Arc::new(Manifests))).unwrap();
         Self {
             store,
@@ -280,8 +283,11 @@ impl World {
     }
 
     pub fn savepoint(&mut self, folder: &Path) {
-        let store = Store::open(folder.to_str().unwrap()).unwrap();
-        self.write(&store, SnapshotKind::Savepoint);
+        self.savepoint_in(&Store::open(folder.to_str().unwrap()).unwrap());
+    }
+
+    pub fn savepoint_in(&mut self, store: &Store) {
+        self.write(store, SnapshotKind::Savepoint);
     }
 
     /// Retires all but the newest `count` checkpoints.
