@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// How long the others have to see that one is gone.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
+/// How long those that are still starting are left alone: they wait for the dead one longer than the demo does.
+const STARTING: Duration = Duration::from_secs(1);
 /// How long processes have to start, on a machine that has other things to do.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
@@ -108,8 +110,8 @@ impl Runs<'_> {
                     let left = self.plan.len() - 1 - number;
                     return Err(format!("the job ended before {left} of the kills were due"));
                 }
-                Some(Kill { process, .. }) => {
-                    cluster.kill(*process, &mut story)?;
+                Some(Kill { process, row, .. }) => {
+                    cluster.kill(*process, row.is_some(), &mut story)?;
                     let (process, processes) = (*process, life.processes);
                     pending.push(Killed {
                         row: cluster.row,
@@ -249,14 +251,18 @@ impl Cluster {
         None
     }
 
-    /// Kills one process (SIGKILL), and sees to it that all others end by themselves.
-    fn kill(&mut self, process: u32, story: &mut Story) -> Result<(), String> {
+    /// Kills one process (SIGKILL), and sees to it that all others end: by themselves, where they `run`.
+    fn kill(&mut self, process: u32, run: bool, story: &mut Story) -> Result<(), String> {
         let victim = self.children.get_mut(process as usize);
         let killed = victim.map_or(Ok(()), Child::kill);
         killed.map_err(|error| format!("process {process} cannot be killed: {error}"))?;
-        let until = Instant::now() + ENDS_WITHIN;
+        let until = Instant::now() + if run { ENDS_WITHIN } else { STARTING };
         while !self.have_ended()? {
-            if Instant::now() >= until {
+            if Instant::now() >= until && !run {
+                for child in &mut self.children {
+                    child.kill().map_err(|error| error.to_string())?;
+                }
+            } else if Instant::now() >= until {
                 return Err(format!(
                     "process {process} was killed, and another one still runs: {}",
                     self.failed()
