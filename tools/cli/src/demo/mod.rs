@@ -29,7 +29,7 @@ use guarantee::{Guarantee, Verdict};
 pub(crate) use job::BackendName;
 #[cfg(not(feature = "rocksdb"))]
 pub(crate) use job::no_rocksdb;
-use parent::{Audience, Runs, Story};
+use parent::Runs;
 use plan::Victim;
 use report::{Plain, Promise};
 use screen::Live;
@@ -121,6 +121,10 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
             }
         });
     }
+    // The one place that knows which engines there are.
+    let demo = match args.engine {
+        Engine::Local => demo,
+    };
     match demo(args, out) {
         Ok(outcome) => outcome,
         Err(message) => {
@@ -165,9 +169,9 @@ fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String
     };
     let story = if talk && !args.plain && screen::is_there() {
         let title = format!("{}, seed {seed}", args.mode);
-        run_on(args.engine, &runs, &mut Live::open(title, rows, args.kills)?)
+        runs.run(&mut Live::open(title, rows, args.kills)?)
     } else {
-        run_on(args.engine, &runs, &mut Plain::new(rows, args.kills, talk))
+        runs.run(&mut Plain::new(rows, args.kills, talk))
     };
     let story = story.map_err(|message| format!("{message} (seed {seed}, snapshots in {dir})"))?;
     let found =
@@ -180,13 +184,6 @@ fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String
         report::text(out, &job, &savepoint, &story, &promise, &verdict)
     };
     Ok(shown.map(|()| if promise.is_kept(&verdict) { Outcome::Yes } else { Outcome::No }))
-}
-
-/// Runs the job to its end by an engine: the one place that knows which there are.
-fn run_on(engine: Engine, runs: &Runs, audience: &mut dyn Audience) -> Result<Story, String> {
-    match engine {
-        Engine::Local => runs.run(audience),
-    }
 }
 
 /// Refuses a folder that holds a job: its rows would count twice.
