@@ -200,6 +200,13 @@ fn without_checkpoints_what_a_kill_finds_is_lost_and_counted() {
 }
 
 #[test]
+fn kills_in_calls_of_the_store_come_however_short_the_file_is() {
+    let outcome = outcome(300, &["--kills", "3", "--seed", "1", "--rate", "3000"]);
+    assert_eq!(outcome["kills"].as_array().map(Vec::len), Some(3), "{outcome}");
+    assert_eq!(off(&outcome), [[0; 2]; 4], "{outcome}");
+}
+
+#[test]
 fn without_kills_every_mode_is_exact() {
     for mode in ["exactly-once", "at-least-once", "none"] {
         let outcome = outcome(2_000, &["--kills", "0", "--rate", "4000", "--mode", mode]);

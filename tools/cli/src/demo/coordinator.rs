@@ -89,21 +89,17 @@ impl Coordinator<'_> {
         let mut last_row = None;
         loop {
             self.fate.stand_still();
-            if self.open.is_none() {
-                match last_row {
-                    Some(_) => {
-                        // No record of the log keeps a savepoint from being written.
-                        self.check_owns()?;
-                        self.begin(SnapshotKind::Savepoint)?;
-                    }
-                    None if Instant::now() >= next => {
-                        next = Instant::now() + INTERVAL;
-                        match self.guarantee {
-                            Guarantee::None => self.check_owns()?,
-                            _ => self.begin(SnapshotKind::Checkpoint)?,
-                        }
-                    }
-                    None => {}
+            // A call that is to be held comes, however short the file is.
+            let is_over = last_row.is_some() && !self.fate.awaits_call();
+            if self.open.is_none() && is_over {
+                // No record of the log keeps a savepoint from being written.
+                self.check_owns()?;
+                self.begin(SnapshotKind::Savepoint)?;
+            } else if self.open.is_none() && Instant::now() >= next {
+                next = Instant::now() + INTERVAL;
+                match self.guarantee {
+                    Guarantee::None => self.check_owns()?,
+                    _ => self.begin(SnapshotKind::Checkpoint)?,
                 }
             }
             let wait = next.saturating_duration_since(Instant::now()).max(TICK);

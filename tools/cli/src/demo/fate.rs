@@ -111,6 +111,11 @@ impl Fate {
         self.wait_while(|state| state.is_held);
     }
 
+    /// Whether a call that is to be held has not come yet.
+    pub(super) fn awaits_call(&self) -> bool {
+        self.state().hold.is_some()
+    }
+
     /// Where a coordinator that counts as dead waits.
     pub(super) fn stand_still(&self) {
         self.wait_while(|state| state.is_still);
@@ -154,6 +159,7 @@ mod tests {
         fate.hold_back(HOLD.activity, false, 99, "early");
         fate.hold_back(HOLD.activity, true, 100, "done");
         fate.hold_back(Activity::Sweep, false, 100, "a sweep");
+        assert!(fate.awaits_call());
         let held = Arc::clone(&fate);
         let call = std::thread::spawn(move || held.hold_back(HOLD.activity, false, 100, "it"));
         while !fate.state().is_held {
@@ -163,6 +169,7 @@ mod tests {
         fate.obey(Command::GoOn);
         call.join().unwrap();
         // Once.
+        assert!(!fate.awaits_call());
         fate.hold_back(HOLD.activity, false, 200, "the next");
     }
 }

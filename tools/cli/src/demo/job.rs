@@ -43,8 +43,8 @@ pub(super) struct Job {
     /// A folder for what is not in checkpoints: the state of a backend that needs a disk, the position of
     /// a source that does not go back.
     pub(super) local: PathBuf,
-    /// Which process of the job it is, from 0: each has files of its own there, as the one before may not
-    /// be dead yet.
+    /// Which process of the job it is, from 0: each has a position of its own there, as the one before may
+    /// not be dead yet.
     pub(super) process: usize,
 }
 
@@ -79,8 +79,8 @@ pub(super) fn run(job: &str) -> std::result::Result<(), String> {
 #[cfg(feature = "rocksdb")]
 fn start_on_rocksdb(job: &Job) -> Result<()> {
     use esker::backend::rocksdb::{RocksBackends, RocksOptions};
-    let local = job.local.join(format!("state-{}", job.process));
-    start(job, &RocksBackends::new(local, RocksOptions::default())?)
+    // What a killed process left there is cleared.
+    start(job, &RocksBackends::new(job.local.join("state"), RocksOptions::default())?)
 }
 
 #[cfg(not(feature = "rocksdb"))]
