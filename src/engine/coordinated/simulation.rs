@@ -144,7 +144,7 @@ fn lived(seed: u64) -> (u64, u64) {
         let nodes = plot.nodes.borrow().clone();
         nodes.into_iter().filter(|node| !world.is_dead(*node)).for_each(|node| world.kill(node));
         sleep(10_000_000).await;
-        check::all(&plot, &store, &end).await;
+        check::all(&plot, &end).await;
         world.steps.get()
     });
     (trace, steps)

@@ -2,7 +2,6 @@
 
 use super::ledger::Connection;
 use super::owner::Plot;
-use super::store::SimulatedStore;
 use super::world::world;
 use super::{COUNTER, IN_FLIGHT, LISTS, OFFSETS, PARTITIONS, Record, SINK, SOURCE, key};
 use crate::Store;
@@ -104,9 +103,10 @@ async fn manifest_of(store: &Store) -> Manifest {
     read_manifest(store, &name, None).await.unwrap()
 }
 
-pub(super) async fn all(plot: &Plot, objects: &SimulatedStore, end: &End) {
-    for savepoint in plot.savepoints.borrow().iter() {
-        held(savepoint, &manifest_of(savepoint).await).await;
+pub(super) async fn all(plot: &Plot, end: &End) {
+    let savepoints = plot.savepoints.borrow().clone();
+    for savepoint in savepoints {
+        held(&savepoint, &manifest_of(&savepoint).await).await;
     }
     let store = &plot.store;
     let mut job = Job::claim(store.clone(), Arc::new(ManifestReferences)).await.unwrap();
@@ -149,5 +149,4 @@ pub(super) async fn all(plot: &Plot, objects: &SimulatedStore, end: &End) {
         .collect();
     assert_eq!(left, [], "nothing refers to these");
     world().note("files", reached.len());
-    let _ = objects;
 }

@@ -36,6 +36,7 @@ struct Machine {
     is_dead: bool,
 }
 
+type Fate = Box<dyn FnOnce()>;
 type Ready = Arc<Mutex<BTreeSet<u64>>>;
 
 struct Wakes {
@@ -62,7 +63,7 @@ pub(super) struct World {
     timers: RefCell<BTreeMap<(u64, u64), Waker>>,
     machines: RefCell<BTreeMap<Node, Machine>>,
     /// What is to happen before a step.
-    fates: RefCell<BTreeMap<u64, Vec<Box<dyn FnOnce()>>>>,
+    fates: RefCell<BTreeMap<u64, Vec<Fate>>>,
     /// Whether nothing bad happens any more.
     pub(super) is_calm: Cell<bool>,
     is_told: bool,
