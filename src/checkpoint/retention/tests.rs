@@ -18,7 +18,8 @@ fn kept(policy: Retention, checkpoints: &BTreeMap<u64, Option<i64>>) -> Vec<u64>
 fn each_rule_keeps_what_it_says_and_any_of_them_is_enough() {
     let minute = HOUR_MS / 60;
     // Two in each of hours 0, 1 and 5 of a Monday, one on the Tuesday, one on the Monday after it.
-    let monday = WEEK_MS * 2900 - MONDAY_MS;
+    // The first Monday there was is the 5th of January 1970.
+    let monday = 4 * DAY_MS + 2900 * WEEK_MS;
     let hours = [0, HOUR_MS, 5 * HOUR_MS];
     let mut times: Vec<_> = hours
         .iter()
@@ -37,6 +38,9 @@ fn each_rule_keeps_what_it_says_and_any_of_them_is_enough() {
     assert_eq!(kept(Retention { within_ms: 1, ..last(1) }, &all), [8]);
     let both = Retention { hours: 4, weeks: 2, ..last(3) };
     assert_eq!(kept(both, &all), [4, 6, 7, 8]);
+    let weeks = Retention { weeks: 2, ..last(1) };
+    assert_eq!(kept(weeks, &at(&[monday - 1, monday])), [1, 2], "Sunday and Monday");
+    assert_eq!(kept(weeks, &at(&[monday, monday + WEEK_MS - 1])), [2], "Monday and Sunday");
     // Whose time is not known, stays; where nobody asks for times, it does not matter.
     let mut unknown = all.clone();
     unknown.insert(1, None);
