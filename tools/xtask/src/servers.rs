@@ -35,7 +35,7 @@ const SUITE: [&str; 7] = [
     "runtimes::",
 ];
 /// Of these not: what is of the local disk, RocksDB's databases among it, and what takes a minute.
-const NOT_HERE: [&str; 4] = ["rocksdb", "on_disk", "a_chain_of_a_hundred", "to_sixty_four"];
+const NOT_HERE: [&str; 4] = ["rocksdb", "on_disk", "a_chain_of_a_hundred", "sixty_four"];
 
 /// The suite on S3.
 ///
