@@ -12,7 +12,8 @@ use esker_format::Key;
 ///
 /// # Errors
 /// Of every call: `Invalid` for a key outside the owned key groups or a value that cannot be encoded,
-/// `Corrupt` if what is stored cannot be decoded, `Poisoned` after an I/O error.
+/// `Corrupt` if what is stored cannot be decoded, `Poisoned` after an I/O error. Of a heap that was restored
+/// lazily those of the store too, which the next call asks again.
 pub trait ValueCalls<K: Key, N: Key, V: StateValue>: KeyedState + Sized {
     /// A copy of the value.
     ///

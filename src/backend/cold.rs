@@ -75,10 +75,18 @@ impl Cold {
     }
 
     /// What is read where an entry of the cold key group `group` is asked for.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
     pub(super) fn around(&self, group: KeyGroup) -> Result<Batch> {
         self.check()?;
-        let range = self.next(group, self.chain.touched_entries());
-        self.read(range.unwrap_or(KeyGroupRange::new(group.0, group.0)?))
+        let alone = KeyGroupRange::new(group.0, group.0)?;
+        let range = self.next(group, self.chain.touched_entries()).unwrap_or(alone);
+        match self.read(range) {
+            // Nobody asked for the others.
+            Err(error) if error.kind() == ErrorKind::Corrupt && range != alone => self.read(alone),
+            read => read,
+        }
     }
 
     /// The entries of the key groups in `range`, read and verified. Nothing is changed: what fails can be

@@ -2,25 +2,22 @@
 //! before all of it is there.
 
 mod model;
+mod timers;
+mod unread;
 
 use esker::backend::heap::{HeapBackend, ValueState};
 use esker::backend::{Backend, Handle, StateCapture};
 use esker::engine::{CoordinatedJob, LocalJob, OperatorPlan};
 use esker::format::run::Entry;
-use esker::format::schema::Schema;
-use esker::format::{
-    CodecId, FormatError, FormatErrorKind, KeyGroupRange, Ordered, RelativeName, ValueCodec,
-};
+use esker::format::{KeyGroupRange, RelativeName};
 use esker::snapshot::{RestoreMode, SnapshotSettings};
-use esker::state::{TimerDescriptor, ValueDescriptor};
-use esker::store::fault::{FaultStore, When};
+use esker::state::ValueDescriptor;
+use esker::store::fault::FaultStore;
 use esker::{ErrorKind, Result, Settings, Store, block_on};
 use std::sync::Arc;
 
 const UID: &str = "lazy";
 const KEYS: u64 = 3000;
-/// When the first timer is due.
-const FIRST_MS: i64 = 1000;
 
 type Value = Handle<ValueState<u64, (), u64>>;
 
@@ -48,21 +45,27 @@ fn values(job: &mut LocalJob) -> Result<(HeapBackend, Value)> {
     Ok((backend, value))
 }
 
-/// A job whose last checkpoint holds a value for each of `KEYS` keys, below a store that fails on demand.
-fn stored() -> (FaultStore, Store) {
+/// A store in memory that fails on demand.
+fn failing() -> (FaultStore, Store) {
     let mut fault = None;
     let store = Store::open("memory://").unwrap().map_object_store(|objects| {
         let store = FaultStore::new(objects);
         fault = Some(store.clone());
         Arc::new(store)
     });
+    (fault.unwrap(), store)
+}
+
+/// A job whose last checkpoint holds a value for each of `KEYS` keys, in a store that fails on demand.
+fn stored() -> (FaultStore, Store) {
+    let (fault, store) = failing();
     let mut job = open(&store, &settings());
     let (mut backend, value) = values(&mut job).unwrap();
     for key in 0..KEYS {
         backend.state(value).unwrap().update(&key, &(), key + 1).unwrap();
     }
     block_on(job.checkpoint(&mut [backend])).unwrap();
-    (fault.unwrap(), store)
+    (fault, store)
 }
 
 fn all(backend: &mut HeapBackend, value: Value) {
@@ -142,123 +145,6 @@ fn what_nobody_asks_for_comes_by_and_by() {
 }
 
 #[test]
-fn what_cannot_be_read_is_an_error_and_no_miss() {
-    let (fault, store) = stored();
-    let mut job = open(&store, &settings());
-    let (mut backend, value) = values(&mut job).unwrap();
-    fault.fail_always(true);
-    for _ in 0..2 {
-        assert!(backend.state(value).unwrap().get(&7, &()).is_err());
-        assert!(backend.state(value).unwrap().update(&7, &(), 1).is_err());
-        assert!(backend.state(value).unwrap().clear(&7, &()).is_err());
-        assert!(backend.hydrate_waiting(1).is_err());
-    }
-    fault.fail_always(false);
-    assert_eq!(backend.state(value).unwrap().get(&7, &()).unwrap(), Some(8));
-    // One that fails once is tried again by the next call.
-    fault.fail_at(fault.call_count() + 1, When::Before);
-    assert!(backend.state(value).unwrap().get(&9, &()).is_err());
-    all(&mut backend, value);
-    assert!(backend.hydrate_waiting(1).unwrap());
-}
-
-#[test]
-fn damage_is_named_and_no_miss() {
-    let (_, store) = stored();
-    for name in files(&store) {
-        let bytes = block_on(store.get(&name)).unwrap().unwrap();
-        let mut bytes = bytes.to_vec();
-        // Of the first block.
-        bytes[40] ^= 1;
-        block_on(store.delete(&name)).unwrap();
-        block_on(store.put(&name, bytes.into())).unwrap();
-    }
-    let mut job = open(&store, &settings());
-    let (mut backend, value) = values(&mut job).unwrap();
-    let mut damaged = 0;
-    for key in 0..KEYS {
-        match backend.state(value).unwrap().get(&key, &()) {
-            Ok(found) => assert_eq!(found, Some(key + 1)),
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Corrupt);
-                assert!(error.to_string().contains("state=value"), "{error}");
-                damaged += 1;
-            }
-        }
-    }
-    assert!((1..KEYS).contains(&damaged), "{damaged}");
-    assert_eq!(backend.hydrate_waiting(usize::MAX).unwrap_err().kind(), ErrorKind::Corrupt);
-    let error = block_on(job.checkpoint(&mut [backend]));
-    // What did not change is not read.
-    error.unwrap();
-}
-
-/// Encodes as `Ordered` does, and fails or panics at one value when it is read.
-struct Fails {
-    at: u64,
-    panics: bool,
-}
-
-impl ValueCodec<u64> for Fails {
-    fn id(&self) -> CodecId {
-        ValueCodec::<u64>::id(&Ordered)
-    }
-
-    fn schema(&self) -> esker::format::Result<Schema> {
-        ValueCodec::<u64>::schema(&Ordered)
-    }
-
-    fn encode(&self, value: &u64, out: &mut Vec<u8>) -> esker::format::Result<()> {
-        Ordered.encode(value, out)
-    }
-
-    fn decode(&self, bytes: &[u8]) -> esker::format::Result<u64> {
-        let value: u64 = Ordered.decode(bytes)?;
-        assert!(value != self.at || !self.panics);
-        if value == self.at {
-            return Err(FormatError::new(FormatErrorKind::Corrupt, "value", "not that one"));
-        }
-        Ok(value)
-    }
-}
-
-#[test]
-fn a_key_group_that_is_there_in_part_stops_its_state() {
-    for panics in [false, true] {
-        let store = Store::open("memory://").unwrap();
-        let open_values = |codec: Fails| {
-            let mut job = open(&store, &settings());
-            let mut backend = job.backend(UID, KeyGroupRange::ALL).lazily(u64::MAX);
-            let descriptor = ValueDescriptor::<u64, u64>::with_codec("value", codec);
-            let value = backend.open(descriptor).unwrap();
-            block_on(job.restore(&mut backend)).unwrap();
-            (job, backend, value)
-        };
-        let (mut job, mut backend, value) = open_values(Fails { at: 0, panics });
-        for key in 0..KEYS {
-            backend.state(value).unwrap().update(&key, &(), key + 1).unwrap();
-        }
-        block_on(job.checkpoint(&mut [backend])).unwrap();
-
-        let (mut job, mut backend, value) = open_values(Fails { at: 1234, panics });
-        let first = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            backend.state(value).unwrap().get(&7, &()).map_err(|error| error.kind())
-        }));
-        match first {
-            Ok(found) => assert_eq!((found, panics), (Err(ErrorKind::Corrupt), false)),
-            Err(_) => assert!(panics),
-        }
-        for key in [7, 8, KEYS] {
-            let state = backend.state(value).unwrap();
-            assert_eq!(state.get(&key, &()).unwrap_err().kind(), ErrorKind::Poisoned);
-            assert_eq!(state.update(&key, &(), 1).unwrap_err().kind(), ErrorKind::Poisoned);
-        }
-        let error = block_on(job.checkpoint(&mut [backend])).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Poisoned);
-    }
-}
-
-#[test]
 fn a_checkpoint_writes_what_changed_alone() {
     let (_, store) = stored();
     let before = files(&store);
@@ -335,64 +221,6 @@ fn what_is_read_from_is_retained() {
     let mut job = open(&store, &retains);
     let (mut backend, value) = values(&mut job).unwrap();
     all(&mut backend, value);
-}
-
-/// A backend of timers, one for each of 500 keys, the first at `FIRST_MS`.
-fn timers(job: &mut LocalJob) -> (HeapBackend, Handle<esker::backend::heap::TimerState<u64, ()>>) {
-    let mut backend = job.backend(UID, KeyGroupRange::ALL).lazily(1);
-    let timers = backend.open(TimerDescriptor::<u64>::event("wake")).unwrap();
-    block_on(job.restore(&mut backend)).unwrap();
-    (backend, timers)
-}
-
-#[test]
-fn the_first_watermark_that_a_timer_may_be_due_at_waits_for_all() {
-    let mut fault = None;
-    let store = Store::open("memory://").unwrap().map_object_store(|objects| {
-        let store = FaultStore::new(objects);
-        fault = Some(store.clone());
-        Arc::new(store)
-    });
-    let fault = fault.unwrap();
-    let mut job = open(&store, &settings());
-    let (mut backend, wake) = timers(&mut job);
-    for key in 0..500_u64 {
-        backend.state(wake).unwrap().register(FIRST_MS + key as i64, &key, &()).unwrap();
-    }
-    block_on(job.checkpoint(&mut [backend])).unwrap();
-
-    let mut job = open(&store, &settings());
-    let (mut backend, wake) = timers(&mut job);
-    let before = fault.call_count();
-    let state = backend.state(wake).unwrap();
-    // Before any of them nothing is due, and nothing is read.
-    assert_eq!(state.pop_due(FIRST_MS - 1).unwrap(), None);
-    assert_eq!(fault.call_count(), before);
-    // One key group is read for one timer, which is the first then.
-    state.register(5, &0, &()).unwrap();
-    assert!(state.len() < 10);
-    assert_eq!(state.peek().unwrap(), Some(5));
-    assert_eq!(state.pop_due(FIRST_MS).unwrap(), Some((5, 0, ())));
-    assert!(state.len() < 10);
-    assert!(state.contains(FIRST_MS + 7, &7, &()).unwrap());
-    assert!(!state.contains(FIRST_MS, &7, &()).unwrap());
-    state.delete(FIRST_MS + 9, &9, &()).unwrap();
-    // A watermark that a timer may be due at waits; where they cannot be read, it is told so.
-    fault.fail_always(true);
-    assert!(state.pop_due(FIRST_MS).is_err());
-    assert!(state.peek().is_err());
-    fault.fail_always(false);
-    let mut fired = Vec::new();
-    while let Some((time_ms, key, ())) = state.pop_due(i64::MAX).unwrap() {
-        assert_eq!(time_ms, FIRST_MS + key as i64);
-        fired.push(key);
-    }
-    let expected: Vec<u64> = (0..500).filter(|key| *key != 9).collect();
-    assert_eq!(fired, expected);
-    // And all of that is in the next checkpoint.
-    block_on(job.checkpoint(&mut [backend])).unwrap();
-    let (mut backend, wake) = timers(&mut open(&store, &settings()));
-    assert_eq!(backend.state(wake).unwrap().peek().unwrap(), None);
 }
 
 #[test]

@@ -17,19 +17,20 @@ pub(super) struct ColdCapture {
     chain: Arc<ColdChain>,
     cold: Marks,
     clock: Option<Clock>,
-    /// How many entries the cold key groups hold, once that is known.
+    /// How many entries the cold key groups hold, once that is known, and about as many.
     entries: OnceLock<u64>,
+    estimate: u64,
 }
 
 impl ColdCapture {
     pub(super) fn new(hot: Arc<dyn StateCapture>, cold: &Cold) -> Self {
         let (chain, clock) = (Arc::clone(&cold.chain), cold.clock.clone());
         let entries = OnceLock::new();
-        let (all, is_exact) = chain.entries(cold.id);
-        if is_exact {
-            let _ = entries.set(all.saturating_sub(cold.brought));
+        let estimate = cold.entries();
+        if chain.entries(cold.id).1 {
+            let _ = entries.set(estimate);
         }
-        Self { hot, chain, cold: cold.marks.clone(), clock, entries }
+        Self { hot, chain, cold: cold.marks.clone(), clock, entries, estimate }
     }
 
     /// The cold key groups of `range` in one, with others between them.
@@ -47,8 +48,7 @@ impl StateCapture for ColdCapture {
     }
 
     fn entries(&self) -> u64 {
-        let cold = self.entries.get().copied();
-        self.hot.entries() + cold.unwrap_or_else(|| self.chain.entries(self.id()).0)
+        self.hot.entries() + self.entries.get().copied().unwrap_or(self.estimate)
     }
 
     fn is_prepared(&self) -> bool {

@@ -31,7 +31,8 @@ type Table<K, N, E> = CowTable<Address<K, N>, Shared<Body<E>>>;
 ///
 /// Calls take no lock and do no I/O. A capture costs the same whatever the number of lists and
 /// elements, and what is appended after it copies the list's last chunk (4 KiB, 128 elements) at
-/// most. In a run a list is one entry, so it takes at most 2^28 - 64 bytes there.
+/// most. In a run a list is one entry, so it takes at most 2^28 - 64 bytes there. Where it was restored
+/// lazily, it is as [`ValueState`](super::ValueState) then.
 ///
 /// ```
 /// # use esker::backend::heap::ListState;

@@ -33,7 +33,8 @@ pub use view::{MapIter, MapView};
 ///
 /// Calls take no lock and do no I/O. A capture costs the same whatever the number of maps and
 /// entries, and the first write to a map after it copies that map if it is small (31 entries, fewer
-/// if they are large), else a page of it.
+/// if they are large), else a page of it. Where it was restored lazily, it is as
+/// [`ValueState`](super::ValueState) then.
 ///
 /// ```
 /// # use esker::backend::heap::MapState;

@@ -24,6 +24,9 @@ use std::vec::IntoIter;
 /// Calls take no lock and do no I/O, and are inlined: a look-up that hits the cache takes less time
 /// than to hand over its result. A capture costs the same whatever the number of entries.
 ///
+/// Where it was restored lazily, the first call for a key group reads it (see
+/// [`HeapBackend`](super::HeapBackend)); counts and [`capture`](Self::capture) are of what is there by then.
+///
 /// ```
 /// # use esker::backend::heap::ValueState;
 /// # use esker::format::{KeyGroupRange, Ordered};
