@@ -76,6 +76,68 @@ pub trait Transactions: Send {
 /// Flink's `TwoPhaseCommitSinkFunction` came to be (2017).
 ///
 /// Memory and state: one id for each checkpoint under way.
+///
+/// A broker that shows a transaction's lines once it is committed:
+///
+/// ```
+/// use async_trait::async_trait;
+/// use esker::backend::operator::OperatorBackend;
+/// use esker::checkpoint::coordinator::Kind;
+/// use esker::engine::{Transactions, TwoPhaseCommit};
+/// use esker::{Result, block_on};
+/// use std::collections::BTreeMap;
+/// use std::sync::{Arc, Mutex};
+///
+/// /// Prepared lines by transaction, and whether they are to be seen.
+/// #[derive(Clone, Default)]
+/// struct Broker(Arc<Mutex<BTreeMap<u64, (Vec<&'static str>, bool)>>>);
+///
+/// struct Connection {
+///     broker: Broker,
+///     begun: u64,
+///     lines: Vec<&'static str>,
+/// }
+///
+/// #[async_trait]
+/// impl Transactions for Connection {
+///     type Id = u64;
+///
+///     async fn begin(&mut self) -> Result<u64> {
+///         self.begun += 1;
+///         Ok(self.begun)
+///     }
+///
+///     async fn pre_commit(&mut self, id: &u64) -> Result<()> {
+///         let lines = std::mem::take(&mut self.lines);
+///         self.broker.0.lock().unwrap().insert(*id, (lines, false));
+///         Ok(())
+///     }
+///
+///     async fn commit(&mut self, id: &u64) -> Result<()> {
+///         self.broker.0.lock().unwrap().get_mut(id).expect("it is prepared").1 = true;
+///         Ok(())
+///     }
+///
+///     async fn abort(&mut self, _: &u64) -> Result<()> {
+///         self.lines.clear();
+///         Ok(())
+///     }
+/// }
+///
+/// let broker = Broker::default();
+/// let connection = Connection { broker: broker.clone(), begun: 0, lines: Vec::new() };
+/// let mut operator = OperatorBackend::new("sink");
+/// let mut sink = TwoPhaseCommit::open(connection, &mut operator)?;
+/// block_on(sink.recover(&mut operator))?;
+/// sink.current()?.0.lines.push("UA 1545 departs");
+/// // The barrier of checkpoint 1; what is captured next holds the transaction's id.
+/// block_on(sink.pre_commit(1, &mut operator))?;
+/// assert!(!broker.0.lock().unwrap()[&1].1);
+/// // A listener passes on that it is complete.
+/// block_on(sink.completed(1, Kind::Checkpoint))?;
+/// assert_eq!(broker.0.lock().unwrap()[&1], (vec!["UA 1545 departs"], true));
+/// # Ok::<(), esker::Error>(())
+/// ```
 pub struct TwoPhaseCommit<T: Transactions> {
     transactions: T,
     current: Option<T::Id>,
