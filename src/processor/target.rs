@@ -1,7 +1,6 @@
 //! The folder that a snapshot is written to: what may be there, and the manifest that comes last.
 
-use crate::snapshot::{EncodedManifest, FILE_LEN_BYTES_MAX, MANIFEST_NAME, in_target};
-use crate::store::Created;
+use crate::snapshot::{EncodedManifest, FILE_LEN_BYTES_MAX, MANIFEST_NAME, create_once, in_target};
 use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
 use esker_format::RelativeName;
@@ -59,17 +58,9 @@ pub(super) fn foreign(name: &RelativeName, listed: &BTreeMap<RelativeName, u64>)
 pub(super) async fn create_manifest(target: &Store, encoded: &EncodedManifest) -> Result<()> {
     let path = &encoded.path;
     let of_target = |error| in_target(error, target, path);
-    let unknown = match target.create(path, encoded.bytes.clone()).await.map_err(of_target)? {
-        Created::Created => return Ok(()),
-        Created::Unknown(error) => Some(error),
-        Created::AlreadyExists => None,
-    };
-    // It is the same manifest that counts, whoever wrote it: of an answer that was lost, what is there tells.
-    let found = target.get_within(path, FILE_LEN_BYTES_MAX).await.map_err(of_target);
-    match (found, unknown) {
-        (Ok(Some(found)), _) if found == encoded.bytes => Ok(()),
-        (Ok(None) | Err(_), Some(error)) => Err(of_target(error)),
-        (found, _) => Err(conflict(target, occupied(found?))),
+    match create_once(target, path, &encoded.bytes).await.map_err(of_target)? {
+        None => Ok(()),
+        Some(found) => Err(conflict(target, occupied(found))),
     }
 }
 

@@ -4,7 +4,7 @@ use super::encoded::EncodedManifest;
 use super::merge::{Damage, Lost};
 use super::source::missing;
 use crate::checkpoint::ReferenceSource;
-use crate::store::ended;
+use crate::store::{Created, ended};
 use crate::{Error, ErrorKind, Result, Store};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -65,8 +65,8 @@ pub fn manifest_folder(manifest: &Manifest) -> Result<Option<RelativeName>> {
 /// byte-equal to the one before is not written again, but in a savepoint, which holds all it names.
 ///
 /// # Errors
-/// The store's, and `Invalid` if a part or the manifest cannot be written. No write is under way once
-/// it returns, be it an error.
+/// The store's, and `Invalid` if a part or the manifest cannot be written; `Conflict` if another manifest is
+/// there, which stays. No write is under way once it returns, be it an error.
 pub async fn write_manifest(
     store: &Store,
     manifest: Manifest,
@@ -79,11 +79,45 @@ pub async fn write_manifest(
     let puts =
         stream::iter(parts).map(|(name, bytes)| async move { store.put(&name, bytes).await });
     ended(puts, PARTS_AT_ONCE).await?;
-    store.put(&path, bytes).await?;
+    if create_once(store, &path, &bytes).await?.is_some() {
+        let message = "another snapshot's manifest is there, of another owner maybe: it stays";
+        let at = format!("{store}/{path}");
+        return Err(Error::new(ErrorKind::Conflict, message).at_path(at));
+    }
     names.insert(path.clone());
     let (checkpoint, extra) = (manifest.checkpoint, Default::default());
     let published = Published { checkpoint, manifest_path: path, manifest_digest: digest, extra };
     Ok(WrittenManifest { published, manifest, names, references, written_len_bytes })
+}
+
+/// Creates a file whose name does not tell what it holds: an owner that is late, and does not know that it is none any
+/// more, overwrites nothing. None if the file is there, by this call or one before whose answer was lost; otherwise
+/// what is there in its place.
+///
+/// # Errors
+/// The store's: the file may be there or come to be.
+pub(crate) async fn create_once(
+    store: &Store,
+    name: &RelativeName,
+    bytes: &Bytes,
+) -> Result<Option<Option<Bytes>>> {
+    let unknown = match store.create(name, bytes.clone()).await? {
+        Created::Created => return Ok(None),
+        Created::Unknown(error) => Some(error),
+        Created::AlreadyExists => None,
+    };
+    match (store.get_within(name, FILE_LEN_BYTES_MAX).await, unknown) {
+        (Ok(Some(found)), _) if found == *bytes => {
+            // The call before may have failed on its way to the disk.
+            match name.as_str().rsplit_once('/') {
+                Some((folder, _)) => store.sync_folder(&RelativeName::new(folder)?).await?,
+                None => store.sync_root().await?,
+            }
+            Ok(None)
+        }
+        (Ok(None) | Err(_), Some(error)) => Err(error),
+        (found, _) => Ok(Some(found?)),
+    }
 }
 
 /// Reads a manifest. With `digest`, as a publish record has it, it is checked against that, and
