@@ -16,7 +16,8 @@ use capture::ColdCapture;
 use esker_format::run::{Entry, Op};
 use esker_format::{KeyGroup, KeyGroupRange};
 use marks::Marks;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 /// What of one state a lazy restore has left in the snapshot's files.
 ///
@@ -32,11 +33,17 @@ pub struct Cold {
     clock: Option<Clock>,
     /// Why it cannot go on.
     broken: Option<String>,
+    counts: Counts,
 }
+
+/// How many entries key groups hold, of those that were counted: what is cold stays as it is, so that one reading
+/// of it does for all captures.
+type Counts = Arc<Mutex<BTreeMap<u16, u64>>>;
 
 impl Cold {
     pub(crate) fn new(chain: Arc<ColdChain>, id: u32, range: KeyGroupRange) -> Self {
-        Self { chain, id, marks: Marks::all(range), brought: 0, clock: None, broken: None }
+        let (marks, counts) = (Marks::all(range), Counts::default());
+        Self { chain, id, marks, brought: 0, clock: None, broken: None, counts }
     }
 
     /// The same of a state whose entries expire; `clock` knows for how long they lived.

@@ -142,6 +142,12 @@ impl Job {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push((checkpoint, needed));
     }
 
+    /// The checkpoints that backends still read from.
+    pub(crate) fn read_from(&mut self) -> BTreeSet<u64> {
+        self.ask_readers();
+        self.in_flight.read_from().clone()
+    }
+
     /// Finds out which checkpoints backends still read from.
     fn ask_readers(&mut self) {
         let readers = self.readers.get_mut().unwrap_or_else(PoisonError::into_inner);

@@ -84,8 +84,13 @@ impl Retention {
     ) -> BTreeSet<u64> {
         let timed = |checkpoint: &u64| (*checkpoint, written_ms.get(checkpoint).copied());
         let kept = self.kept(&state.retained().keys().map(timed).collect());
+        // What is not read yet may turn out damaged: there is an older one to go back to until then.
+        let behind = in_flight.read_from.first();
+        let behind = behind.and_then(|read| state.retained().range(..read).next_back());
+        let behind = behind.map(|(checkpoint, _)| *checkpoint);
         let is_needed = |checkpoint: &u64| {
-            kept.contains(checkpoint)
+            Some(*checkpoint) == behind
+                || kept.contains(checkpoint)
                 || state.holds().contains_key(checkpoint)
                 || in_flight.may_build_on(*checkpoint)
                 || in_flight.is_read_from(*checkpoint)
@@ -134,6 +139,10 @@ impl InFlight {
     /// Says which checkpoints backends still read from.
     pub fn set_read_from(&mut self, checkpoints: BTreeSet<u64>) {
         self.read_from = checkpoints;
+    }
+
+    pub(super) fn read_from(&self) -> &BTreeSet<u64> {
+        &self.read_from
     }
 
     pub(super) fn is_read_from(&self, checkpoint: u64) -> bool {

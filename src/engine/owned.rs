@@ -36,7 +36,7 @@ pub enum Ownership {
     /// Whoever wrote it: the job reads them and deletes none.
     NoClaim,
     /// The job: once a checkpoint of its own is complete, it deletes those that the savepoint names, and no others. If that fails,
-    /// or the process dies meanwhile, files without a manifest may be left.
+    /// or the process dies before, they are left: nobody comes back for them.
     Claim,
 }
 
@@ -122,6 +122,7 @@ pub(super) async fn cancel(job: &mut Job, on_cancel: OnCancel, last: Option<u64>
     if on_cancel == OnCancel::Delete {
         // Another may have put a hold: it is seen only by who appends.
         job.base().await?;
+        let read = job.read_from();
         let (retained, holds) = (job.state().retained(), job.state().holds());
         let newest = retained.keys().next_back().copied();
         let goes = |checkpoint: &&u64| {
@@ -129,6 +130,8 @@ pub(super) async fn cancel(job: &mut Job, on_cancel: OnCancel, last: Option<u64>
             checkpoint != newest && checkpoint != last
         };
         let given_up = retained.keys().filter(goes).filter(|number| !holds.contains_key(number));
+        // A backend that is still there may read on from one.
+        let given_up = given_up.filter(|number| !read.contains(number));
         let given_up = given_up.copied().collect();
         job.retire(&given_up).await?;
     }

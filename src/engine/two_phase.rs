@@ -67,6 +67,9 @@ pub trait Transactions: Send {
 /// the job too: as long as an owner may come that knows nothing of it, and goes on from the last checkpoint, what it
 /// commits would be output twice. [`finish`](Self::finish) is for who knows that none will come.
 ///
+/// A job that goes back to an older checkpoint than the last one, because that is damaged, outputs again what was
+/// committed since.
+///
 /// Output becomes visible when a checkpoint completes, so with a delay of its interval. A transaction that was
 /// begun, or prepared for a checkpoint that never completed, when its process died is in no snapshot: it is the
 /// system's to give it up, by a timeout that is **longer than the longest outage** from which the job is to
@@ -195,12 +198,17 @@ impl<T: Transactions> TwoPhaseCommit<T> {
     /// a later one prepares all of it.
     ///
     /// # Errors
-    /// The system's; as for [`current`](Self::current).
+    /// The system's; as for [`current`](Self::current); `Invalid` for the number of a snapshot that was prepared for.
     pub async fn pre_commit(
         &mut self,
         snapshot: u64,
         operator: &mut OperatorBackend,
     ) -> Result<()> {
+        if self.prepared.contains_key(&snapshot) {
+            let message =
+                format!("snapshot={snapshot} was prepared for before: numbers are not used again");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let state = operator.state(self.state)?;
         let id = self.current.as_ref().ok_or_else(not_open)?;
         // First: once it is prepared, nothing more is written in the current one.
@@ -270,4 +278,117 @@ impl<T: Transactions> TwoPhaseCommit<T> {
 fn not_open() -> Error {
     let message = "the sink has no transaction: call TwoPhaseCommit::recover after the restore";
     Error::new(ErrorKind::Invalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block_on;
+    use std::sync::{Arc, Mutex};
+
+    /// What was done, and how often the next calls fail.
+    #[derive(Clone, Default)]
+    struct System(Arc<Mutex<(Vec<String>, u32)>>);
+
+    struct Connection(System, u32);
+
+    impl Connection {
+        fn does(&self, what: &str, id: u32) -> Result<()> {
+            let mut system = self.0.0.lock().unwrap();
+            if system.1 > 0 {
+                system.1 -= 1;
+                return Err(Error::new(ErrorKind::Retry, "made to fail"));
+            }
+            system.0.push(format!("{what} {id}"));
+            Ok(())
+        }
+    }
+
+    #[async_trait]
+    impl Transactions for Connection {
+        type Id = u32;
+
+        async fn begin(&mut self) -> Result<u32> {
+            self.1 += 1;
+            self.does("begin", self.1).map(|()| self.1)
+        }
+
+        async fn pre_commit(&mut self, id: &u32) -> Result<()> {
+            self.does("prepare", *id)
+        }
+
+        async fn commit(&mut self, id: &u32) -> Result<()> {
+            self.does("commit", *id)
+        }
+
+        async fn abort(&mut self, id: &u32) -> Result<()> {
+            self.does("abort", *id)
+        }
+    }
+
+    type Sink = TwoPhaseCommit<Connection>;
+
+    fn sink() -> (System, OperatorBackend, Sink) {
+        let (system, mut operator) = (System::default(), OperatorBackend::new("sink"));
+        let connection = Connection(system.clone(), 0);
+        let mut sink = TwoPhaseCommit::open(connection, &mut operator).unwrap();
+        assert_eq!(sink.current().err().unwrap().kind(), ErrorKind::Invalid);
+        block_on(sink.recover(&mut operator)).unwrap();
+        assert_eq!(done(&system), ["begin 1"]);
+        (system, operator, sink)
+    }
+
+    /// What was done since it was asked before.
+    fn done(system: &System) -> Vec<String> {
+        std::mem::take(&mut system.0.lock().unwrap().0)
+    }
+
+    fn stored(operator: &mut OperatorBackend, sink: &Sink) -> Vec<u32> {
+        operator.state(sink.state).unwrap().get().to_vec()
+    }
+
+    #[test]
+    fn a_checkpoint_commits_what_was_prepared_up_to_it_and_a_savepoint_nothing() {
+        let (system, mut operator, mut sink) = sink();
+        block_on(sink.pre_commit(1, &mut operator)).unwrap();
+        block_on(sink.pre_commit(2, &mut operator)).unwrap();
+        block_on(sink.pre_commit(3, &mut operator)).unwrap();
+        assert_eq!(stored(&mut operator, &sink), [1, 2, 3]);
+        done(&system);
+        for kind in [Kind::Savepoint, Kind::Stop { drain: true }] {
+            block_on(sink.completed(3, kind)).unwrap();
+        }
+        // The first was given up.
+        block_on(sink.completed(2, Kind::Checkpoint)).unwrap();
+        assert_eq!(
+            (done(&system), sink.prepared()),
+            (vec!["commit 1".into(), "commit 2".into()], 1)
+        );
+        block_on(sink.finish()).unwrap();
+        block_on(sink.close()).unwrap();
+        assert_eq!(done(&system), ["commit 3", "abort 4"]);
+    }
+
+    #[test]
+    fn what_fails_is_done_when_it_is_asked_for_again() {
+        let (system, mut operator, mut sink) = sink();
+        let fails = |times| system.0.lock().unwrap().1 = times;
+        // Neither is the next one begun, nor this one prepared.
+        for _ in 0..2 {
+            fails(1);
+            assert!(block_on(sink.pre_commit(1, &mut operator)).is_err());
+        }
+        assert_eq!((sink.prepared(), sink.current().unwrap().1), (0, &1));
+        block_on(sink.pre_commit(2, &mut operator)).unwrap();
+        let again = block_on(sink.pre_commit(2, &mut operator)).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Invalid);
+        fails(1);
+        assert!(block_on(sink.completed(2, Kind::Checkpoint)).is_err());
+        assert_eq!(sink.prepared(), 1);
+        block_on(sink.completed(2, Kind::Checkpoint)).unwrap();
+        assert_eq!(sink.prepared(), 0);
+        let done = done(&system);
+        assert_eq!(done.last().unwrap(), "commit 1");
+        assert_eq!(done.iter().filter(|what| what.starts_with("commit")).count(), 1);
+    }
 }

@@ -38,13 +38,13 @@ pub(crate) use encoded::EncodedManifest;
 pub use lazy::Needed;
 pub(crate) use lazy::{ColdChain, restore_states_lazily};
 pub use lineage::Lineage;
+#[cfg(feature = "rocksdb")]
+pub(crate) use manifest::read_parts;
 pub(crate) use manifest::{FILE_LEN_BYTES_MAX, PARTS_AT_ONCE, create_once};
 pub use manifest::{
     MANIFEST_NAME, ManifestReferences, NewOperator, OpenSnapshot, WrittenManifest, manifest_folder,
     open_snapshot, read_manifest, read_part, references, write_manifest,
 };
-#[cfg(feature = "rocksdb")]
-pub(crate) use manifest::read_parts;
 pub(crate) use merge::ChainCursor;
 pub use merge::{ChainReader, Damage, Lost};
 #[cfg(feature = "rocksdb")]

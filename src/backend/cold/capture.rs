@@ -1,14 +1,15 @@
 //! A capture of a state of which a part is in the files still that it was restored from.
 
 use super::marks::Marks;
-use super::{Cold, Unexpired};
+use super::{Cold, Counts, Unexpired};
 use crate::backend::ttl::Clock;
 use crate::backend::{EntrySink, StateCapture};
 use crate::snapshot::{ChainCursor, ColdChain};
 use crate::{Error, ErrorKind, Result};
 use esker_format::run::{Entry, Op};
 use esker_format::{KeyGroup, KeyGroupRange};
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, PoisonError};
 
 /// What was brought, as it was then, and the key groups that were cold, from the files: these never change
 /// either. Where key groups are written in full, entries of cold ones are copied from there.
@@ -20,6 +21,7 @@ pub(super) struct ColdCapture {
     /// How many entries the cold key groups hold, once that is known, and about as many.
     entries: OnceLock<u64>,
     estimate: u64,
+    counts: Counts,
 }
 
 impl ColdCapture {
@@ -30,7 +32,8 @@ impl ColdCapture {
         if chain.entries(cold.id).1 {
             let _ = entries.set(estimate);
         }
-        Self { hot, chain, cold: cold.marks.clone(), clock, entries, estimate }
+        let counts = Arc::clone(&cold.counts);
+        Self { hot, chain, cold: cold.marks.clone(), clock, entries, estimate, counts }
     }
 
     /// The cold key groups of `range` in one, with others between them.
@@ -59,15 +62,24 @@ impl StateCapture for ColdCapture {
         if self.is_prepared() {
             return Ok(());
         }
-        let mut entries = 0;
-        if let Some(hull) = self.hull(self.cold.range()) {
+        let Some(hull) = self.hull(self.cold.range()) else {
+            let _ = self.entries.set(0);
+            return Ok(());
+        };
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let cold = || (hull.first()..=hull.last()).filter(|at| self.cold.contains(KeyGroup(*at)));
+        if !cold().all(|at| counts.contains_key(&at)) {
+            let mut counted: BTreeMap<u16, u64> = cold().map(|at| (at, 0)).collect();
             self.chain.read(self.id(), hull, &mut |group, entry| {
-                if self.cold.contains(group) {
-                    entries += self.chain.live(self.id(), entry)?;
+                if let Some(count) = counted.get_mut(&group.0) {
+                    *count += self.chain.live(self.id(), entry)?;
                 }
                 Ok(())
             })?;
+            *counts = counted;
         }
+        let entries = cold().filter_map(|at| counts.get(&at)).sum();
+        drop(counts);
         let _ = self.entries.set(entries);
         Ok(())
     }

@@ -8,8 +8,15 @@ use crate::backend::operator::OperatorBackend;
 use crate::checkpoint::coordinator::Subtask;
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Manifest, Operator};
-use crate::snapshot::{Lineage, Needed, SnapshotSettings, find_operator, read_operator_state};
+use crate::snapshot::{
+    Lineage, Needed, RestoreMode, SnapshotSettings, find_operator, read_operator_state,
+};
+use crate::store::sleep;
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// From one look at what was read ahead to the next.
+const HYDRATE_AGAIN: Duration = Duration::from_millis(1);
 
 /// What a subtask begins from.
 pub(in crate::engine) struct Restores<'a> {
@@ -53,10 +60,19 @@ impl Restores<'_> {
         let Self { at, range, parallelism, store, last, dropped, settings, control, reads } = self;
         let mut lineage = Lineage::default();
         if let (Some(manifest), Some(stored)) = (last, stored(last, dropped, backend.uid())) {
-            let restored = backend.restore(store, manifest, settings).await?;
+            let mut settings = settings.clone();
+            if reads.is_none() {
+                settings.restore = RestoreMode::Eager;
+            }
+            let restored = backend.restore(store, manifest, &settings).await?;
             match (restored.needed, reads) {
                 (Some(needed), Some(reads)) => reads(needed),
-                (Some(_), None) => while !backend.hydrate(usize::MAX)? {},
+                // A backend that restores lazily whatever the settings say.
+                (Some(_), None) => {
+                    while !backend.hydrate(usize::MAX)? {
+                        sleep(HYDRATE_AGAIN).await?;
+                    }
+                }
                 (None, _) => {}
             }
             lineage = Lineage::new(restored.chain);

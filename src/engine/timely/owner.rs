@@ -102,12 +102,15 @@ impl Owner {
         listeners.into_iter().for_each(|listener| job.listen(Boxed(listener)));
 
         let mut fails = pin!(hears(ups, control, sources));
-        let mut unknown = 0;
+        let (mut unknown, mut completed) = (0, 0);
         loop {
             let ran = match select(pin!(job.run()), &mut fails).await {
                 Either::Left((ran, _)) => ran,
                 Either::Right((error, _)) => return Err(error),
             };
+            if job.history().completed() > completed {
+                (unknown, completed) = (0, job.history().completed());
+            }
             match ran {
                 // Whether a checkpoint is complete is not known yet.
                 Err(error) if error.kind() == ErrorKind::Retry && unknown < UNKNOWN_COUNT_MAX => {

@@ -6,10 +6,10 @@ use super::flow::Probe;
 use super::subtask::Subtask;
 use super::time::{Time, begin_of, epoch_of, next_batch};
 use super::wire::Up;
-use crate::Result;
 use crate::backend::heap::HeapBackend;
 use crate::backend::operator::OperatorBackend;
 use crate::checkpoint::coordinator::Kind;
+use crate::{Error, ErrorKind, Result};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
@@ -76,7 +76,7 @@ pub(super) struct SourceSubtask<S: Source> {
     pub(super) under_way: VecDeque<Time>,
     pub(super) has_ended: bool,
     /// The savepoint that is to stop the job: nothing is read behind its barrier, unless it fails.
-    pub(super) stops: Option<u64>,
+    pub(super) stops: Option<(u64, bool)>,
 }
 
 /// Where a source's events go.
@@ -138,14 +138,21 @@ impl<S: Source> SourceSubtask<S> {
 
     fn notices(&mut self) {
         let (source, stops) = (&mut self.source, &mut self.stops);
-        let mut resumes = false;
+        let (mut resumes, mut is_drained) = (false, false);
         self.subtask.notices(|notice| match notice {
             Notice::Completed(checkpoint) => source.completed(*checkpoint),
-            Notice::Aborted(checkpoint) if *stops == Some(*checkpoint) => {
-                (*stops, resumes) = (None, true);
+            Notice::Aborted(checkpoint) => {
+                if let Some((_, drained)) = stops.take_if(|(stop, _)| stop == checkpoint) {
+                    (resumes, is_drained) = (!drained, drained);
+                }
             }
-            Notice::Aborted(_) => {}
         });
+        if is_drained {
+            // Every timer has fired, and event time is at its end: what came now would be late for ever.
+            let message = "the savepoint failed that the job was drained for: start the job again, it goes on \
+                           from the last complete checkpoint";
+            self.subtask.desk.fail(&Error::new(ErrorKind::Retry, message));
+        }
         if resumes {
             self.activator.activate();
         }
@@ -156,8 +163,10 @@ impl<S: Source> SourceSubtask<S> {
         loop {
             let epoch = epoch_of(*self.capability.time());
             let Some(order) = self.subtask.order(epoch) else { return };
-            if let Kind::Stop { drain } = order.kind {
-                self.stops = Some(order.checkpoint);
+            if let Kind::Stop { drain } = order.kind
+                && !self.subtask.is_aborted(order.checkpoint)
+            {
+                self.stops = Some((order.checkpoint, drain));
                 if drain {
                     self.out.watermark(i64::MAX);
                     self.flush(output);

@@ -95,6 +95,11 @@ impl Subtask {
         }
     }
 
+    /// Whether it is known already that a checkpoint was given up whose barrier has not passed.
+    pub(super) fn is_aborted(&self, checkpoint: u64) -> bool {
+        self.aborted.contains(&checkpoint)
+    }
+
     /// Captures the state at the end of `epoch`, in an instant; files are written by a thread. What fails declines
     /// the checkpoint, and the job goes on.
     pub(super) fn capture(

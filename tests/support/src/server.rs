@@ -20,15 +20,20 @@ pub const MOTO_VERSION: &str = "5.2.5";
 /// The version of Azurite.
 pub const AZURITE_VERSION: &str = "3.37.0";
 
-/// Serves S3 alone, on any port that is free, which is told; a request of the log costs more than its answer.
+/// Serves S3 alone, on any port that is free, which is told; a request of the log costs more than its answer. One
+/// request at a time: of two puts that must not overwrite, moto lets both win at times.
 const MOTO: &str = "\
+import threading
 from moto.moto_server.werkzeug_app import create_backend_app
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 class Quiet(MotoRequestHandler):
     def log(self, *_): pass
 app = create_backend_app('s3')
-server = make_server('127.0.0.1', 0, app, threaded=True, request_handler=Quiet)
+lock = threading.Lock()
+def one(environ, start):
+    with lock: return app(environ, start)
+server = make_server('127.0.0.1', 0, one, threaded=True, request_handler=Quiet)
 print(server.server_port, flush=True)
 server.serve_forever()
 ";

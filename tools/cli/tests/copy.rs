@@ -240,11 +240,11 @@ fn what_cannot_be_tried_is_told_apart_and_makes_no_folder() {
     std::fs::write(folder.join("file"), "no folder").unwrap();
     for (args, code, reason) in [
         (&["job-9", "copy"][..], 2, "unreadable job-9: No such file or directory"),
-        (&["s3://bucket/job", "copy"], 2, "unreadable s3://bucket/job: s3:// needs the feature"),
+        (&["ftp://bucket/job", "copy"], 2, "unreadable ftp://bucket/job: not a store"),
         (&["save/parts", "copy"], 1, "absent save/parts: neither a snapshot nor a job's root"),
         (&["job", "copy", "--checkpoint", "9"], 1, "absent job: the job retains [1, 2], not"),
         (&["save", "copy", "--fallback"], 1, "absent save: --fallback goes back over"),
-        (&["save", "s3://bucket/copy"], 2, "unreadable save: s3://bucket/copy: s3:// needs the"),
+        (&["save", "ftp://bucket/copy"], 2, "unreadable save: ftp://bucket/copy: not a store"),
         (&["save", "file"], 2, "unreadable save: file: cannot open the folder"),
     ] {
         let (found, out, err) = esker(folder, &[&["copy"], args].concat());

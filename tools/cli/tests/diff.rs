@@ -156,7 +156,7 @@ fn what_cannot_be_compared_is_told_apart() {
     let folder = folder.path();
     for (args, code, says) in [
         (&["job", "jib"][..], 2, "esker: unreadable jib: No such file"),
-        (&["s3://bucket/job", "job"], 2, "esker: unreadable s3://bucket/job: s3:// needs"),
+        (&["ftp://bucket/job", "job"], 2, "esker: unreadable ftp://bucket/job: not a store"),
         (&["save/parts", "job"], 1, "esker: absent save/parts: neither a snapshot nor"),
         (
             &["job", "save", "--operator", "x"],
