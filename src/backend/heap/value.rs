@@ -32,7 +32,7 @@ use std::vec::IntoIter;
 /// # use esker::format::{KeyGroupRange, Ordered};
 /// let mut flights = ValueState::<String, (), u64>::new(1, KeyGroupRange::ALL, Ordered)?;
 /// flights.rmw(&"UA".into(), &(), |count| *count = Some(count.unwrap_or(0) + 1))?;
-/// let capture = flights.capture();
+/// let mut capture = flights.capture();
 /// flights.clear(&"UA".into(), &())?;
 /// assert_eq!(capture.get(&"UA".into(), &()), Some(&1));
 /// # Ok::<(), esker::Error>(())

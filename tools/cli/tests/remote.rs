@@ -41,10 +41,16 @@ fn transcript(bucket: &Bucket, folder: &Path, commands: &[&str]) -> String {
             0..30 => said.push_str(&out),
             lines => writeln!(said, "({lines} lines)").unwrap(),
         }
-        err.lines().for_each(|line| writeln!(said, "! {line}").unwrap());
+        err.lines().for_each(|line| writeln!(said, "! {}", without_digest(line)).unwrap());
         writeln!(said, "exit {code}\n").unwrap();
     }
     said
+}
+
+/// `line` with the name of a part, which is the digest of what one run made, as `DIGEST`.
+fn without_digest(line: &str) -> String {
+    let part = line.split_once(".part").and_then(|(before, _)| before.rsplit_once('/'));
+    part.map_or_else(|| line.to_owned(), |(_, digest)| line.replace(digest, "DIGEST"))
 }
 
 #[test]

@@ -386,7 +386,7 @@ fn what_cannot_be_tried_is_told_apart() {
         (&["save", "job-9", "new"], 2, "unreadable job-9: No such file or directory"),
         (&["save/parts", "new"], 1, "absent save/parts: neither a snapshot nor a job's root"),
         (&["notes", "new", "--older"], 1, "absent notes: neither a snapshot nor a job's root"),
-        (&["s3://bucket/job", "new"], 2, "unreadable s3://bucket/job: s3:// needs the feature"),
+        (&["ftp://bucket/job", "new"], 2, "unreadable ftp://bucket/job: not a store"),
         (&["save", "save"], 1, "refused save: "),
         (&["job", "save", "save"], 1, "refused job: "),
         (&["save", "notes"], 1, "refused save: "),

@@ -51,7 +51,7 @@ fn a_dump_holds_all_state_whatever_names_the_snapshot() {
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
     assert!(!folder.path().join("jib").exists());
     for (name, code, reason) in [
-        ("s3://bucket/job", 2, "unreadable s3://bucket/job: s3:// needs the feature"),
+        ("ftp://bucket/job", 2, "unreadable ftp://bucket/job: not a store"),
         ("save/parts", 1, "absent save/parts: neither a snapshot nor a job's root"),
         ("job/log/00000000000000000001", 1, "absent job/log/00000000000000000001: a snapshot is"),
     ] {
