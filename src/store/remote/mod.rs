@@ -2,7 +2,7 @@
 //!
 //! All settings come from the environment, or from whoever opens the store; see [`Store::open_with`].
 //! Nothing that is shown of a store, a URL or an error holds credentials: what a server says of them is
-//! reduced to its code ([`answer`]), and a URL that has any in it is refused, and shown without.
+//! reduced to its code ([`mod@answer`]), and a URL that has any in it is refused, and shown without.
 //!
 //! [`Store::open_with`]: super::Store::open_with
 
