@@ -75,10 +75,11 @@ fn either_backend_restores_what_the_other_wrote_at_any_parallelism() {
     let of_heap = snapshot(&store, std::slice::from_mut(&mut heap));
 
     let mut rocks = restored(&factory, (&store, &of_heap), 3);
-    let of_rocks = snapshot(&store, &mut rocks);
+    let other = Store::open("memory://").unwrap();
+    let of_rocks = snapshot(&other, &mut rocks);
     let mut both: [Vec<Vec<u8>>; 2] = Default::default();
-    both[0] = runs(&restored(&HeapBackends, (&store, &of_rocks), 1)[0].capture());
-    both[1] = runs(&restored(&factory, (&store, &of_rocks), 1)[0].capture());
+    both[0] = runs(&restored(&HeapBackends, (&other, &of_rocks), 1)[0].capture());
+    both[1] = runs(&restored(&factory, (&other, &of_rocks), 1)[0].capture());
     assert_eq!(both[0], wanted);
     assert_eq!(both[1], wanted);
 }

@@ -4,11 +4,10 @@ use super::ledger::Connection;
 use super::owner::Plot;
 use super::world::world;
 use super::{COUNTER, IN_FLIGHT, LISTS, OFFSETS, PARTITIONS, Record, SINK, SOURCE, key};
-use crate::Store;
 use crate::backend::heap::{HeapBackend, HeapBackends};
 use crate::backend::operator::OperatorBackend;
 use crate::backend::{Backend, BackendFactory};
-use crate::checkpoint::Job;
+use crate::checkpoint::{Job, read_log};
 use crate::engine::barrier::InFlight;
 use crate::engine::{End, TwoPhaseCommit};
 use crate::format::manifest::Manifest;
@@ -17,6 +16,7 @@ use crate::snapshot::{
     MANIFEST_NAME, ManifestReferences, find_operator, read_manifest, read_operator_state,
 };
 use crate::state::{ListDescriptor, OperatorListDescriptor};
+use crate::{ErrorKind, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -98,9 +98,19 @@ async fn recover(plot: &Plot, store: &Store, manifest: &Manifest) {
     sink.recover(&mut operator).await.unwrap();
 }
 
-async fn manifest_of(store: &Store) -> Manifest {
+pub(super) async fn manifest_of(store: &Store) -> Manifest {
     let name = RelativeName::new(MANIFEST_NAME).unwrap();
     read_manifest(store, &name, None).await.unwrap()
+}
+
+/// The generation that owns the job, whatever the store's mood.
+pub(super) async fn generation(store: &Store) -> u64 {
+    loop {
+        match read_log(store).await {
+            Ok(log) => return log.generation(),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Retry, "{error}"),
+        }
+    }
 }
 
 pub(super) async fn all(plot: &Plot, end: &End) {

@@ -117,6 +117,8 @@ impl Listener for Wires {
     }
 
     fn aborted(&mut self, checkpoint: u64, cause: &Cause) {
+        // No subtask builds on what the owner may have given up by then.
+        assert!(!cause.to_string().contains("nor reached by a retained one"), "{cause}");
         world().note("aborted", format_args!("{checkpoint} {cause}"));
         self.tell(&self.all, &Feed::Aborted(checkpoint));
     }
