@@ -127,12 +127,7 @@ impl ColdChain {
         if !self.is_list(id) {
             return Ok(1);
         }
-        let mut elements = 0;
-        for element in list::elements(entry.value) {
-            element?;
-            elements += 1;
-        }
-        Ok(elements)
+        Ok(list::count(entry.value)?)
     }
 }
 

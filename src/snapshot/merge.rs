@@ -8,7 +8,7 @@ use super::groups::Groups;
 use super::passed::PassedOver;
 use super::plan::counting;
 use super::source::{SPAN_LEN_BYTES, Source, Span, place};
-use crate::{Error, ErrorKind, Result, Store, block_on};
+use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
 use esker_format::composite::CompositeKey;
 use esker_format::part::RunRef;
@@ -195,7 +195,8 @@ impl ChainReader {
         let range = KeyGroupRange::new(group, group)?;
         let spans = |source: &Source| {
             let denied = !source.counts().contains(KeyGroup(group))
-                || block_on(source.filter())
+                || source
+                    .filter_now()
                     .is_ok_and(|filter| filter.is_some_and(|filter| !filter.may_contain(prefix)));
             if denied { Vec::new() } else { source.spans_of(prefix) }
         };
@@ -349,7 +350,7 @@ impl<'a> RunCursor<'a> {
     fn next_block(&mut self) -> std::result::Result<bool, (Error, Span)> {
         if self.fetched.is_none() {
             let Some(span) = self.spans.pop_front() else { return Ok(false) };
-            match block_on(self.source.fetch(&span)) {
+            match self.source.fetch_now(&span) {
                 Ok(bytes) => self.fetched = Some((span, bytes)),
                 Err(error) => return Err((error, span)),
             }

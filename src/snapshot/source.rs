@@ -167,6 +167,14 @@ impl Source {
         filter.map(Some).map_err(|error| Error::from(error).at_path(self.run.file.as_str()))
     }
 
+    /// As [`filter`](Self::filter), blocking the thread.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(super) fn filter_now(&self) -> Result<Option<RunFilter>> {
+        self.store.block_on(self.filter())
+    }
+
     /// How many entries are lost with `blocks`, and of what they can be.
     pub(super) fn loss(&self, blocks: Range<usize>) -> (u64, Vec<Lost>) {
         let index = self.reader.index();
@@ -191,6 +199,14 @@ impl Source {
     pub(super) async fn fetch(&self, span: &Span) -> Result<Bytes> {
         let bytes = self.store.get_range(&self.run.file, span.bytes.clone()).await?;
         bytes.ok_or_else(|| missing(&self.run.file))
+    }
+
+    /// As [`fetch`](Self::fetch), blocking the thread.
+    ///
+    /// # Errors
+    /// As for [`fetch`](Self::fetch).
+    pub(super) fn fetch_now(&self, span: &Span) -> Result<Bytes> {
+        self.store.block_on(self.fetch(span))
     }
 
     /// The stored bytes of block `number` out of those of a span that holds it; none if they are not there.

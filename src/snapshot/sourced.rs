@@ -183,12 +183,7 @@ impl EntrySink for Counted<'_> {
         }
         let (live, kind) = self.enter(state)?;
         match kind {
-            StateKind::List => {
-                for element in list::elements(entry.value) {
-                    element?;
-                    live.entries += 1;
-                }
-            }
+            StateKind::List => live.entries += list::count(entry.value)?,
             StateKind::TimerEvent | StateKind::TimerProcessing => {
                 live.entries += 1;
                 // The time stands at the end, eight bytes in order.

@@ -50,6 +50,8 @@ pub struct Store {
     prefix: String,
     /// The root as a folder, where `objects` is a local disk.
     folder: Option<PathBuf>,
+    /// Whether calls of `objects` end on the thread that makes them, where no runtime is entered.
+    is_inline: bool,
     /// The bucket, where `objects` is a client of one.
     #[cfg(feature = "remote")]
     place: Option<Arc<remote::Place>>,
@@ -124,7 +126,13 @@ impl Store {
         #[cfg(feature = "remote")]
         if let Some(provider) = url::Provider::of(url.scheme()) {
             let remote::Opened { objects, prefix, place } = remote::open(&url, provider, options)?;
-            return Ok(Self { objects, prefix, folder: None, place: Some(place) });
+            return Ok(Self {
+                objects,
+                prefix,
+                folder: None,
+                is_inline: false,
+                place: Some(place),
+            });
         }
         let feature = match (url.scheme(), url::Provider::of(url.scheme())) {
             (_, Some(provider)) => provider.feature(),
@@ -149,7 +157,7 @@ impl Store {
             .map_err(|error| error::map(error, "open the folder", &folder.to_string_lossy()))?
             .with_fsync(true);
         let root = Self::from_object_store(Arc::new(objects), None);
-        Ok(Self { folder: Some(folder), ..root })
+        Ok(Self { folder: Some(folder), is_inline: true, ..root })
     }
 
     /// The part of `objects` below `prefix`, or all of it.
@@ -161,6 +169,7 @@ impl Store {
             objects,
             prefix: String::new(),
             folder: None,
+            is_inline: false,
             #[cfg(feature = "remote")]
             place: None,
         };
@@ -174,7 +183,8 @@ impl Store {
         self,
         wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
     ) -> Self {
-        Self { objects: wrap(self.objects), ..self }
+        // What is put around may need a runtime: one that waits, say.
+        Self { objects: wrap(self.objects), is_inline: false, ..self }
     }
 
     /// The root `name` below this one.
@@ -184,9 +194,18 @@ impl Store {
             objects: Arc::clone(&self.objects),
             prefix: self.joined(name),
             folder: self.folder.as_ref().map(|folder| folder.join(name.as_str())),
+            is_inline: self.is_inline,
             #[cfg(feature = "remote")]
             place: self.place.clone(),
         }
+    }
+
+    /// The blocking form of a call of this store; one of a folder stays on this thread where it can.
+    ///
+    /// # Errors
+    /// Those of [`block_on`].
+    pub(crate) fn block_on<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        if self.is_inline { runtime::block_here(call) } else { block_on(call) }
     }
 
     /// Whether both are one root. Of two clients of one bucket that is known if [`Store::open`] made them, by URLs of

@@ -38,6 +38,13 @@ impl Wake for Unpark {
 /// # Errors
 /// Those of the future, and `Retry` if the thread cannot be started.
 pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let _entered = handle()?.enter();
+    block_here(future)
+}
+
+/// As [`block_on`], and what can be done on this thread is: reads of a local file are, unless the caller has entered
+/// a runtime. That spares two changes of thread, which take longer than to read a block.
+pub(super) fn block_here<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     let mut future = pin!(future);
     #[cfg(test)]
     if let Some(world) = simulated::world() {
@@ -49,7 +56,6 @@ pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
             }
         }
     }
-    let _entered = handle()?.enter();
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {

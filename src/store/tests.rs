@@ -270,3 +270,20 @@ fn faults_count_tell_pause_and_delay() {
     futures::executor::block_on(fault.apply_deletes()).unwrap();
     assert_eq!(block_on(store.head(&name("a"))).unwrap(), None);
 }
+
+/// Where a runtime is entered, a local file is read by another thread.
+#[test]
+fn a_folder_is_read_on_the_thread_that_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().to_str().unwrap()).unwrap();
+    let entered = |store: &Store| {
+        store.block_on(async { Ok(tokio::runtime::Handle::try_current().is_ok()) }).unwrap()
+    };
+    assert!(!entered(&store) && !entered(&store.below(&name("a"))));
+    store.block_on(store.put(&name("a/b"), Bytes::from_static(b"0123"))).unwrap();
+    let read = store.block_on(store.get_range(&name("a/b"), 1..3)).unwrap();
+    assert_eq!(read, Some(Bytes::from_static(b"12")));
+    // What is put around it may wait by a runtime's clock.
+    assert!(entered(&store.map_object_store(|objects| objects)));
+    assert!(entered(&Store::open("memory://").unwrap()));
+}

@@ -43,6 +43,14 @@ pub fn elements(bytes: &[u8]) -> Elements<'_> {
     Elements { cursor: Cursor::new("list value", bytes), failed: false }
 }
 
+/// How many elements a list value has.
+///
+/// # Errors
+/// `Corrupt` if it is none.
+pub fn count(bytes: &[u8]) -> Result<u64> {
+    elements(bytes).try_fold(0, |count, element| element.map(|_| count + 1))
+}
+
 /// Iterator over the bytes of each element of a list value.
 pub struct Elements<'a> {
     cursor: Cursor<'a>,
@@ -99,6 +107,7 @@ mod tests {
             let bytes = put(&list);
             let back: Vec<_> = elements(&bytes).map(|one| one.unwrap().to_vec()).collect();
             prop_assert_eq!(&back, &list);
+            prop_assert_eq!(count(&bytes).unwrap(), list.len() as u64);
             // Appends stand behind each other as lists do.
             let (first, rest) = list.split_at(list.len() / 2);
             prop_assert_eq!([put(first), put(rest)].concat(), bytes);

@@ -137,6 +137,32 @@ pub(super) fn settle<K: TableKey, V>(table: &mut CowTable<K, V>, group: KeyGroup
     }
 }
 
+/// What of [`Lazy`] is the table's part, of a state that is a table.
+macro_rules! of_table {
+    () => {
+        fn owned(&self) -> esker_format::KeyGroupRange {
+            self.table.range()
+        }
+
+        fn cold_mut(&mut self) -> &mut Option<Box<$crate::backend::cold::Cold>> {
+            &mut self.cold
+        }
+
+        fn set_open(&mut self, open: bool) {
+            self.table.set_open(open);
+        }
+
+        fn is_open(&self) -> bool {
+            self.table.is_open()
+        }
+
+        fn brought(&mut self, group: esker_format::KeyGroup) {
+            $crate::backend::heap::lazy::settle(&mut self.table, group);
+        }
+    };
+}
+pub(super) use of_table;
+
 /// The calls of [`KeyedState`](crate::backend::KeyedState) that are about what is cold, of a state that is
 /// [`Lazy`] by itself.
 macro_rules! lazily {

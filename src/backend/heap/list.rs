@@ -10,7 +10,7 @@ use crate::backend::cold::Cold;
 use crate::backend::stored::Stored;
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
-use esker_format::{Key, KeyGroup, KeyGroupRange, ValueCodec, list::elements};
+use esker_format::{Key, KeyGroupRange, ValueCodec, list::elements};
 use std::sync::Arc;
 use triomphe::Arc as Shared;
 
@@ -298,21 +298,7 @@ impl<K: Key, N: Key, E: Clone + Send + Sync + 'static> KeyedState for ListState<
 }
 
 impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> Lazy for ListState<K, N, V> {
-    fn owned(&self) -> KeyGroupRange {
-        self.table.range()
-    }
-
-    fn cold_mut(&mut self) -> &mut Option<Box<Cold>> {
-        &mut self.cold
-    }
-
-    fn set_open(&mut self, open: bool) {
-        self.table.set_open(open);
-    }
-
-    fn is_open(&self) -> bool {
-        self.table.is_open()
-    }
+    lazy::of_table!();
 
     fn put_cold(&mut self, entry: Entry<'_>) -> Result<()> {
         // As in the epoch before: what changes from here on does not count as new.
@@ -321,9 +307,5 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> Lazy for ListState<K, N, 
         let done = self.apply(entry);
         self.epoch = epoch;
         done.map(drop)
-    }
-
-    fn brought(&mut self, group: KeyGroup) {
-        lazy::settle(&mut self.table, group);
     }
 }

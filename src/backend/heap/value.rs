@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Result};
 use decode::{Decoded, Decoder, value_of};
 use esker_format::manifest::StateInfo;
 use esker_format::run::{Entry, Op};
-use esker_format::{Key, KeyGroup, KeyGroupRange, ValueCodec};
+use esker_format::{Key, KeyGroupRange, ValueCodec};
 use std::any::Any;
 use std::sync::Arc;
 use std::vec::IntoIter;
@@ -224,28 +224,10 @@ impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> KeyedState for ValueState
 }
 
 impl<K: Key, N: Key, V: Clone + Send + Sync + 'static> Lazy for ValueState<K, N, V> {
-    fn owned(&self) -> KeyGroupRange {
-        self.table.range()
-    }
-
-    fn cold_mut(&mut self) -> &mut Option<Box<Cold>> {
-        &mut self.cold
-    }
-
-    fn set_open(&mut self, open: bool) {
-        self.table.set_open(open);
-    }
-
-    fn is_open(&self) -> bool {
-        self.table.is_open()
-    }
+    lazy::of_table!();
 
     fn put_cold(&mut self, entry: Entry<'_>) -> Result<()> {
         ValueState::apply(self, entry).map(drop)
-    }
-
-    fn brought(&mut self, group: KeyGroup) {
-        lazy::settle(&mut self.table, group);
     }
 }
 

@@ -254,15 +254,10 @@ impl EntrySink for Counting {
         };
         let (count, len_bytes) = self.counts.entry(id).or_default();
         *len_bytes += (entry.key.len() + entry.value.len()) as u64;
-        match self.kinds.get(&id) {
-            Some(StateKind::List) => {
-                for element in list::elements(entry.value) {
-                    element?;
-                    *count += 1;
-                }
-            }
-            _ => *count += 1,
-        }
+        *count += match self.kinds.get(&id) {
+            Some(StateKind::List) => list::count(entry.value)?,
+            _ => 1,
+        };
         Ok(())
     }
 }

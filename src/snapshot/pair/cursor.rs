@@ -5,7 +5,7 @@ use crate::snapshot::groups::span as groups_between;
 use crate::snapshot::merge::Damage;
 use crate::snapshot::passed::PassedOver;
 use crate::snapshot::source::{SPAN_LEN_BYTES, Source, Span, place, prefix};
-use crate::{Error, Result, block_on};
+use crate::{Error, Result};
 use bytes::Bytes;
 use esker_format::run::{BlockCursor, Entry, Op};
 use esker_format::{FormatError, KeyGroupRange};
@@ -280,7 +280,7 @@ impl RunCursor {
                 return Ok(());
             }
             let span = self.span_from(number);
-            match block_on(self.source.fetch(&span)) {
+            match self.source.fetch_now(&span) {
                 Ok(bytes) => self.fetched = Some((span, bytes)),
                 // A sector that cannot be read takes the blocks that lie on it, and no others.
                 Err(error) if error.is_unreadable() && span.blocks.len() > 1 => {

@@ -4,7 +4,7 @@ use super::interval::STATE_LEN_BYTES;
 use super::loss::{Level, is_in, of_run};
 use crate::snapshot::groups::Groups;
 use crate::snapshot::source::{Source, Span};
-use crate::{Error, Result, block_on};
+use crate::{Error, Result};
 use bytes::Bytes;
 use esker_format::run::{BlockCursor, Entry, Op};
 use std::collections::VecDeque;
@@ -90,7 +90,7 @@ impl RunCursor {
                 return Ok(true);
             }
             let Some(span) = self.spans.pop_front() else { return Ok(false) };
-            let bytes = block_on(self.source.fetch(&span))?;
+            let bytes = self.source.fetch_now(&span)?;
             self.fetched = Some((span, bytes));
         }
     }

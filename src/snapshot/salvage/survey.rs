@@ -6,7 +6,7 @@ use crate::snapshot::groups::Groups;
 use crate::snapshot::plan::counting;
 use crate::snapshot::pool::Pool;
 use crate::snapshot::source::{SPAN_LEN_BYTES, Source, Span, prefix};
-use crate::{Error, Result, Store, block_on};
+use crate::{Error, Result, Store};
 use esker_format::part::{PartState, RunRef};
 use esker_format::run::{Block, Entry, StateStats};
 use esker_format::{FormatError, KeyGroupRange};
@@ -176,7 +176,7 @@ fn walk(source: &Source, wanted: &Wanted) -> Result<Vec<(Range<usize>, Error)>> 
     };
     let mut spans = VecDeque::from(source.spans_between(numbers, SPAN_LEN_BYTES));
     while let Some(span) = spans.pop_front() {
-        let bytes = match block_on(source.fetch(&span)) {
+        let bytes = match source.fetch_now(&span) {
             // A sector that cannot be read takes the blocks that lie on it, and no others.
             Err(error) if error.is_unreadable() && span.blocks.len() > 1 => {
                 let alone = source.spans_between(span.blocks, 0);

@@ -1,13 +1,13 @@
 //! The demo on some of its rows, and its savepoint against a recount in another language.
 #![allow(clippy::unwrap_used, reason = "tests, helpers included")]
 
+mod flights;
 mod terminal;
 
-use esker_test_support::tool;
+use flights::{flights, recount};
 use std::fs;
-use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use terminal::Terminal;
 
 /// Two months, so that timers of thirty days fire.
@@ -17,34 +17,12 @@ fn esker(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_esker")).args(args).output().unwrap()
 }
 
-fn flights(rows: usize) -> String {
-    let packed: &[u8] = include_bytes!("../../../examples/data/flights-2013.csv.zst");
-    let mut csv = String::new();
-    zstd::Decoder::new(packed).unwrap().read_to_string(&mut csv).unwrap();
-    csv.split_inclusive('\n').take(rows + 1).collect()
-}
-
 fn demo(folder: &Path, csv: &str, args: &[&str]) -> Output {
     let input = folder.join("flights.csv");
     fs::write(&input, csv).unwrap();
     let dir = folder.join("snapshots");
     let fixed = ["demo", "--input", input.to_str().unwrap(), "--dir", dir.to_str().unwrap()];
     esker(&[&fixed, args].concat())
-}
-
-/// What `recount.py` makes of `csv`; none where there is no Python.
-fn recount(csv: &str) -> Option<String> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recount.py");
-    if !tool::is_there("python3", "the recount in Python").unwrap() {
-        return None;
-    }
-    let mut python = Command::new("python3");
-    let mut python =
-        python.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    python.stdin.take().unwrap().write_all(csv.as_bytes()).unwrap();
-    let output = python.wait_with_output().unwrap();
-    assert!(output.status.success());
-    Some(String::from_utf8(output.stdout).unwrap())
 }
 
 #[test]

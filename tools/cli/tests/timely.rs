@@ -2,25 +2,18 @@
 //! another language.
 #![allow(clippy::unwrap_used, reason = "tests, helpers included")]
 
+mod flights;
 mod run;
 
-use esker_test_support::{soak, tool};
+use esker_test_support::soak;
+use flights::{flights, recount};
 use std::fs;
-use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// Two months, so that timers of thirty days fire.
-const ROWS: u32 = 60_000;
+const ROWS: usize = 60_000;
 /// All of them.
 const ALL_ROWS: u32 = 336_776;
-
-fn flights(rows: u32) -> String {
-    let packed: &[u8] = include_bytes!("../../../examples/data/flights-2013.csv.zst");
-    let mut csv = String::new();
-    zstd::Decoder::new(packed).unwrap().read_to_string(&mut csv).unwrap();
-    csv.split_inclusive('\n').take(rows as usize + 1).collect()
-}
 
 fn demo(folder: &Path, csv: &str, args: &[&str]) -> (i32, String, String) {
     fs::write(folder.join("flights.csv"), csv).unwrap();
@@ -28,26 +21,11 @@ fn demo(folder: &Path, csv: &str, args: &[&str]) -> (i32, String, String) {
     run::esker(folder, &[&fixed, args].concat())
 }
 
-/// What `recount.py` makes of `csv`; none where there is no Python.
-fn recount(csv: &str) -> Option<String> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recount.py");
-    if !tool::is_there("python3", "the recount in Python").unwrap() {
-        return None;
-    }
-    let mut python = Command::new("python3");
-    let mut python =
-        python.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    python.stdin.take().unwrap().write_all(csv.as_bytes()).unwrap();
-    let output = python.wait_with_output().unwrap();
-    assert!(output.status.success());
-    Some(String::from_utf8(output.stdout).unwrap())
-}
-
 /// Of three processes one is killed, at a moment drawn by seed, ten times: two or four start then, or three again.
 #[test]
 fn ten_kills_of_processes_leave_what_an_independent_recount_says() {
     let folder = tempfile::tempdir().unwrap();
-    let csv = flights(soak::count(ALL_ROWS).max(ROWS));
+    let csv = flights((soak::count(ALL_ROWS) as usize).max(ROWS));
     let seed = (soak::seed() % 1_000_000).to_string();
     let rows = csv.lines().count() as u64 - 1;
     let rate = (rows / 6).to_string();

@@ -30,6 +30,9 @@ const USAGE: &str = "usage: cargo xtask ci | test [ARGUMENT OF cargo test]... | 
 /// The host that sanitizers run on.
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
+/// Where the servers are that tests start.
+const LOOPBACK: &str = "127.0.0.1";
+
 fn main() -> ExitCode {
     let steps = match std::env::args().nth(1).as_deref() {
         Some("ci") => ci(),
@@ -152,8 +155,9 @@ fn command(line: &str) -> Command {
     command.args(words);
     // The servers that tests start are on this machine, whatever proxy leads elsewhere.
     for variable in ["NO_PROXY", "no_proxy"] {
-        let said = std::env::var(variable).map(|said| said + ",").unwrap_or_default();
-        command.env(variable, said + "127.0.0.1");
+        let said = std::env::var(variable).unwrap_or_default();
+        let hosts = said.split(',').filter(|host| !host.is_empty() && *host != LOOPBACK);
+        command.env(variable, hosts.chain([LOOPBACK]).collect::<Vec<_>>().join(","));
     }
     command
 }

@@ -51,31 +51,16 @@ fn plans() -> (Vec<OperatorPlan>, [u32; 2]) {
 impl Plot {
     /// The life of an owner, to the end of the job or its own.
     pub(super) async fn own(self) -> Result<End> {
-        let (plans, mut parallelisms) = plans();
-        let mut plans = Some(plans);
+        let (first, mut parallelisms) = plans();
         let mut job = loop {
-            let plans = plans.clone().unwrap();
-            let opened =
-                CoordinatedJob::open(self.store.clone(), "simulated", plans, &self.settings);
-            match opened.await {
+            let (store, plans) = (self.store.clone(), first.clone());
+            match CoordinatedJob::open(store, "simulated", plans, &self.settings).await {
                 Err(error) if error.kind() == ErrorKind::Retry => sleep(1000).await,
                 opened => break opened?,
             }
         };
-        plans = None;
         self.ask(&job);
         loop {
-            if let Some(plans) = plans.take() {
-                match job.restart(plans.clone()).await {
-                    Ok(None) => {}
-                    Ok(Some(end)) => return Ok(end),
-                    Err(error) if error.kind() == ErrorKind::Retry => {
-                        sleep(1000).await;
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
             job.clear_listeners();
             let nodes: Vec<_> = (0..world().draw(1..4)).map(|_| world().node()).collect();
             self.nodes.borrow_mut().extend(&nodes);
@@ -97,8 +82,15 @@ impl Plot {
                 return Ok(end);
             }
             nodes.iter().for_each(|node| world().kill(*node));
-            let (again, of) = self::plans();
-            (plans, parallelisms) = (Some(again), of);
+            parallelisms = loop {
+                let (again, of) = plans();
+                match job.restart(again).await {
+                    Ok(None) => break of,
+                    Ok(Some(end)) => return Ok(end),
+                    Err(error) if error.kind() == ErrorKind::Retry => sleep(1000).await,
+                    Err(error) => return Err(error),
+                }
+            };
         }
     }
 

@@ -32,10 +32,12 @@ pub(crate) use job::BackendName;
 pub(crate) use job::no_rocksdb;
 use parent::Runs;
 use plan::Victim;
+use recount::Recount;
 use report::{Plain, Promise};
 use screen::Live;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use tempfile::TempDir;
 
 /// Run a job on real input, kill it again and again, and count what was lost or came twice
 #[derive(clap::Args)]
@@ -150,34 +152,68 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
     }
 }
 
-fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String> {
-    #[cfg(not(feature = "rocksdb"))]
-    if args.backend == BackendName::Rocksdb {
-        return Err(no_rocksdb().to_string());
+/// What a run is given, whatever engine runs it.
+struct Prepared {
+    recount: Recount,
+    seed: u64,
+    /// Where all that it leaves is, and the two parts of that.
+    dir: String,
+    job: String,
+    savepoint: String,
+    /// Rows a second.
+    rate: u64,
+    /// Removed when the run is over.
+    local: TempDir,
+}
+
+impl Prepared {
+    /// Looks at all of `args` that can be wrong, before anything is started.
+    fn of(args: &Args) -> Result<Self, String> {
+        #[cfg(not(feature = "rocksdb"))]
+        if args.backend == BackendName::Rocksdb {
+            return Err(no_rocksdb().to_string());
+        }
+        // A bad row is to be named here, and the rows must be known.
+        let recount = recount::recount(args.input.as_deref())?;
+        let dir = args.dir.clone().map_or_else(new_folder, Ok)?;
+        let job = below(&dir, "job");
+        check_new(&job)?;
+        let local = tempfile::Builder::new().prefix("esker-demo-local-").tempdir();
+        Ok(Self {
+            seed: args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
+            savepoint: args.savepoint.clone().unwrap_or_else(|| below(&dir, "savepoint")),
+            rate: args.rate.unwrap_or((recount.rows / JOB_SECONDS).max(1)),
+            local: local.map_err(|error| format!("no new folder for local state: {error}"))?,
+            recount,
+            dir,
+            job,
+        })
     }
-    // Before anything is started: a bad row is to be named here, and the rows must be known.
-    let recount = recount::recount(args.input.as_deref())?;
-    let rows = recount.rows;
-    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
-    let dir = match &args.dir {
-        Some(dir) => dir.clone(),
-        None => new_folder()?,
-    };
-    let savepoint = args.savepoint.clone().unwrap_or_else(|| below(&dir, "savepoint"));
-    let job = below(&dir, "job");
-    check_new(&job)?;
-    let talk = !args.json;
+
+    /// How to run it again, after `message`.
+    fn failed(&self, message: &str) -> String {
+        format!("{message} (seed {}, snapshots in {})", self.seed, self.dir)
+    }
+
+    /// The lines of the savepoint that it left.
+    fn found(&self) -> Result<Vec<String>, String> {
+        crate::snapshot::lines(&self.savepoint).map_err(|error| format!("the savepoint: {error}"))
+    }
+}
+
+fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String> {
+    let prepared = Prepared::of(args)?;
+    let Prepared { recount, seed, dir, job, savepoint, rate, local } = &prepared;
+    let (seed, rows, talk) = (*seed, recount.rows, !args.json);
     if talk {
         let (mode, kills) = (args.mode, args.kills);
         say(format_args!("seed {seed}, {rows} rows, {mode}, {kills} kills, snapshots in {dir}"));
     }
-    let local = tempfile::Builder::new().prefix("esker-demo-local-").tempdir();
-    let local = local.map_err(|error| format!("no new folder for local state: {error}"))?;
     let runs = Runs {
         input: args.input.clone(),
         dir: job.clone(),
         savepoint: savepoint.clone(),
-        rate: args.rate.unwrap_or((rows / JOB_SECONDS).max(1)),
+        rate: *rate,
         backend: args.backend,
         guarantee: args.mode,
         local: local.path().to_owned(),
@@ -189,15 +225,13 @@ fn demo(args: &Args, out: &mut impl Write) -> Result<io::Result<Outcome>, String
     } else {
         runs.run(&mut Plain::new(rows, args.kills, talk))
     };
-    let story = story.map_err(|message| format!("{message} (seed {seed}, snapshots in {dir})"))?;
-    let found =
-        crate::snapshot::lines(&savepoint).map_err(|error| format!("the savepoint: {error}"))?;
-    let verdict = Verdict::of(&recount, &found)?;
+    let story = story.map_err(|message| prepared.failed(&message))?;
+    let verdict = Verdict::of(recount, &prepared.found()?)?;
     let promise = Promise { guarantee: args.mode, again: story.again()?, lost: story.lost };
     let shown = if args.json {
-        report::json(out, seed, &job, &savepoint, &story, &promise, &verdict)
+        report::json(out, seed, job, savepoint, &story, &promise, &verdict)
     } else {
-        report::text(out, &job, &savepoint, &story, &promise, &verdict)
+        report::text(out, job, savepoint, &story, &promise, &verdict)
     };
     Ok(shown.map(|()| if promise.is_kept(&verdict) { Outcome::Yes } else { Outcome::No }))
 }

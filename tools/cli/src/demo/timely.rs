@@ -8,10 +8,9 @@ mod plan;
 
 pub(super) use job::process;
 
+use super::Prepared;
 use super::guarantee::{Guarantee, first_difference};
 use super::plan::Victim;
-use super::recount::{self, Recount};
-use super::{JOB_SECONDS, below, check_new, new_folder};
 use crate::outcome::{Outcome, say};
 use parent::{Killed, Runs, Story};
 use serde_json::json;
@@ -43,20 +42,12 @@ pub(super) fn demo(
     args: &super::Args,
     out: &mut impl Write,
 ) -> Result<io::Result<Outcome>, String> {
-    #[cfg(not(feature = "rocksdb"))]
-    if args.backend == super::BackendName::Rocksdb {
-        return Err(super::no_rocksdb().to_string());
-    }
     if args.mode != Guarantee::ExactlyOnce || args.kill != [Victim::Process] {
         return Err(ONLY.to_owned());
     }
-    // Before anything is started: a bad row is to be named here, and the rows must be known.
-    let Recount { rows, lines: expected } = recount::recount(args.input.as_deref())?;
-    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
-    let dir = args.dir.clone().map_or_else(new_folder, Ok)?;
-    let savepoint = args.savepoint.clone().unwrap_or_else(|| below(&dir, "savepoint"));
-    let job = below(&dir, "job");
-    check_new(&job)?;
+    let prepared = Prepared::of(args)?;
+    let Prepared { recount, seed, dir, job, savepoint, rate, local } = &prepared;
+    let (seed, rows) = (*seed, recount.rows);
     let Processes { processes, workers, .. } = args.timely;
     let (talk, kills) = (!args.json, args.kills);
     if talk {
@@ -65,13 +56,11 @@ pub(super) fn demo(
              snapshots in {dir}"
         ));
     }
-    let local = tempfile::Builder::new().prefix("esker-demo-local-").tempdir();
-    let local = local.map_err(|error| format!("no new folder for local state: {error}"))?;
     let runs = Runs {
         input: args.input.clone(),
         dir: job.clone(),
         savepoint: savepoint.clone(),
-        rate: args.rate.unwrap_or((rows / JOB_SECONDS).max(1)),
+        rate: *rate,
         backend: args.backend,
         local: local.path().to_owned(),
         workers,
@@ -82,11 +71,9 @@ pub(super) fn demo(
             }
         },
     };
-    let failed = |message| format!("{message} (seed {seed}, snapshots in {dir})");
-    let story = runs.run().map_err(failed)?;
-    let found =
-        crate::snapshot::lines(&savepoint).map_err(|error| format!("the savepoint: {error}"))?;
-    let difference = first_difference(&expected, &found);
+    let story = runs.run().map_err(|message| prepared.failed(&message))?;
+    let found = prepared.found()?;
+    let difference = first_difference(&recount.lines, &found);
     let places = (job.as_str(), savepoint.as_str());
     let shown = match args.json {
         true => show_json(out, seed, places, &story, difference.as_deref()),

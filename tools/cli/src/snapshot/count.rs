@@ -171,12 +171,7 @@ fn live(info: &StateInfo, entry: Entry<'_>) -> Result<u64, Error> {
     if info.kind != StateKind::List {
         return Ok(1);
     }
-    let mut elements = 0;
-    for element in list::elements(entry.value) {
-        element?;
-        elements += 1;
-    }
-    Ok(elements)
+    Ok(list::count(entry.value)?)
 }
 
 /// A timer's time in milliseconds, as its user key has it: ordered, with the sign bit flipped.
