@@ -24,18 +24,9 @@ pub(crate) fn install() -> Result<(), String> {
 /// How much of the suite runs on S3 where nothing is said: a fifth of what runs in memory, as each call takes
 /// milliseconds.
 const SHARE: &str = "0.01";
-/// What runs on S3 here: whole jobs, kills, failing calls, races, identity. The rest of `tests/it` does so in a soak.
-const SUITE: [&str; 7] = [
-    "barrier::",
-    "conformance::",
-    "coordinated::",
-    "crash::",
-    "identity::",
-    "race::",
-    "runtimes::",
-];
-/// Of these not: what is of the local disk, RocksDB's databases among it, and what takes a minute.
-const NOT_HERE: [&str; 4] = ["rocksdb", "on_disk", "a_chain_of_a_hundred", "sixty_four"];
+/// What does not run on S3: what is of the local disk, RocksDB's databases among it, and what takes minutes there.
+const NOT_HERE: [&str; 6] =
+    ["rocksdb", "on_disk", "full::", "a_chain_of_a_hundred", "sixty_four", "salvage::"];
 
 /// The suite on S3.
 ///
@@ -47,7 +38,6 @@ pub(crate) fn suite() -> Result<(), String> {
         return Ok(());
     }
     let mut test = command(&format!("{WORKSPACE_TESTS} --test it --"));
-    test.args(SUITE);
     for skipped in NOT_HERE {
         test.args(["--skip", skipped]);
     }
