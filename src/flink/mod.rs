@@ -1,0 +1,25 @@
+//! Apache Flink's snapshots: savepoints and checkpoints of any backend, read without Java and without the job's classes.
+//!
+//! A [`FlinkSnapshot`] is opened from its `_metadata`, wherever its files are now. The bytes are those of
+//! [`esker_flink`].
+
+mod entry;
+mod feed;
+mod lines;
+mod ordered;
+mod place;
+#[cfg(not(feature = "rocksdb"))]
+#[path = "no_rocksdb.rs"]
+mod rocksdb;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
+mod snapshot;
+mod state;
+mod stream;
+
+pub use entry::{FlinkEntry, FlinkValue};
+pub use esker_flink as format;
+pub use place::FlinkFile;
+pub use snapshot::{FlinkOperator, FlinkOptions, FlinkSnapshot, is_flink};
+pub use state::FlinkState;
+pub use stream::FlinkStream;
