@@ -3,12 +3,15 @@
 //! `SPEC.md` beside this crate says what is read and written; each module names its section.
 #![forbid(unsafe_code)]
 
+pub mod header;
 mod input;
 pub mod key_group;
 pub mod metadata;
 mod operator_id;
 mod output;
 pub mod serializer;
+pub mod snappy;
+mod source;
 pub mod text;
 
 pub use esker_format::{FormatError, FormatErrorKind, Result, Schema, Value};
@@ -18,3 +21,4 @@ pub use metadata::Metadata;
 pub use operator_id::OperatorId;
 pub use output::Output;
 pub use serializer::Serializer;
+pub use source::Source;
