@@ -1,22 +1,17 @@
-//! Entries of keyed state and elements of operator state, in whichever form a backend wrote them.
+//! Entries of keyed state, in whichever form a backend wrote them.
 
 use super::state::FlinkState;
 use crate::Result;
 use crate::format::manifest::StateKind;
-use esker_flink::{FormatError, Input};
-
-/// The bit that makes bytes of a timer's time sort as times do.
-const SIGN: i64 = i64::MIN;
-/// Stands between the elements of a list in canonical form.
-pub(super) const DELIMITER: u8 = b',';
+use esker_flink::keys::KeyFormat;
+use esker_flink::{FormatError, canonical};
 
 /// An entry of keyed state, its parts told apart; all bytes are as its serializers wrote them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlinkEntry<'a> {
     /// Its key group.
     pub key_group: u16,
-    /// Its key. All bytes of key, namespace and user key together where the key's serializer is opaque and nothing
-    /// tells where it ends: the others are empty then.
+    /// Its key.
     pub key: &'a [u8],
     /// Its namespace.
     pub namespace: &'a [u8],
@@ -47,99 +42,68 @@ pub(super) enum Raw<'a> {
     /// Canonical, or of RocksDB: a composite key behind its key group, and the value.
     Composite { key: &'a [u8], value: &'a [u8] },
     /// Of the heap and others: told apart already.
-    Parts(FlinkEntry<'a>),
+    Parts { key: &'a [u8], namespace: &'a [u8], user_key: Option<&'a [u8]>, value: FlinkValue<'a> },
+}
+
+/// The state of an entry, and how its composite keys are put together, where there are any.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub(super) state: &'a FlinkState,
+    pub(super) format: Option<&'a KeyFormat<'a>>,
 }
 
 /// What is done with entries: they are written as lines, checked, counted.
 pub(super) trait Visitor {
-    /// Takes an entry of `state`; `offset` is where it lies in its file, as far as that is known.
+    /// Takes an entry of a state; `offset` is where it lies in its file, as far as that is known. What is wrong with the
+    /// entry itself is kept by the visitor.
     ///
     /// # Errors
-    /// Those of whoever wants the entries: damage is kept by the visitor.
-    fn entry(
-        &mut self,
-        state: &FlinkState,
-        key_group: u16,
-        raw: Raw<'_>,
-        offset: u64,
-    ) -> Result<()>;
+    /// Those of whoever wants the entries.
+    fn entry(&mut self, of: Of<'_>, key_group: u16, raw: Raw<'_>, offset: u64) -> Result<()>;
+
+    /// The same of an element of operator state.
+    ///
+    /// # Errors
+    /// As for [`entry`](Self::entry).
+    fn element(&mut self, state: &FlinkState, element: Element<'_>, offset: u64) -> Result<()>;
+}
+
+/// An element of operator state, of broadcast state with its key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Element<'a> {
+    pub(super) user_key: Option<&'a [u8]>,
+    pub(super) value: &'a [u8],
 }
 
 impl<'a> Raw<'a> {
-    /// Its parts, as far as they can be told.
+    /// The entry, its parts told apart.
     ///
     /// # Errors
-    /// `Corrupt` if the key is none of the state.
+    /// `Corrupt` if it is none of the state; `Incompatible` if a serializer that cannot be read leaves no way to tell.
     pub(super) fn parts(
         self,
-        state: &FlinkState,
+        of: Of<'_>,
         key_group: u16,
-        offset: u64,
     ) -> std::result::Result<FlinkEntry<'a>, FormatError> {
-        let (key, value) = match self {
-            Self::Parts(entry) => return Ok(entry),
+        let (key, bytes) = match self {
+            Self::Parts { key, namespace, user_key, value } => {
+                return Ok(FlinkEntry { key_group, key, namespace, user_key, value });
+            }
             Self::Composite { key, value } => (key, value),
         };
-        let mut input = Input::new("key", key).based_at(offset);
-        let mut entry = FlinkEntry {
-            key_group,
-            key,
-            namespace: &[],
-            user_key: None,
-            value: FlinkValue::One(value),
+        let format = of.format.ok_or_else(|| {
+            FormatError::corrupt("key of an entry", "its state has no keys of this form")
+        })?;
+        let parts = format.split(key)?;
+        let value = match (parts.timestamp_ms, of.state.kind) {
+            (Some(time), _) => FlinkValue::Timer(time),
+            (None, StateKind::List) => FlinkValue::Joined(bytes),
+            (None, StateKind::Map) => {
+                canonical::map_value(bytes)?.map_or(FlinkValue::Null, FlinkValue::One)
+            }
+            (None, _) => FlinkValue::One(bytes),
         };
-        if state.is_timer() {
-            entry.value = FlinkValue::Timer(input.i64()? ^ SIGN);
-            entry.key = input.rest();
-        }
-        if state.has_opaque_place() {
-            state.split_opaque(&mut entry);
-            return entry.of_kind(state, value, offset);
-        }
-        entry.key = state.take_key(&mut input)?;
-        entry.namespace = state.take_namespace(&mut input)?;
-        if state.kind == StateKind::Map {
-            entry.user_key = Some(input.rest());
-        } else {
-            input.end()?;
-        }
-        entry.of_kind(state, value, offset)
+        let (key, namespace, user_key) = (parts.key, parts.namespace, parts.user_key);
+        Ok(FlinkEntry { key_group, key, namespace, user_key, value })
     }
-}
-
-impl<'a> FlinkEntry<'a> {
-    /// The same, with what the value is by the kind of `state`.
-    fn of_kind(
-        mut self,
-        state: &FlinkState,
-        value: &'a [u8],
-        offset: u64,
-    ) -> std::result::Result<Self, FormatError> {
-        match state.kind {
-            StateKind::List => self.value = FlinkValue::Joined(value),
-            StateKind::Map => self.value = map_value(value, offset)?,
-            _ => {}
-        }
-        Ok(self)
-    }
-}
-
-/// A map's value behind the flag that says whether it is null.
-pub(super) fn map_value(
-    bytes: &[u8],
-    offset: u64,
-) -> std::result::Result<FlinkValue<'_>, FormatError> {
-    match bytes.split_first() {
-        Some((0, value)) => Ok(FlinkValue::One(value)),
-        Some(_) => Ok(FlinkValue::Null),
-        None => {
-            let message = "a map's value lacks the flag that says whether it is null";
-            Err(FormatError::corrupt("value", message).at(offset))
-        }
-    }
-}
-
-/// A timer's time as it lies in a canonical key.
-pub(super) fn timer_time(input: &mut Input<'_>) -> std::result::Result<i64, FormatError> {
-    Ok(input.i64()? ^ SIGN)
 }

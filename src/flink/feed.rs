@@ -4,6 +4,7 @@
 use super::stream::FlinkStream;
 use crate::{Error, ErrorKind, Result};
 use bytes::Bytes;
+use esker_flink::{FormatError, Source};
 use std::ops::Range;
 
 /// What is fetched at once, in bytes.
@@ -17,14 +18,24 @@ pub(super) struct Feed<'a> {
     base: u64,
     /// How much of the piece has been read.
     at: usize,
-    /// Where the part ends.
+    /// Where the bytes end that are asked for.
     end: u64,
+    /// Where all end that are going to be asked for.
+    last: u64,
+    /// Why the last bytes that were asked for did not come.
+    failed: Option<Error>,
 }
 
 impl<'a> Feed<'a> {
-    /// The bytes of `range`; nothing is fetched yet.
-    pub(super) fn new(stream: &'a FlinkStream, range: Range<u64>) -> Self {
-        Self { stream, piece: Bytes::new(), base: range.start, at: 0, end: range.end }
+    /// Nothing of `stream` yet: see [`limit`](Self::limit). Nothing is fetched that lies behind `last`, without need.
+    pub(super) fn new(stream: &'a FlinkStream, last: u64) -> Self {
+        Self { stream, piece: Bytes::new(), base: 0, at: 0, end: 0, last, failed: None }
+    }
+
+    /// From here on the bytes of `range`. What lies behind it is fetched along with it where that is little.
+    pub(super) fn limit(&mut self, range: Range<u64>) {
+        self.seek(range.start);
+        self.end = range.end;
     }
 
     /// The offset of the next byte in the stream.
@@ -39,17 +50,8 @@ impl<'a> Feed<'a> {
 
     /// What has been fetched and not been read.
     pub(super) fn rest(&self) -> &[u8] {
-        self.piece.get(self.at..).unwrap_or_default()
-    }
-
-    /// Whether nothing follows what has been fetched.
-    pub(super) fn is_all(&self) -> bool {
-        self.base.saturating_add(self.piece.len() as u64) >= self.end
-    }
-
-    /// Whether all has been read.
-    pub(super) fn is_empty(&self) -> bool {
-        self.position() >= self.end
+        let end = usize::try_from(self.end.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        self.piece.get(self.at..end.min(self.piece.len())).unwrap_or_default()
     }
 
     /// Reads past `len` bytes of [`rest`](Self::rest).
@@ -58,7 +60,7 @@ impl<'a> Feed<'a> {
     }
 
     /// Goes to `position` of the stream; what lies there has been fetched or is fetched anew.
-    pub(super) fn seek(&mut self, position: u64) {
+    fn seek(&mut self, position: u64) {
         match position.checked_sub(self.base).map(usize::try_from) {
             Some(Ok(at)) if at <= self.piece.len() => self.at = at,
             _ => (self.piece, self.base, self.at) = (Bytes::new(), position, 0),
@@ -80,23 +82,38 @@ impl<'a> Feed<'a> {
                 format!("needs {len} bytes at byte {}, has {left}: it was cut off", self.offset());
             return Err(Error::new(ErrorKind::Corrupt, message).at_path(self.stream.path()));
         }
-        let end = self.end.min(start.saturating_add(len.max(PIECE_LEN_BYTES)));
+        // No small rest is left over.
+        let wanted = match self.last.saturating_sub(start) {
+            rest if rest < 2 * PIECE_LEN_BYTES => rest,
+            _ => PIECE_LEN_BYTES,
+        };
+        let end = self.stream.len_bytes().min(start.saturating_add(len.max(wanted)));
         self.piece = self.stream.read(start..end)?;
         (self.base, self.at) = (start, 0);
         Ok(())
     }
 
-    /// Fetches more than `rest` has, at least twice as much; `false` if there is no more.
-    ///
-    /// # Errors
-    /// The store's.
-    pub(super) fn grow(&mut self) -> Result<bool> {
-        if self.is_all() {
-            return Ok(false);
+    /// The error of `error`, which a reader of this feed ended with: of the store if that is why.
+    pub(super) fn refused(&mut self, error: FormatError) -> Error {
+        self.failed.take().unwrap_or_else(|| self.stream.refused(error))
+    }
+}
+
+impl Source for &mut Feed<'_> {
+    fn peek(&mut self, len: usize) -> std::result::Result<&[u8], FormatError> {
+        if let Err(error) = self.need(len) {
+            let told = FormatError::corrupt("stream", error.to_string()).at(Feed::offset(self));
+            self.failed = Some(error);
+            return Err(told);
         }
-        let left = self.end.saturating_sub(self.position());
-        let wanted = (self.rest().len() as u64).saturating_mul(2).max(PIECE_LEN_BYTES);
-        self.need(usize::try_from(wanted.min(left)).unwrap_or(usize::MAX))?;
-        Ok(true)
+        Ok(self.rest())
+    }
+
+    fn advance(&mut self, len: usize) {
+        self.skip(len);
+    }
+
+    fn offset(&self) -> u64 {
+        Feed::offset(self)
     }
 }

@@ -1,45 +1,29 @@
 //! Entries as canonical lines: those of esker's own dumps, straight from bytes to JSON.
 
-use super::entry::{DELIMITER, FlinkValue, Raw, map_value, timer_time};
+use super::entry::{FlinkValue, Of, Raw};
 use super::state::FlinkState;
 use crate::format::manifest::StateKind;
-use esker_flink::{FormatError, Input, Serializer, Value};
+use esker_flink::{FormatError, FormatErrorKind, Input, Serializer, Value, canonical};
 use std::fmt::Write;
 
+/// The bit that makes bytes of a timer's time sort as times do.
+const SIGN: i64 = i64::MIN;
+/// Stands between the elements of a list in canonical form.
+const DELIMITER: u8 = b',';
+
 type Written = std::result::Result<(), FormatError>;
-
-/// What the lines of a state have in common.
-#[derive(Debug, Clone)]
-pub(super) struct Head(String);
-
-impl Head {
-    pub(super) fn new(operator: &str, state: &FlinkState) -> Self {
-        let text = |text: &str| Value::String(text.to_owned()).to_json();
-        Self(format!(
-            r#"{{"operator":{},"state":{},"kind":"{}""#,
-            text(operator),
-            text(&state.name),
-            state.kind
-        ))
-    }
-}
 
 /// Appends the line of an entry of `state`, with its end. Of one that is refused nothing is appended.
 ///
 /// # Errors
 /// `Corrupt` if it is no entry of the state.
-pub(super) fn write_entry(
-    (head, state): (&Head, &FlinkState),
-    raw: Raw<'_>,
-    offset: u64,
-    out: &mut String,
-) -> Written {
+pub(super) fn write_entry(of: Of<'_>, raw: Raw<'_>, offset: u64, out: &mut String) -> Written {
     let start = out.len();
     let written = match raw {
-        Raw::Composite { key, value } if !state.has_opaque_place() => {
-            composite((head, state), key, value, offset, out)
+        Raw::Composite { key, value } if !of.state.has_opaque_place() => {
+            composite(of.state, key, value, offset, out)
         }
-        raw => parts((head, state), raw, offset, out),
+        raw => parts(of, raw, offset, out),
     };
     if written.is_err() {
         out.truncate(start);
@@ -52,14 +36,14 @@ pub(super) fn write_entry(
 /// # Errors
 /// As for [`write_entry`].
 pub(super) fn write_element(
-    (head, state): (&Head, &FlinkState),
+    state: &FlinkState,
     user_key: Option<&[u8]>,
     value: &[u8],
     offset: u64,
     out: &mut String,
 ) -> Written {
     let start = out.len();
-    out.push_str(&head.0);
+    out.push_str(state.head());
     let mut write = || {
         if let Some(bytes) = user_key {
             let serializer = (state.user_key.as_deref(), state.opaque_user_key());
@@ -76,15 +60,15 @@ pub(super) fn write_element(
 }
 
 fn composite(
-    (head, state): (&Head, &FlinkState),
+    state: &FlinkState,
     key: &[u8],
     value: &[u8],
     offset: u64,
     out: &mut String,
 ) -> Written {
     let mut input = Input::new("key", key).based_at(offset);
-    let time = if state.is_timer() { Some(timer_time(&mut input)?) } else { None };
-    out.push_str(&head.0);
+    let time = if state.is_timer() { Some(input.i64()? ^ SIGN) } else { None };
+    out.push_str(state.head());
     out.push_str(r#","key":"#);
     placed(state, state.key.as_deref(), &mut input, out)?;
     out.push_str(r#","namespace":"#);
@@ -99,7 +83,9 @@ fn composite(
     let value = match (time, state.kind) {
         (Some(time), _) => FlinkValue::Timer(time),
         (_, StateKind::List) => FlinkValue::Joined(value),
-        (_, StateKind::Map) => map_value(value, offset)?,
+        (_, StateKind::Map) => {
+            canonical::map_value(value)?.map_or(FlinkValue::Null, FlinkValue::One)
+        }
         _ => FlinkValue::One(value),
     };
     end(state, value, offset, out)
@@ -121,29 +107,29 @@ fn placed(
     state.skip_len(input.position() - start, input)
 }
 
-fn parts(
-    (head, state): (&Head, &FlinkState),
-    raw: Raw<'_>,
-    offset: u64,
-    out: &mut String,
-) -> Written {
-    let entry = raw.parts(state, 0, offset)?;
-    out.push_str(&head.0);
-    let is_opaque = state.has_opaque_place();
-    let class = |serializer: Option<&'_ Serializer>| {
-        serializer
-            .filter(|_| is_opaque)
-            .and_then(|serializer| serializer.opaque().map(str::to_owned))
+fn parts(of: Of<'_>, raw: Raw<'_>, offset: u64, out: &mut String) -> Written {
+    let state = of.state;
+    let entry = match (raw.parts(of, 0), raw, state.opaque_place()) {
+        (Ok(entry), ..) => entry,
+        // Nothing tells where the key ends: all of it is shown.
+        (Err(error), Raw::Composite { key, value }, Some(class))
+            if error.kind == FormatErrorKind::Incompatible =>
+        {
+            out.push_str(state.head());
+            member("key", (None, Some(class)), key, offset, out)?;
+            out.push_str(r#","namespace":null,"value":"#);
+            write_opaque(class, value, out);
+            out.push_str("}\n");
+            return Ok(());
+        }
+        (Err(error), ..) => return Err(error),
     };
-    let (key, namespace) = (state.key.as_deref(), state.namespace.as_deref());
-    let is_split = !entry.namespace.is_empty() || !is_opaque;
-    let of_key = if is_split { class(key) } else { state.opaque_place().map(str::to_owned) };
-    member("key", (key, of_key.as_deref()), entry.key, offset, out)?;
-    if is_split {
-        let of_namespace = class(namespace);
-        member("namespace", (namespace, of_namespace.as_deref()), entry.namespace, offset, out)?;
-    } else {
-        out.push_str(r#","namespace":null"#);
+    out.push_str(state.head());
+    let place = [("key", &state.key, entry.key), ("namespace", &state.namespace, entry.namespace)];
+    for (name, serializer, bytes) in place {
+        let serializer = serializer.as_deref();
+        let opaque = serializer.filter(|_| state.has_opaque_place()).and_then(Serializer::opaque);
+        member(name, (serializer, opaque), bytes, offset, out)?;
     }
     if let Some(bytes) = entry.user_key {
         let serializer = (state.user_key.as_deref(), state.opaque_user_key());
@@ -258,7 +244,7 @@ fn list(
 ///
 /// # Errors
 /// `Corrupt` if it does not.
-pub(super) fn take_delimiter(input: &mut Input<'_>) -> Written {
+fn take_delimiter(input: &mut Input<'_>) -> Written {
     let at = input.clone();
     match input.u8()? {
         DELIMITER => Ok(()),
@@ -267,7 +253,7 @@ pub(super) fn take_delimiter(input: &mut Input<'_>) -> Written {
 }
 
 /// What cannot be read, as its class and its bytes.
-pub(super) fn write_opaque(class: &str, bytes: &[u8], out: &mut String) {
+fn write_opaque(class: &str, bytes: &[u8], out: &mut String) {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     out.push_str(r#"{"opaque":"#);

@@ -73,6 +73,11 @@ impl Place {
         })?)
     }
 
+    /// The snapshot's own folder.
+    pub(super) fn folder(&self) -> Store {
+        self.folder.as_ref().map_or_else(|| self.above.clone(), |folder| self.above.below(folder))
+    }
+
     /// The store that [`beside`](Self::beside) names files of.
     pub(super) fn store(&self) -> &Store {
         &self.above

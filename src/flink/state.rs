@@ -1,8 +1,7 @@
 //! States as a file has them: name, kind and serializers.
 
-use super::entry::{FlinkEntry, FlinkValue};
 use crate::format::manifest::StateKind;
-use esker_flink::{FormatError, Input, Serializer};
+use esker_flink::{FormatError, Input, Serializer, Value};
 use std::sync::Arc;
 
 /// A state of an operator, as one of its files has it: other files may have other serializers.
@@ -30,6 +29,8 @@ pub struct FlinkState {
     opaque_user_key: Option<String>,
     /// The same of values.
     opaque_value: Option<String>,
+    /// What its lines begin with: `{"operator":…,"state":…,"kind":…`.
+    head: String,
 }
 
 /// How the longest length of a key or namespace stands behind it.
@@ -97,7 +98,21 @@ impl FlinkState {
             opaque_place: None,
             opaque_user_key: None,
             opaque_value: None,
+            head: String::new(),
         }
+    }
+
+    /// The same, of the operator that is called so.
+    pub(super) fn of_operator(mut self, operator: &str) -> Self {
+        let text = |text: &str| Value::String(text.to_owned()).to_json();
+        let (operator, name, kind) = (text(operator), text(&self.name), self.kind);
+        self.head = format!(r#"{{"operator":{operator},"state":{name},"kind":"{kind}""#);
+        self
+    }
+
+    /// What its lines begin with: `{"operator":…,"state":…,"kind":…`.
+    pub(super) fn head(&self) -> &str {
+        &self.head
     }
 
     fn judged(mut self) -> Self {
@@ -150,42 +165,6 @@ impl FlinkState {
         self.opaque_value.as_deref()
     }
 
-    /// Reads past the key and what follows it in a composite key, and gives its bytes.
-    ///
-    /// # Errors
-    /// `Corrupt`.
-    pub(super) fn take_key<'a>(
-        &self,
-        input: &mut Input<'a>,
-    ) -> std::result::Result<&'a [u8], FormatError> {
-        self.take(self.key.as_deref(), input)
-    }
-
-    /// The same of the namespace.
-    ///
-    /// # Errors
-    /// `Corrupt`.
-    pub(super) fn take_namespace<'a>(
-        &self,
-        input: &mut Input<'a>,
-    ) -> std::result::Result<&'a [u8], FormatError> {
-        self.take(self.namespace.as_deref(), input)
-    }
-
-    fn take<'a>(
-        &self,
-        serializer: Option<&Serializer>,
-        input: &mut Input<'a>,
-    ) -> std::result::Result<&'a [u8], FormatError> {
-        let start = input.position();
-        if let Some(serializer) = serializer {
-            serializer.skip(input)?;
-        }
-        let taken = input.since(start);
-        self.skip_len(taken.len(), input)?;
-        Ok(taken)
-    }
-
     /// Reads past the length of a key or namespace of `len` bytes, where there is one.
     ///
     /// # Errors
@@ -211,38 +190,5 @@ impl FlinkState {
             }
         }
         Err(at.corrupt("a length takes more than 8 bytes"))
-    }
-
-    /// Tells the parts of a key with an opaque serializer apart as far as lengths that are fixed do. `entry.key` holds all of
-    /// it and is what is left where nothing tells.
-    pub(super) fn split_opaque(&self, entry: &mut FlinkEntry<'_>) {
-        let is_readable = |serializer: &Option<Arc<Serializer>>| {
-            serializer.as_deref().is_some_and(|serializer| serializer.opaque().is_none())
-        };
-        if is_readable(&self.key) {
-            let mut input = Input::new("key", entry.key);
-            if let Ok(key) = self.take_key(&mut input)
-                && self.user_key.is_none()
-                && !self.is_ambiguous
-            {
-                (entry.key, entry.namespace) = (key, input.rest());
-            }
-            return;
-        }
-        if self.user_key.is_some() || self.is_ambiguous {
-            return;
-        }
-        // Backwards from the end: a namespace of nothing takes a byte.
-        let namespace = self.namespace.as_deref();
-        let len = namespace.and_then(Serializer::length).map(|len| len.max(1));
-        let split = len.and_then(|len| entry.key.len().checked_sub(len));
-        if let Some((key, namespace)) = split.and_then(|at| entry.key.split_at_checked(at)) {
-            (entry.key, entry.namespace) = (key, namespace);
-        }
-    }
-
-    /// Whether `value` can be one of it.
-    pub(super) fn takes(&self, value: &FlinkValue<'_>) -> bool {
-        matches!(value, FlinkValue::Timer(_)) == self.is_timer()
     }
 }

@@ -66,29 +66,45 @@ impl FlinkStream {
         self.start.saturating_add(offset)
     }
 
-    /// The bytes of `range`. One call of the store.
+    /// The bytes of `range`. One call of the store, which blocks the thread.
     ///
     /// # Errors
     /// `Corrupt` if the stream or its file ends before the range does, or the file is missing; the store's.
     pub fn read(&self, range: Range<u64>) -> Result<Bytes> {
-        let Range { start, end } = range;
+        match self.inline_bytes(&range)? {
+            Some(bytes) => Ok(bytes),
+            None => block_on(self.fetch(range)),
+        }
+    }
+
+    /// The same, without blocking.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub async fn fetch(&self, range: Range<u64>) -> Result<Bytes> {
+        if let Some(bytes) = self.inline_bytes(&range)? {
+            return Ok(bytes);
+        }
+        let Source::File(file) = &self.source else { return Ok(Bytes::new()) };
+        let range = self.offset_in_file(range.start)..self.offset_in_file(range.end);
+        let missing = || Error::new(ErrorKind::Corrupt, "the file is missing");
+        let bytes = file.store.get_range(&file.name, range).await;
+        let bytes = bytes.and_then(|bytes| bytes.ok_or_else(missing));
+        bytes.map_err(|error| error.at_path(&*file.path))
+    }
+
+    /// The bytes of `range` if they are in `_metadata`.
+    fn inline_bytes(&self, range: &Range<u64>) -> Result<Option<Bytes>> {
+        let Range { start, end } = *range;
         if start > end || end > self.len_bytes {
             let message = format!("bytes {start} to {end} of a stream that has {}", self.len_bytes);
             return Err(Error::new(ErrorKind::Corrupt, message).at_path(self.path()));
         }
-        match &self.source {
-            Source::Inline(bytes, _) => {
-                let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-                Ok(bytes.slice(index(start)..index(end)))
-            }
-            Source::File(file) => {
-                let range = self.offset_in_file(start)..self.offset_in_file(end);
-                let bytes = block_on(file.store.get_range(&file.name, range));
-                let missing = || Error::new(ErrorKind::Corrupt, "the file is missing");
-                let bytes = bytes.and_then(|bytes| bytes.ok_or_else(missing));
-                bytes.map_err(|error| error.at_path(&*file.path))
-            }
-        }
+        let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        Ok(match &self.source {
+            Source::Inline(bytes, _) => Some(bytes.slice(index(start)..index(end))),
+            Source::File(_) => None,
+        })
     }
 
     /// The error of what lies in this stream, with the file that holds it.
