@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod input;
+mod java;
 mod output;
 pub mod serializer;
 pub mod text;
