@@ -3,7 +3,7 @@
 //! Nothing says where such a stream ends but what it holds, and plain bytes may follow it: no chunk is looked at before what
 //! it holds is needed. Checksums are verified, which Flink does not do.
 
-use crate::{FormatError, Input, Output as _, Result, Source};
+use crate::{FormatError, Input, Result, Source};
 use snap::raw::{Decoder, Encoder, decompress_len};
 
 /// What a stream begins with: a chunk that says what it is.
@@ -246,7 +246,7 @@ mod tests {
         ) {
             let mut bytes = Vec::new();
             for (byte, len, mixed) in pieces {
-                bytes.extend((0..len).map(|at| if mixed { (at * at >> 7) as u8 ^ byte } else { byte }));
+                bytes.extend((0..len).map(|at| if mixed { ((at * at) >> 7) as u8 ^ byte } else { byte }));
             }
             let mut out = Vec::new();
             compress(&bytes, &mut out).unwrap();
