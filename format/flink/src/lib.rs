@@ -8,6 +8,7 @@ mod entry;
 pub mod header;
 pub mod heap;
 mod input;
+mod java;
 pub mod key_group;
 pub mod keys;
 pub mod metadata;
