@@ -22,6 +22,8 @@ mod rocksdb;
 mod snapshot;
 mod state;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use copy::FlinkCopied;

@@ -2,6 +2,7 @@
 
 mod canonical;
 mod database;
+mod heap;
 
 use super::damage::FlinkDamage;
 pub(super) use super::entry::Element;
@@ -153,6 +154,10 @@ impl Walk<'_> {
             Opened::Canonical(keyed) => {
                 self.lost(part, unit, &keyed.states);
                 self.canonical(part, keyed, unit.groups.clone())
+            }
+            Opened::Heap(keyed) => {
+                self.lost(part, unit, &keyed.states);
+                self.heap(part, keyed, unit.groups.clone())
             }
             Opened::Database { database, states } => {
                 self.lost(part, unit, states);
