@@ -55,7 +55,9 @@ pub(super) fn lines(snapshot: &FlinkSnapshot) -> Vec<String> {
         Ok(())
     };
     let damage = snapshot.lines(&FlinkFilter::default(), &mut |_| {}, &mut keep).unwrap();
-    if let Some(first) = damage.first() { println!("{}: {} damages: {}", snapshot.path(), damage.len(), first.error); }
+    if let Some(first) = damage.first() {
+        println!("{}: {} damages: {}", snapshot.path(), damage.len(), first.error);
+    }
     let of_source = r#"{"operator":"numbers","#;
     let lines = text.lines().filter(|line| !line.starts_with(of_source));
     let mut lines: Vec<String> = lines.map(known).collect();
