@@ -198,8 +198,12 @@ const OF_FLINK: &str = "a snapshot of Flink's, which this command does not take:
 ///
 /// # Errors
 /// The store's.
-pub(crate) async fn is_flink_in(store: &Store, folder: Option<&str>) -> Result<Option<bool>, Error> {
-    let name = folder.map_or(MANIFEST_NAME.to_owned(), |folder| format!("{folder}/{MANIFEST_NAME}"));
+pub(crate) async fn is_flink_in(
+    store: &Store,
+    folder: Option<&str>,
+) -> Result<Option<bool>, Error> {
+    let name =
+        folder.map_or(MANIFEST_NAME.to_owned(), |folder| format!("{folder}/{MANIFEST_NAME}"));
     match store.get_range(&RelativeName::new(name)?, 0..4).await {
         // Shorter than anything that is one.
         Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Some(false)),
@@ -215,7 +219,8 @@ async fn flink_checkpoints(store: &Store) -> Result<Vec<u64>, Error> {
     }
     let mut numbers = Vec::new();
     for (name, _) in store.list(None).await? {
-        let folder = name.as_str().strip_suffix(MANIFEST_NAME).map(|name| name.trim_end_matches('/'));
+        let folder =
+            name.as_str().strip_suffix(MANIFEST_NAME).map(|name| name.trim_end_matches('/'));
         let number = folder.and_then(|folder| folder.strip_prefix(FLINK_CHECKPOINT)?.parse().ok());
         if let (Some(folder), Some(number)) = (folder, number)
             && is_flink_in(store, Some(folder)).await? == Some(true)

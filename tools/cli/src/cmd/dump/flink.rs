@@ -47,7 +47,9 @@ fn write_all(
     let infos: Vec<(_, StateInfo)> = schema
         .operators
         .iter()
-        .flat_map(|operator| operator.states.iter().map(|state| (operator.key.as_ref(), state.info(0))))
+        .flat_map(|operator| {
+            operator.states.iter().map(|state| (operator.key.as_ref(), state.info(0)))
+        })
         .collect();
     let shapes = shapes(infos.iter().map(|(key, info)| (*key, info)));
     let is_plain = args.format == Format::Jsonl;
