@@ -60,7 +60,8 @@ pub(super) fn readable() -> Vec<Vector> {
 impl Vector {
     pub(super) fn serializer(&self) -> Serializer {
         let mut input = Input::new("snapshot", &self.snapshot);
-        let serializer = Serializer::read(&mut input).unwrap_or_else(|e| panic!("{}: {e}", self.name));
+        let serializer =
+            Serializer::read(&mut input).unwrap_or_else(|e| panic!("{}: {e}", self.name));
         input.end().unwrap();
         serializer
     }
