@@ -1,16 +1,23 @@
 //! Serializer snapshots: what wrote keys and values, and how its bytes are read without it.
 
 mod avro;
+mod encode;
+mod encode_avro;
+mod encode_sql;
+mod hash;
 mod json;
 mod kind;
 mod length;
 mod logical;
+mod make;
 mod names;
 mod number;
+mod of_schema;
 mod read;
 mod read_classes;
 mod schema;
 mod sink;
+mod spec;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -19,7 +26,7 @@ mod walk;
 mod walk_avro;
 mod walk_sql;
 
-use crate::{FormatError, Input, Output, Result, Schema, Value};
+use crate::{Input, Output, Result, Schema, Value};
 use json::JsonSink;
 use kind::{Constant, Kind, Simple};
 pub(crate) use read::Gap;
@@ -56,10 +63,6 @@ impl PartialEq for Serializer {
     fn eq(&self, other: &Self) -> bool {
         self.kind == other.kind && self.snapshot() == other.snapshot()
     }
-}
-
-fn unfinished<T>() -> Result<T> {
-    Err(FormatError::invalid("serializer", "not written yet"))
 }
 
 impl Serializer {
@@ -236,6 +239,16 @@ impl Serializer {
         }
     }
 
+    /// Whether it writes null on its own.
+    fn has_null(&self) -> bool {
+        match &self.kind {
+            Kind::Nullable { .. } | Kind::Pojo(_) => true,
+            Kind::Simple(simple) => simple.has_null(),
+            Kind::Wrapped(inner) => inner.has_null(),
+            _ => false,
+        }
+    }
+
     /// Whether it is that of `VoidNamespace`: the namespace of state that has none.
     pub fn is_void_namespace(&self) -> bool {
         self.kind == Kind::Simple(Simple::VoidNamespace)
@@ -289,22 +302,6 @@ impl Serializer {
         out.push_str(",\"bytes\":\"");
         json::push_hex(bytes, out);
         out.push_str("\"}");
-    }
-
-    /// Appends `value`, one of [`schema`](Self::schema), as the serializer does.
-    ///
-    /// # Errors
-    /// `Invalid` if it is no such value.
-    pub fn encode(&self, _value: &Value, _out: &mut Vec<u8>) -> Result<()> {
-        unfinished()
-    }
-
-    /// Java's `hashCode()` of `value`.
-    ///
-    /// # Errors
-    /// `Incompatible` where the class decides it.
-    pub fn hash(&self, _value: &Value) -> Result<i32> {
-        unfinished()
     }
 
     /// The shape of its values.
