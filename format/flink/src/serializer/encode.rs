@@ -172,12 +172,7 @@ fn exactly<'v, const N: usize>(what: &str, value: &'v Value) -> Result<&'v [Valu
     components(what, N, value)?.first_chunk().ok_or_else(|| mismatch(what, value))
 }
 
-fn flagged(
-    element: &Serializer,
-    null_flag: bool,
-    value: &Value,
-    out: &mut Vec<u8>,
-) -> Result<()> {
+fn flagged(element: &Serializer, null_flag: bool, value: &Value, out: &mut Vec<u8>) -> Result<()> {
     let values = sequence("a list", value)?;
     put_len(values.len(), out)?;
     values.iter().try_for_each(|value| element.encode_flagged(value, null_flag, out))

@@ -65,7 +65,8 @@ impl Avro {
                 if values.len() == fields.len() =>
             {
                 for (i, (known, of)) in fields.iter().enumerate() {
-                    let value = field(values, i, &known.name).ok_or_else(|| mismatch(name, value))?;
+                    let value =
+                        field(values, i, &known.name).ok_or_else(|| mismatch(name, value))?;
                     self.encode(*of, value, depth, out)?;
                 }
             }

@@ -39,7 +39,9 @@ fn framed(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
 /// A length or offset, as Java counts.
 fn small(len: usize) -> Result<u32> {
     let fits = u32::try_from(len).ok().filter(|len| *len <= i32::MAX.unsigned_abs());
-    fits.ok_or_else(|| FormatError::invalid("value", format!("{len} bytes are more than a row has")))
+    fits.ok_or_else(|| {
+        FormatError::invalid("value", format!("{len} bytes are more than a row has"))
+    })
 }
 
 /// The bytes of a row, array or map that is being made: the fixed part, and behind it what is longer.

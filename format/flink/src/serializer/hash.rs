@@ -84,11 +84,7 @@ fn scalar(of: Scalar, input: &mut Input<'_>) -> Result<i32> {
         }
         Scalar::Double => {
             let value = input.f64()?;
-            long(if value.is_nan() {
-                0x7ff8_0000_0000_0000
-            } else {
-                value.to_bits().cast_signed()
-            })
+            long(if value.is_nan() { 0x7ff8_0000_0000_0000 } else { value.to_bits().cast_signed() })
         }
     })
 }
