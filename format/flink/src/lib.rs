@@ -6,6 +6,7 @@
 pub mod canonical;
 mod entry;
 pub mod header;
+pub mod heap;
 mod input;
 mod java;
 pub mod key_group;
