@@ -102,6 +102,7 @@ pub(crate) enum Simple {
     /// A Java array of them.
     Array(Scalar),
     String,
+    /// The mutable one, which cannot be null.
     StringValue,
     StringArray,
     StringData,
@@ -127,6 +128,26 @@ pub(crate) enum Simple {
     SortedLong,
     Variant,
     Bitmap,
+}
+
+impl Simple {
+    /// Whether its bytes have a form for null.
+    pub(crate) fn has_null(self) -> bool {
+        matches!(
+            self,
+            Self::String
+                | Self::BigInteger
+                | Self::BigDecimal
+                | Self::Date
+                | Self::SqlDate
+                | Self::SqlTime
+                | Self::SqlTimestamp
+                | Self::LocalDate
+                | Self::LocalTime
+                | Self::LocalDateTime
+                | Self::Instant
+        )
+    }
 }
 
 /// Java's primitive types.
