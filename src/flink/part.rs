@@ -10,6 +10,7 @@ use crate::{Error, Result};
 use esker_flink::metadata::{
     IncrementalHandle, KeyGroupsFormat, KeyGroupsHandle, KeyedHandle, OperatorHandle,
 };
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,8 @@ pub(super) struct Part<'s> {
     pub(super) operator: &'s FlinkOperator,
     pub(super) subtask: u32,
     pub(super) handle: Handle<'s>,
+    /// Broadcast states that are read from another subtask, which holds the same.
+    pub(super) left_out: BTreeSet<&'s str>,
     opened: Mutex<Option<Arc<Opened<'s>>>>,
     /// How many of those who read from it are still to come: then it is closed.
     left: AtomicUsize,
@@ -81,7 +84,8 @@ impl<'s> Part<'s> {
         handle: Handle<'s>,
     ) -> Self {
         let (opened, left) = (Mutex::default(), AtomicUsize::new(0));
-        Self { snapshot, operator, subtask, handle, opened, left }
+        let left_out = BTreeSet::new();
+        Self { snapshot, operator, subtask, handle, left_out, opened, left }
     }
 
     /// The file that its state lies in, where that is one and it is open.
