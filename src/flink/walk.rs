@@ -3,6 +3,9 @@
 mod canonical;
 mod database;
 mod heap;
+mod timers;
+
+pub(super) use timers::timer_states;
 
 use super::damage::FlinkDamage;
 pub(super) use super::entry::Element;
@@ -179,7 +182,10 @@ impl Walk<'_> {
                 self.lost(part, unit, states);
                 self.database(part, database, states, unit.groups.clone())
             }
-            _ => Ok(()),
+            Opened::RawTimers { handle, stream } => {
+                self.timers(part, (handle, stream), unit.groups.clone())
+            }
+            Opened::Operator { .. } => Ok(()),
         }
     }
 
