@@ -14,6 +14,7 @@ pub mod keys;
 pub mod metadata;
 mod operator_id;
 mod output;
+pub mod raw_timers;
 pub mod serializer;
 pub mod snappy;
 mod source;
