@@ -62,7 +62,7 @@ fn ci() -> Result<(), String> {
     cargo("clippy --workspace --all-features --all-targets -- -D warnings")?;
     run(command("cargo doc --workspace --all-features --no-deps --document-private-items")
         .env("RUSTDOCFLAGS", "-D warnings"))?;
-    the_format_crate_stays_pure()?;
+    the_format_crates_stay_pure()?;
     deny()?;
     asan()?;
     fuzz::all(fuzz::CI_SECONDS)?;
@@ -91,19 +91,23 @@ fn readme_gives_the_test_command() -> Result<(), String> {
 }
 
 /// Bytes to values needs no runtime, no store and no C++.
-fn the_format_crate_stays_pure() -> Result<(), String> {
-    let tree = command("cargo tree --package esker-format --edges normal --prefix none")
+fn the_format_crates_stay_pure() -> Result<(), String> {
+    ["esker-format", "esker-flink"].into_iter().try_for_each(stays_pure)
+}
+
+fn stays_pure(format: &str) -> Result<(), String> {
+    let tree = command(&format!("cargo tree --package {format} --edges normal --prefix none"))
         .output()
         .map_err(|e| format!("cargo tree: {e}"))?;
     let tree = String::from_utf8_lossy(&tree.stdout);
-    if !tree.starts_with("esker-format ") {
-        return Err("cargo tree printed no tree of esker-format".to_owned());
+    if !tree.starts_with(&format!("{format} ")) {
+        return Err(format!("cargo tree printed no tree of {format}"));
     }
     let banned = ["tokio", "object_store", "rocksdb", "librocksdb-sys"];
     let found =
         tree.lines().filter_map(|line| line.split(' ').next()).find(|name| banned.contains(name));
     match found {
-        Some(name) => Err(format!("esker-format pulls in {name}: keep I/O out of it")),
+        Some(name) => Err(format!("{format} pulls in {name}: keep I/O out of it")),
         None => Ok(()),
     }
 }
