@@ -12,6 +12,7 @@ mod java;
 pub mod key_group;
 pub mod keys;
 pub mod metadata;
+pub mod operator;
 mod operator_id;
 mod output;
 pub mod raw_timers;

@@ -42,7 +42,7 @@ impl Golden {
         std::fs::read(self.moved.1.join(rest.trim_start_matches('/'))).unwrap()
     }
 
-    /// How many lines are expected of each operator and state.
+    /// How many lines are expected of each operator and state; none where records are in flight, as they are not part of it yet.
     pub(crate) fn expected(&self) -> BTreeMap<(String, String), usize> {
         let json = std::fs::read_to_string(self.described.join("snapshot.json")).unwrap();
         let path = self.folder.strip_prefix(&self.described).unwrap().display().to_string();
@@ -51,6 +51,9 @@ impl Golden {
         let (file, _) = rest.split_once('"').unwrap();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/expected");
         let mut counts = BTreeMap::new();
+        if json.contains("\"inFlight\": true") {
+            return counts;
+        }
         for line in std::fs::read_to_string(root.join(file)).unwrap().lines() {
             let field = |name: &str| {
                 let (_, rest) = line.split_once(&format!("\"{name}\":\"")).unwrap();
