@@ -168,8 +168,8 @@ impl Graph {
 
     /// What an object wrote itself: `ArrayList` and the like their elements, after how many there are.
     fn written(&self, object: &Object) -> Vec<NodeId> {
-        let parts = object.parts.iter().rev().map(|part| part.annotations.as_slice());
-        let written = parts.filter(|written| !written.is_empty()).next().unwrap_or_default();
+        let mut parts = object.parts.iter().rev().map(|part| part.annotations.as_slice());
+        let written = parts.find(|written| !written.is_empty()).unwrap_or_default();
         match written.split_first() {
             Some((first, rest)) if matches!(self.node(*first), Node::Block) => rest.to_vec(),
             _ => written.to_vec(),

@@ -615,6 +615,7 @@ pub(crate) fn instant(of: Simple, input: &mut Input<'_>) -> Result<Option<Moment
     let moment = u32::try_from(nanos).ok().map(|nanos| Moment { seconds, nanos });
     moment
         .filter(|moment| moment.is_possible())
+        .filter(|moment| of == Simple::Instant || moment.millis().is_some())
         .map(Some)
         .ok_or_else(|| at.corrupt(format!("there is no moment {seconds} s and {nanos} ns")))
 }
