@@ -2,8 +2,6 @@
 
 mod avro;
 mod encode;
-mod encode_avro;
-mod encode_sql;
 mod hash;
 mod json;
 mod kind;
@@ -23,8 +21,6 @@ mod tests;
 mod time;
 mod tree;
 mod walk;
-mod walk_avro;
-mod walk_sql;
 
 use crate::{FormatErrorKind, Input, Output, Result, Schema, Value};
 use json::JsonSink;
