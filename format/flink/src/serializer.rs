@@ -2,8 +2,6 @@
 
 mod avro;
 mod encode;
-mod encode_avro;
-mod encode_sql;
 mod hash;
 mod json;
 mod kind;
@@ -23,10 +21,8 @@ mod tests;
 mod time;
 mod tree;
 mod walk;
-mod walk_avro;
-mod walk_sql;
 
-use crate::{Input, Output, Result, Schema, Value};
+use crate::{FormatErrorKind, Input, Output, Result, Schema, Value};
 use json::JsonSink;
 use kind::{Constant, Kind, Simple};
 pub(crate) use read::Gap;
@@ -293,6 +289,35 @@ impl Serializer {
     pub fn write_json(&self, input: &mut Input<'_>, out: &mut String) -> Result<()> {
         let mut sink = JsonSink::new(input, out);
         Walk::new(input).value(self, input, &mut sink)
+    }
+
+    /// Appends the JSON of the value that is all of `input`. One of a class that the snapshot does not know, or that is
+    /// [opaque](Self::opaque), is shown as [its bytes](Self::write_opaque_json).
+    ///
+    /// # Errors
+    /// `Corrupt`; what was appended until then stays.
+    pub fn write_framed_json(&self, input: &mut Input<'_>, out: &mut String) -> Result<()> {
+        let (start, whole) = (out.len(), input.clone());
+        match self.write_json(input, out) {
+            Ok(()) => input.end(),
+            Err(error) if error.kind == FormatErrorKind::Incompatible => {
+                out.truncate(start);
+                Self::write_opaque_json(self.opaque().unwrap_or(&self.class), whole.rest(), out);
+                input.take(input.remaining()).map(drop)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Appends the JSON of `value`, one of [`schema`](Self::schema): what [`write_json`](Self::write_json) makes of
+    /// its bytes.
+    ///
+    /// # Errors
+    /// As for [`encode`](Self::encode).
+    pub fn write_value_json(&self, value: &Value, out: &mut String) -> Result<()> {
+        let mut bytes = Vec::new();
+        self.encode(value, &mut bytes)?;
+        self.write_json(&mut Input::new("value", &bytes), out)
     }
 
     /// Appends the JSON that stands for a value that cannot be read: its bytes and the class that can.

@@ -1,7 +1,7 @@
 //! Serializers for states that never came from Flink.
 
 use super::kind::{Scalar, Simple};
-use super::schema::ROW;
+use super::schema::{ROW, ROW_DATA};
 use super::{Serializer, make};
 use crate::{FormatError, FormatErrorKind, Result, Schema};
 use esker_format::schema::{Field, Shape, Variant};
@@ -51,7 +51,9 @@ fn of(schema: &Schema, path: &str, depth: usize) -> Result<Serializer> {
             Serializer::map_of(&part(key, "{key}")?, &part(present(value), "{value}")?)
         }
         Schema::Tuple(fields) => tuple(fields, path, depth),
-        Schema::TupleStruct { name, fields } if **name == *ROW => row(fields, path, depth),
+        Schema::TupleStruct { name, fields } if [ROW, ROW_DATA].contains(&&**name) => {
+            row(fields, path, depth)
+        }
         Schema::TupleStruct { fields, .. } => tuple(fields, path, depth),
         Schema::Struct { name, fields } => structure(name, fields, path, depth),
         Schema::Newtype { name, inner } => match named(name, inner) {

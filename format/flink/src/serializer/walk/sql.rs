@@ -1,11 +1,12 @@
 //! Rows, arrays and maps in SQL's binary form: little-endian, slots of fixed size, then what is longer
 //! (SPEC.md, "Binary rows").
 
-use super::logical::{COMPACT_PRECISION_MAX, Logical, MILLIS_PRECISION_MAX};
-use super::number;
-use super::sink::{Group, Keys, Sink};
-use super::time;
-use super::walk::{ROW_KINDS, Walk, opaque, sql_timestamp};
+use super::simple::sql_timestamp;
+use super::{ROW_KINDS, Walk, opaque};
+use crate::serializer::logical::{COMPACT_PRECISION_MAX, Logical, MILLIS_PRECISION_MAX};
+use crate::serializer::number;
+use crate::serializer::sink::{Group, Keys, Sink};
+use crate::serializer::time;
 use crate::{FormatError, Input, Result};
 
 /// What a field of a row takes in its fixed part.

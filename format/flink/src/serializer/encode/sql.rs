@@ -1,8 +1,11 @@
 //! Rows, arrays and maps in SQL's binary form, as Flink's writers make them.
 
-use super::encode::{held, integer, mismatch, row_parts, sequence, sql_decimal, sql_timestamp};
-use super::logical::{COMPACT_PRECISION_MAX, Logical, MILLIS_PRECISION_MAX};
-use super::walk_sql::{INLINE, SLOT_LEN_BYTES, array_header_len_bytes, row_header_len_bytes};
+use super::simple::{minimal, sql_decimal, sql_timestamp};
+use super::{held, integer, mismatch, row_parts, sequence};
+use crate::serializer::logical::{COMPACT_PRECISION_MAX, Logical, MILLIS_PRECISION_MAX};
+use crate::serializer::walk::{
+    INLINE, SLOT_LEN_BYTES, array_header_len_bytes, row_header_len_bytes,
+};
 use crate::{FormatError, Output, Result, Value};
 
 /// What is kept free for a decimal of many digits, null or not.
@@ -11,17 +14,17 @@ const DECIMAL_LEN_BYTES: usize = 16;
 const INLINE_LEN_BYTES_MAX: usize = 7;
 
 /// Appends a row after its length.
-pub(crate) fn row_data(types: &[Logical], value: &Value, out: &mut Vec<u8>) -> Result<()> {
+pub(super) fn row_data(types: &[Logical], value: &Value, out: &mut Vec<u8>) -> Result<()> {
     framed(&row(types, value, true)?, out)
 }
 
 /// Appends an array after its length.
-pub(crate) fn array_data(element: &Logical, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+pub(super) fn array_data(element: &Logical, value: &Value, out: &mut Vec<u8>) -> Result<()> {
     framed(&array(element, sequence("an array", value)?.iter())?, out)
 }
 
 /// Appends a map after its length.
-pub(crate) fn map_data(
+pub(super) fn map_data(
     key: &Logical,
     of: &Logical,
     value: &Value,
@@ -126,7 +129,7 @@ impl Frame {
                     self.put(slot, &(unscaled as i64).to_le_bytes());
                     return Ok(());
                 }
-                let mut bytes = super::encode::minimal(unscaled);
+                let mut bytes = minimal(unscaled);
                 let len = small(bytes.len())?;
                 bytes.resize(DECIMAL_LEN_BYTES, 0);
                 let (at, _) = self.append(&bytes)?;

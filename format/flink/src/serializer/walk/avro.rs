@@ -1,8 +1,8 @@
 //! Avro's values in Flink's form of them, which is not Avro's binary encoding (SPEC.md, "Avro").
 
-use super::avro::{Avro, AvroType, TypeId};
-use super::sink::{Group, Keys, Sink};
-use super::walk::{Walk, indexed};
+use super::{Walk, indexed, utf8};
+use crate::serializer::avro::{Avro, AvroType, TypeId};
+use crate::serializer::sink::{Group, Keys, Sink};
 use crate::{Input, Result};
 
 impl Walk {
@@ -23,7 +23,7 @@ impl Walk {
             AvroType::Float => sink.float(input.f32()?),
             AvroType::Double => sink.double(input.f64()?),
             AvroType::Bytes => sink.bytes(input.bytes32()?),
-            AvroType::String => text(input, sink)?,
+            AvroType::String => utf8(input, sink)?,
             AvroType::Fixed { len_bytes, .. } => sink.bytes(input.take(*len_bytes)?),
             AvroType::Enum { name, symbols } => {
                 let index = input.i32()?;
@@ -45,7 +45,7 @@ impl Walk {
                 sink.open_map();
                 let count = self.blocks(input, |walk, i, input| {
                     sink.key(i);
-                    text(input, sink)?;
+                    utf8(input, sink)?;
                     sink.value();
                     walk.avro(avro, *value, input, sink)
                 })?;
@@ -111,8 +111,4 @@ fn block_count(input: &mut Input<'_>) -> Result<u64> {
         }
     }
     Err(at.corrupt("the count of a block does not fit in 63 bits"))
-}
-
-fn text<S: Sink>(input: &mut Input<'_>, sink: &mut S) -> Result<()> {
-    super::walk::utf8(input, sink)
 }

@@ -1,7 +1,7 @@
 //! Avro's values in Flink's form of them.
 
-use super::avro::{Avro, AvroType, TypeId};
-use super::encode::{constant, field, framed, integer, mismatch, put_len, sequence};
+use super::{constant, field, framed, held, integer, mismatch, put_len, sequence};
+use crate::serializer::avro::{Avro, AvroType, TypeId};
 use crate::{FormatError, Output, Result, Value};
 
 impl Avro {
@@ -50,7 +50,7 @@ impl Avro {
             }
             (AvroType::Nullable { null_at, .. }, Value::Option(None)) => out.put_i32(*null_at),
             (AvroType::Nullable { null_at, inner }, _) => {
-                let held = super::encode::held(value).unwrap_or(value);
+                let held = held(value).unwrap_or(value);
                 out.put_i32(1 - null_at);
                 self.encode(*inner, held, depth, out)?;
             }
