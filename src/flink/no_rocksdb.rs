@@ -3,6 +3,9 @@
 use super::stream::FlinkStream;
 use crate::{Error, ErrorKind, Result};
 
+/// Takes a key and its value; says whether to go on.
+type EachEntry<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<bool>;
+
 /// Nothing: no database is opened.
 pub(super) struct Database(std::convert::Infallible);
 
@@ -25,7 +28,7 @@ impl Database {
         &self,
         _family: &str,
         _keys: (&[u8], Option<&[u8]>),
-        _f: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
+        _f: EachEntry<'_>,
     ) -> Result<()> {
         match self.0 {}
     }

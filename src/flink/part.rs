@@ -7,7 +7,7 @@ use super::snapshot::{FlinkOperator, FlinkSnapshot};
 use super::state::FlinkState;
 use super::stream::FlinkStream;
 use super::walk::timer_states;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use esker_flink::metadata::{
     IncrementalHandle, KeyGroupsFormat, KeyGroupsHandle, KeyedHandle, OperatorHandle,
 };
@@ -196,7 +196,11 @@ impl<'s> Part<'s> {
             }
             KeyedHandle::Changelog(_)
             | KeyedHandle::ChangelogBytes(_)
-            | KeyedHandle::ChangelogFiles(_) => unimplemented!(),
+            | KeyedHandle::ChangelogFiles(_) => {
+                let message = "state of the changelog backend, which is not read yet: take a canonical savepoint of \
+                               the job, which holds the same";
+                Err(Error::new(ErrorKind::Unsupported, message).at_path(self.snapshot.path()))
+            }
         }
     }
 

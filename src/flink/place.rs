@@ -230,12 +230,12 @@ fn plain(path: &str) -> &str {
 /// What of `path` is below the folder that its job has among checkpoints: behind a job's id, or from `chk-…`, `shared` or
 /// `taskowned` on.
 fn below_job(path: &str) -> Option<&str> {
+    // From behind, each with where it begins.
     let segments = || {
-        let mut start = 0;
-        path.split('/').map(move |segment| {
-            let at = start;
-            start += segment.len() + 1;
-            (segment, at)
+        let mut end = path.len() + 1;
+        path.rsplit('/').map(move |segment| {
+            end -= segment.len() + 1;
+            (segment, end)
         })
     };
     let is_id = |segment: &str| {
@@ -246,9 +246,9 @@ fn below_job(path: &str) -> Option<&str> {
         matches!(segment, "shared" | "taskowned")
             || number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    let behind_id = segments().filter(|(segment, _)| is_id(segment)).last();
+    let behind_id = segments().find(|(segment, _)| is_id(segment));
     let behind_id = behind_id.map(|(segment, at)| at + segment.len() + 1);
-    let from_part = || segments().filter(|(segment, _)| is_part(segment)).last().map(|(_, at)| at);
+    let from_part = || segments().find(|(segment, _)| is_part(segment)).map(|(_, at)| at);
     let start = behind_id.filter(|start| *start < path.len()).or_else(from_part)?;
     path.get(start..).filter(|tail| !tail.is_empty())
 }

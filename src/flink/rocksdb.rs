@@ -24,6 +24,9 @@ const PIECE_LEN_BYTES: u64 = 8 << 20;
 /// What is read ahead of an iterator.
 const READAHEAD_LEN_BYTES: usize = 2 << 20;
 
+/// Takes a key and its value; says whether to go on.
+type EachEntry<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<bool>;
+
 /// A database of Flink's, open to be read, in a temporary folder that goes with it.
 pub(super) struct Database {
     db: DB,
@@ -59,7 +62,7 @@ impl Database {
         &self,
         family: &str,
         (from, to): (&[u8], Option<&[u8]>),
-        f: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
+        f: EachEntry<'_>,
     ) -> Result<()> {
         let Some(handle) = self.db.cf_handle(family) else { return Ok(()) };
         let mut options = ReadOptions::default();

@@ -57,6 +57,7 @@ impl FlinkStream {
     }
 
     /// Whether it is all of a file.
+    #[cfg(feature = "rocksdb")]
     pub(super) fn is_whole_file(&self) -> bool {
         self.file().is_some_and(|file| self.start == 0 && self.len_bytes == file.len_bytes)
     }

@@ -3,6 +3,7 @@
 mod canonical;
 mod database;
 mod heap;
+mod operator;
 mod timers;
 
 pub(super) use timers::timer_states;
@@ -98,7 +99,7 @@ impl<'s> Plan<'s> {
     fn add(&mut self, part: Part<'s>, filter: &FlinkFilter) {
         let units = match part.handle {
             Handle::Operator(_) if filter.key_groups.is_some() => return,
-            Handle::Operator(_) => vec![0..0],
+            Handle::Operator(_) => std::iter::once(0..0).collect(),
             Handle::RawKeyed(handle) => by_len(handle),
             Handle::Keyed(KeyedHandle::KeyGroups(handle)) => by_len(handle),
             Handle::Keyed(handle) => {
@@ -185,7 +186,9 @@ impl Walk<'_> {
             Opened::RawTimers { handle, stream } => {
                 self.timers(part, (handle, stream), unit.groups.clone())
             }
-            Opened::Operator { .. } => Ok(()),
+            Opened::Operator { handle, stream, states } => {
+                self.operator(part, (handle, stream), states)
+            }
         }
     }
 

@@ -31,12 +31,17 @@ fn goldens() -> Vec<Golden> {
             let about = fs::read_to_string(folder.join("snapshot.json")).unwrap();
             let about: Value = serde_json::from_str(&about).unwrap();
             for snapshot in about["snapshots"].as_array().unwrap() {
-                let expected = golden().join("expected").join(snapshot["expected"].as_str().unwrap());
+                let expected =
+                    golden().join("expected").join(snapshot["expected"].as_str().unwrap());
                 let expected = fs::read_to_string(expected).unwrap();
                 let name = folder.file_name().unwrap().to_str().unwrap();
                 found.push(Golden {
                     name: format!("{version}/{name}"),
-                    path: folder.join(snapshot["path"].as_str().unwrap()).to_str().unwrap().to_owned(),
+                    path: folder
+                        .join(snapshot["path"].as_str().unwrap())
+                        .to_str()
+                        .unwrap()
+                        .to_owned(),
                     expected: expected.lines().map(comparable).collect(),
                     is_in_flight: snapshot["inFlight"] == true,
                 });
@@ -50,9 +55,9 @@ fn goldens() -> Vec<Golden> {
 /// Whether this build can read it.
 fn is_readable(golden: &Golden) -> bool {
     let is_database = golden.name.contains("/rocksdb-checkpoint-")
-        && !golden.name.contains("changelog")
         || golden.name.contains("/rocksdb-savepoint-native");
-    cfg!(feature = "rocksdb") || !is_database
+    // Changelogs are refused by name.
+    !golden.name.contains("changelog") && (cfg!(feature = "rocksdb") || !is_database)
 }
 
 /// A line without the value of a state that only Kryo reads.
@@ -123,7 +128,10 @@ fn a_savepoint_that_is_cut_short_is_damaged_and_says_where() {
         for command in ["dump", "inspect", "verify"] {
             let (code, out, err) = run::esker(folder.path(), &[command, "."]);
             assert!(code == 1 || code == 2, "{command} of {len} bytes: {out}{err}");
-            assert!(err.contains("_metadata") || out.contains("_metadata"), "{command} {len}: {out}{err}");
+            assert!(
+                err.contains("_metadata") || out.contains("_metadata"),
+                "{command} {len}: {out}{err}"
+            );
         }
     }
 }

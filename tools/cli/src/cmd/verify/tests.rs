@@ -29,7 +29,7 @@ pub(super) fn verify(folder: &Path) -> (Outcome, String) {
 /// Verifies every entry if it is to be `deep`.
 pub(super) fn verify_to(folder: &Path, deep: bool) -> (Outcome, String) {
     let files = vec![folder.to_str().unwrap().to_owned()];
-    let args = Args { named: Named { files, json: false }, deep };
+    let args = Args { named: Named { files, json: false }, deep, flink: FlinkArgs::default() };
     let mut out = Vec::new();
     let outcome = run(&args, &mut out).unwrap();
     (outcome, String::from_utf8(out).unwrap())
