@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod canonical;
+pub mod changelog;
 mod entry;
 pub mod header;
 pub mod heap;
