@@ -5,6 +5,7 @@
 pub(super) mod world;
 
 use super::{Args, Named, run};
+use crate::flink::FlinkArgs;
 use crate::outcome::{Outcome, Status};
 use crate::snapshot::{Checked, Checker, Depth, SnapshotAt, find_snapshot};
 use esker::format::part::RunRef;
