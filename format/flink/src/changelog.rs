@@ -12,7 +12,7 @@ mod tests;
 pub use change::{Change, Definition, Operation};
 pub use key::KeySearch;
 
-use crate::{Input, Result, Serializer, Source, snappy};
+use crate::{Input, Result, Serializer, snappy};
 use std::collections::BTreeMap;
 
 const WHAT: &str = "changelog";

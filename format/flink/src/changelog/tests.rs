@@ -48,12 +48,14 @@ fn replay(log: &Changelog, change: Change<'_>, replayed: &mut Replayed) {
             state.entry(address).or_default().insert(user_key.to_vec());
         }
         Operation::RemoveEntry(user_key) => {
-            drop(state.entry(address).or_default().remove(user_key))
+            state.entry(address).or_default().remove(user_key);
         }
         Operation::AddTimers(timers) => {
             state.entry(address).or_default().extend(timers.into_iter().map(<[u8]>::to_vec));
         }
-        Operation::RemoveTimer(timer) => drop(state.entry(address).or_default().remove(timer)),
+        Operation::RemoveTimer(timer) => {
+            state.entry(address).or_default().remove(timer);
+        }
     }
 }
 
