@@ -1,4 +1,4 @@
-//! What must hold for whatever bytes the decoders of `esker-format` are given (I9).
+//! What must hold for whatever bytes the decoders of `esker-format` and `esker-flink` are given (I9).
 //!
 //! A body takes any bytes, decodes them, and panics if a promise is broken: what decodes encodes to
 //! something that decodes to the same, and memory stays in proportion to the input. libFuzzer calls
@@ -8,6 +8,7 @@
 
 mod entry;
 mod file;
+mod flink;
 pub mod mutate;
 mod run;
 mod schema_file;
@@ -39,6 +40,12 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "canonical", body: entry::canonical, seeds: entry::seeds },
     Target { name: "composite_key", body: small::composite_key, seeds: seeds::composite_keys },
+    Target {
+        name: "flink_serializer",
+        body: flink::serializer,
+        seeds: flink::serializer_seeds,
+    },
+    Target { name: "flink_value", body: flink::value, seeds: flink::value_seeds },
     Target { name: "layout", body: file::layout, seeds: file::layout_seeds },
     Target { name: "list", body: small::list, seeds: small::list_seeds },
     Target { name: "log_record", body: file::log_record, seeds: seeds::log_records },

@@ -226,13 +226,19 @@ pub(crate) fn push_hex(bytes: &[u8], out: &mut String) {
 /// Appends `text` as JSON; only `"`, `\` and control characters are escaped.
 pub(crate) fn push_string(text: &str, out: &mut String) {
     out.push('"');
-    if !text.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+    if !needs_escapes(text.as_bytes()) {
         out.push_str(text);
         out.push('"');
         return;
     }
     text.chars().for_each(|c| push_char(c, out));
     out.push('"');
+}
+
+/// Whether a byte of `text` is not written as it is. Whole pieces are looked at, so that it is done many at a time.
+fn needs_escapes(text: &[u8]) -> bool {
+    let of = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    text.chunks(64).any(|piece| piece.iter().fold(false, |any, byte| any | of(byte)))
 }
 
 fn push_char(c: char, out: &mut String) {
