@@ -205,10 +205,7 @@ fn one(state: &FlinkState, mut input: Input<'_>, out: &mut String) -> Written {
     out.push_str(r#","value":"#);
     match (state.opaque_value(), state.value.as_deref()) {
         (Some(class), _) => Serializer::write_opaque_json(class, input.rest(), out),
-        (None, Some(serializer)) => {
-            serializer.write_json(&mut input, out)?;
-            input.end()?;
-        }
+        (None, Some(serializer)) => serializer.write_framed_json(&mut input, out)?,
         (None, None) => out.push_str("null"),
     }
     if let Some(time) = time {

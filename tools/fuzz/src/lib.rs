@@ -40,11 +40,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "canonical", body: entry::canonical, seeds: entry::seeds },
     Target { name: "composite_key", body: small::composite_key, seeds: seeds::composite_keys },
-    Target {
-        name: "flink_serializer",
-        body: flink::serializer,
-        seeds: flink::serializer_seeds,
-    },
+    Target { name: "flink_serializer", body: flink::serializer, seeds: flink::serializer_seeds },
     Target { name: "flink_value", body: flink::value, seeds: flink::value_seeds },
     Target { name: "layout", body: file::layout, seeds: file::layout_seeds },
     Target { name: "list", body: small::list, seeds: small::list_seeds },
