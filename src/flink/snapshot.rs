@@ -22,8 +22,6 @@ pub struct FlinkOptions {
     pub uids: Vec<String>,
     /// Prefixes of absolute paths, and what stands in their place now.
     pub maps: Vec<(String, String)>,
-    /// Types of keys by operator, where nothing else tells: a changelog does not name them. See [`super::type_of`].
-    pub key_types: Vec<(String, String)>,
 }
 
 /// An operator of a snapshot.
