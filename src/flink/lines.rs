@@ -3,7 +3,7 @@
 use super::entry::{FlinkValue, Of, Raw};
 use super::state::FlinkState;
 use crate::format::manifest::StateKind;
-use esker_flink::{FormatError, FormatErrorKind, Input, Serializer, Value, canonical};
+use esker_flink::{FormatError, FormatErrorKind, Input, Serializer, canonical};
 use std::fmt::Write;
 
 /// The bit that makes bytes of a timer's time sort as times do.

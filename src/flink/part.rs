@@ -7,7 +7,7 @@ use super::snapshot::{FlinkOperator, FlinkSnapshot};
 use super::state::FlinkState;
 use super::stream::FlinkStream;
 use super::walk::timer_states;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use esker_flink::metadata::{
     IncrementalHandle, KeyGroupsFormat, KeyGroupsHandle, KeyedHandle, OperatorHandle,
 };
@@ -196,7 +196,10 @@ impl<'s> Part<'s> {
             }
             KeyedHandle::Changelog(_)
             | KeyedHandle::ChangelogBytes(_)
-            | KeyedHandle::ChangelogFiles(_) => unimplemented!(),
+            | KeyedHandle::ChangelogFiles(_) => {
+                let message = "keyed state as a log of changes, which this esker does not read yet";
+                Err(Error::new(ErrorKind::Unsupported, message).at_path(self.snapshot.path()))
+            }
         }
     }
 
