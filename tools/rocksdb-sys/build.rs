@@ -32,11 +32,12 @@ fn link(folder: &Path) -> Result<(), String> {
             folder.display()
         ));
     }
-    let [_, bindings] = place::FILES;
+    let [.., bindings] = place::FILES;
     println!("cargo::rustc-env=ESKER_ROCKSDB_BINDINGS={}", folder.join(bindings).display());
     println!("cargo::rustc-link-search=native={}", folder.display());
     // Taken from the cache when a program is linked: no copy of it in each target folder.
     println!("cargo::rustc-link-lib=static:-bundle=rocksdb");
+    println!("cargo::rustc-link-lib=static:-bundle=snappy");
     let cpp = match env::var("CARGO_CFG_TARGET_OS").as_deref() {
         Ok("macos" | "ios" | "freebsd" | "openbsd") => "c++",
         _ => "stdc++",

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const VERSION: &str = "0.19.0+11.8.1";
 /// The processors that it is compiled for on x86-64: without their instructions a CRC is slow.
 pub(crate) const X86_64: &str = "x86-64-v2";
-/// The static library, and the Rust that declares its functions.
-pub(crate) const FILES: [&str; 2] = ["librocksdb.a", "bindings.rs"];
+/// The static library, Snappy for it, and the Rust that declares its functions.
+pub(crate) const FILES: [&str; 3] = ["librocksdb.a", "libsnappy.a", "bindings.rs"];
 
 /// The folder of the library for a target, whether it is there or not. All that would make another
 /// library is in its name.
@@ -28,7 +28,7 @@ pub(crate) fn is_there(folder: &Path) -> bool {
 
 fn name(arch: &str, os: &str, abi: &str) -> String {
     let processor = if arch == "x86_64" { X86_64 } else { arch };
-    let words = [VERSION, os, abi, processor, "lz4", "zstd"];
+    let words = [VERSION, os, abi, processor, "lz4", "snappy", "zstd"];
     words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
 }
 
@@ -61,18 +61,20 @@ mod tests {
             name("aarch64", "linux", "gnu"),
             name("aarch64", "macos", ""),
         ];
-        assert_eq!(names[0], "0.19.0+11.8.1-linux-gnu-x86-64-v2-lz4-zstd");
-        assert_eq!(names[3], "0.19.0+11.8.1-macos-aarch64-lz4-zstd");
+        assert_eq!(names[0], "0.19.0+11.8.1-linux-gnu-x86-64-v2-lz4-snappy-zstd");
+        assert_eq!(names[3], "0.19.0+11.8.1-macos-aarch64-lz4-snappy-zstd");
         assert!((1..4).all(|i| !names[..i].contains(&names[i])), "{names:?}");
     }
 
     #[test]
-    fn a_library_is_there_with_both_its_files_only() {
+    fn a_library_is_there_with_all_its_files_only() {
         let folder = env::temp_dir().join(format!("esker-place-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let [library, bindings] = FILES.map(|file| folder.join(file));
-        std::fs::write(&bindings, "").unwrap();
-        assert!(!is_there(&folder));
+        let [library, snappy, bindings] = FILES.map(|file| folder.join(file));
+        for file in [bindings, snappy] {
+            std::fs::write(&file, "").unwrap();
+            assert!(!is_there(&folder));
+        }
         std::fs::write(&library, "").unwrap();
         assert!(is_there(&folder));
         std::fs::remove_dir_all(&folder).unwrap();

@@ -217,6 +217,16 @@ impl<'a> Input<'a> {
         self.take(len)
     }
 
+    /// The same bytes, as a structure of their own.
+    ///
+    /// # Errors
+    /// As for [`bytes32`](Self::bytes32).
+    pub fn nested(&mut self) -> Result<Self> {
+        let bytes = self.bytes32()?;
+        let base = self.offset() - bytes.len() as u64;
+        Ok(Self { what: self.what, bytes, at: 0, base })
+    }
+
     /// LEB128 of at most 32 bits, as Flink's strings and Avro's blocks have it.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-/// The static library and the Rust that declares its functions.
-const FILES: [&str; 2] = ["librocksdb.a", "bindings.rs"];
+/// The static library, Snappy for it, and the Rust that declares its functions.
+const FILES: [&str; 3] = ["librocksdb.a", "libsnappy.a", "bindings.rs"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Cargo tells where a dependency that links a library compiled it.

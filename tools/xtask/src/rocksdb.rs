@@ -100,11 +100,12 @@ mod tests {
     fn a_library_takes_its_place_whole_or_not_at_all() {
         let cache = tempfile::tempdir().unwrap();
         let (out, folder) = (cache.path().join("out"), cache.path().join("folder"));
-        let [library, bindings] = place::FILES;
+        let [library, snappy, bindings] = place::FILES;
         for round in ["first", "second"] {
             fs::create_dir(&out).unwrap();
             fs::write(out.join(library), round).unwrap();
             assert!(kept(&out, &folder).is_err());
+            fs::write(out.join(snappy), round).unwrap();
             fs::write(out.join(bindings), round).unwrap();
             kept(&out, &folder).unwrap();
             assert!(place::is_there(&folder) && !out.exists());
