@@ -44,7 +44,8 @@ pub(crate) fn tool() -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-pub(crate) const NO_TOOL: &str = "no binary esker beside this one: cargo build --release --package esker-cli";
+pub(crate) const NO_TOOL: &str =
+    "no binary esker beside this one: cargo build --release --package esker-cli";
 
 /// `esker`, to be run with `arguments` and no output.
 fn esker(arguments: &[&dyn AsRef<OsStr>]) -> Result<Command, String> {
@@ -78,7 +79,8 @@ pub(crate) fn counted(arguments: &[&dyn AsRef<OsStr>]) -> Result<u64, String> {
     command.stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = command.spawn().map_err(text)?;
     let mut lines = 0;
-    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(|out| out.split(b'\n')) {
+    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(|out| out.split(b'\n'))
+    {
         line.map_err(text)?;
         lines += 1;
     }

@@ -51,7 +51,7 @@ final class Cluster implements AutoCloseable {
         Method submit = null;
         for (Method m : MiniCluster.class.getMethods()) if (m.getName().equals("submitJob")) submit = m;
         ((CompletableFuture<?>) submit.invoke(mini, graph)).get(60, TimeUnit.SECONDS);
-        Deadline deadline = new Deadline("the job does not run", 120);
+        Deadline deadline = new Deadline("the job does not run", 900);
         while (!allRunning()) {
             failIfFailed();
             deadline.check();

@@ -1,6 +1,8 @@
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
 /**
@@ -20,7 +22,11 @@ public final class SavepointWriter {
         int parallelism = (int) a.num("parallelism", 2);
         Files.createDirectories(out);
         GatedSource.reset(0);
-        try (Cluster c = new Cluster(a.get("backend", "rocksdb"), a.set)) {
+        Map<String, String> more = new LinkedHashMap<>(a.set);
+        // Without one state lies in the memory of the job's manager, which takes little of it.
+        more.put("execution.checkpointing.dir", "file:" + out);
+        more.put("state.checkpoints.dir", "file:" + out);
+        try (Cluster c = new Cluster(a.get("backend", "rocksdb"), more)) {
             StreamExecutionEnvironment env = c.env();
             SpecJob.build(env, spec, keys, parallelism, (int) a.num("max-parallelism", 128));
             c.start(env.getStreamGraph().getJobGraph(), parallelism, null);
