@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod engine;
 mod environment;
 mod error;
+pub mod flink;
 mod metrics;
 pub mod processor;
 mod settings;

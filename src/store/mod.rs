@@ -219,6 +219,11 @@ impl Store {
         format!("{self}/{}", below.unwrap_or(path))
     }
 
+    /// The path of a file, where this is a folder.
+    pub(crate) fn local_path(&self, name: &RelativeName) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(name.as_str()))
+    }
+
     fn joined(&self, name: &RelativeName) -> String {
         match self.prefix.as_str() {
             "" => name.to_string(),

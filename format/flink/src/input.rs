@@ -100,6 +100,21 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// All that is left, if that is at least `len` bytes.
+    #[inline]
+    pub(crate) fn at_hand(&self, len: usize) -> Result<&'a [u8]> {
+        match self.rest() {
+            rest if rest.len() >= len => Ok(rest),
+            _ => Err(self.short(len)),
+        }
+    }
+
+    /// Goes past `len` bytes, or to the end.
+    #[inline]
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.at += len.min(self.remaining());
+    }
+
     #[cold]
     fn short(&self, len: usize) -> FormatError {
         self.corrupt(format!("needs {len} bytes, has {}", self.remaining()))
@@ -217,14 +232,22 @@ impl<'a> Input<'a> {
         self.take(len)
     }
 
-    /// The same bytes, as a structure of their own.
+    /// The next `len` bytes, as a structure of their own; offsets in errors count on.
+    ///
+    /// # Errors
+    /// As for [`take`](Self::take).
+    pub fn part(&mut self, len: usize) -> Result<Self> {
+        let base = self.offset();
+        Ok(Self { what: self.what, bytes: self.take(len)?, at: 0, base })
+    }
+
+    /// Bytes after their length as an `int`, as a structure of their own.
     ///
     /// # Errors
     /// As for [`bytes32`](Self::bytes32).
     pub fn nested(&mut self) -> Result<Self> {
-        let bytes = self.bytes32()?;
-        let base = self.offset() - bytes.len() as u64;
-        Ok(Self { what: self.what, bytes, at: 0, base })
+        let len = self.count(1)?;
+        self.part(len)
     }
 
     /// LEB128 of at most 32 bits, as Flink's strings and Avro's blocks have it.

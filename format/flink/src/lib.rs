@@ -3,14 +3,25 @@
 //! `SPEC.md` beside this crate says what is read and written; each module names its section.
 #![forbid(unsafe_code)]
 
+pub mod canonical;
+mod entry;
+pub mod header;
+pub mod heap;
 mod input;
+mod java;
 pub mod key_group;
+pub mod keys;
 pub mod metadata;
 mod operator_id;
 mod output;
 pub mod serializer;
+pub mod snappy;
+mod source;
+#[cfg(test)]
+mod testing;
 pub mod text;
 
+pub use entry::Entry;
 pub use esker_format::{FormatError, FormatErrorKind, Result, Schema, Value};
 pub use input::Input;
 pub use key_group::KeyGroupRange;
@@ -18,3 +29,4 @@ pub use metadata::Metadata;
 pub use operator_id::OperatorId;
 pub use output::Output;
 pub use serializer::Serializer;
+pub use source::Source;

@@ -14,12 +14,15 @@ pub fn read_utf(input: &mut Input<'_>) -> Result<String> {
     let len = usize::from(input.u16()?);
     let at = input.clone();
     let bytes = input.take(len)?;
-    if bytes.is_ascii() {
-        return Ok(bytes.iter().map(|byte| char::from(*byte)).collect());
+    modified_utf8(bytes).ok_or_else(|| at.corrupt("text is no modified UTF-8"))
+}
+
+/// The text that `bytes` are as modified UTF-8. A surrogate without its other half becomes U+FFFD.
+pub(crate) fn modified_utf8(bytes: &[u8]) -> Option<String> {
+    match str::from_utf8(bytes) {
+        Ok(text) if bytes.is_ascii() => Some(text.to_owned()),
+        _ => modified_utf8_units(bytes).map(|units| String::from_utf16_lossy(&units)),
     }
-    let units =
-        modified_utf8_units(bytes).ok_or_else(|| at.corrupt("text is no modified UTF-8"))?;
-    Ok(String::from_utf16_lossy(&units))
 }
 
 fn modified_utf8_units(bytes: &[u8]) -> Option<Vec<u16>> {
@@ -81,16 +84,39 @@ pub fn write_utf(text: &str, out: &mut Vec<u8>) -> Result<()> {
 /// `Corrupt` if the bytes are short or a unit takes more than 16 bits.
 pub fn read_string(input: &mut Input<'_>) -> Result<Option<String>> {
     let Some(len) = string_len(input)? else { return Ok(None) };
-    if let Some(bytes) = input.rest().get(..len).filter(|bytes| bytes.is_ascii()) {
-        let text = bytes.iter().map(|byte| char::from(*byte)).collect();
-        input.take(len)?;
-        return Ok(Some(text));
+    if let Some(text) = ascii(input, len) {
+        return Ok(Some(text.to_owned()));
     }
-    let mut units = Vec::with_capacity(len);
-    for _ in 0..len {
-        units.push(unit(input)?);
-    }
-    Ok(Some(String::from_utf16_lossy(&units)))
+    let mut text = String::with_capacity(len);
+    for_each_char(input, len, |c| text.push(c))?;
+    Ok(Some(text))
+}
+
+/// The next `len` units, if all are ASCII; nothing is read otherwise.
+#[inline]
+pub(crate) fn ascii<'a>(input: &mut Input<'a>, len: usize) -> Option<&'a str> {
+    let bytes = input.rest().get(..len).filter(|bytes| bytes.is_ascii())?;
+    let text = str::from_utf8(bytes).ok()?;
+    input.take(len).ok()?;
+    Some(text)
+}
+
+/// Calls `f` with the characters that the next `len` units are.
+pub(crate) fn for_each_char(
+    input: &mut Input<'_>,
+    len: usize,
+    mut f: impl FnMut(char),
+) -> Result<()> {
+    let mut failed = None;
+    let units = (0..len).map_while(|_| match unit(input) {
+        Ok(unit) => Some(unit),
+        Err(error) => {
+            failed = Some(error);
+            None
+        }
+    });
+    char::decode_utf16(units).for_each(|c| f(c.unwrap_or(char::REPLACEMENT_CHARACTER)));
+    failed.map_or(Ok(()), Err)
 }
 
 /// Reads past a `StringValue`.
@@ -106,7 +132,8 @@ pub fn skip_string(input: &mut Input<'_>) -> Result<()> {
 }
 
 /// The number of UTF-16 units that follow; each takes a byte at least.
-fn string_len(input: &mut Input<'_>) -> Result<Option<usize>> {
+#[inline]
+pub(crate) fn string_len(input: &mut Input<'_>) -> Result<Option<usize>> {
     let at = input.clone();
     let Some(len) = input.varint()?.checked_sub(1) else { return Ok(None) };
     let len = len as usize;

@@ -247,6 +247,12 @@ impl KeyGroupsHandle {
         u64::try_from(offset).ok().filter(|offset| *offset > 0)
     }
 
+    /// Where the data of key groups begins, and the header in front of it ends; `stream_len` where there is none. In bytes.
+    pub fn header_len(&self, stream_len: u64) -> u64 {
+        let offsets = self.present().map(|(_, offset)| offset);
+        offsets.min().unwrap_or(stream_len).min(stream_len)
+    }
+
     /// The key groups that have data, and where each begins, in order of key group.
     pub fn present(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         self.range.key_groups().filter_map(|group| Some((group, self.offset(group)?)))

@@ -49,6 +49,13 @@ pub struct SegmentFolders {
 }
 
 impl OperatorHandle {
+    /// Where the elements begin, and the header in front of them ends; `stream_len` where there are none. In bytes. (Compressed, ten
+    /// bytes between belong to neither, and [`OperatorHeader::read`](crate::header::OperatorHeader::read) passes over them.)
+    pub fn header_len(&self, stream_len: u64) -> u64 {
+        let offsets = self.states.iter().flat_map(|state| state.offsets.iter().copied());
+        offsets.min().unwrap_or(stream_len).min(stream_len)
+    }
+
     /// Whether the handle stands for no state at all.
     pub fn is_empty(&self) -> bool {
         self.stream.kind == StreamKind::EmptySegment

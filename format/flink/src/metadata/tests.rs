@@ -3,36 +3,14 @@ use super::properties::{SnapshotType, snapshot_type};
 use super::*;
 use crate::key_group::KeyGroupRange;
 use crate::operator_id::OperatorId;
+use crate::testing::{Golden, goldens};
 use proptest::prelude::*;
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
-
-/// Every `_metadata` among the golden files.
-fn goldens() -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.ends_with(FILE_NAME) {
-                let bytes = std::fs::read(&path).unwrap();
-                found.push((path, bytes));
-            }
-        }
-    }
-    found
-}
 
 #[test]
 fn goldens_are_written_as_they_were() {
-    let goldens = goldens();
-    assert!(goldens.len() >= 70);
-    for (path, bytes) in goldens {
-        let metadata = Metadata::read(&bytes).unwrap();
-        assert!(metadata.write().unwrap() == bytes, "{}", path.display());
-        let text = path.to_string_lossy();
+    for Golden { name: text, bytes, metadata, .. } in goldens() {
+        assert!(metadata.write().unwrap() == bytes, "{text}");
         if metadata.version >= 4 {
             let expected = match () {
                 () if text.contains("savepoint-canonical") => SnapshotType::CanonicalSavepoint,
@@ -55,8 +33,7 @@ fn goldens_are_written_as_they_were() {
 /// Every stream is visited: what the visit finds is every path that stands in the file.
 #[test]
 fn visits_find_every_stream() {
-    for (path, bytes) in goldens() {
-        let mut metadata = Metadata::read(&bytes).unwrap();
+    for Golden { name, bytes, mut metadata, .. } in goldens() {
         let mut found = Vec::new();
         metadata
             .visit_streams(|site, stream| {
@@ -77,7 +54,7 @@ fn visits_find_every_stream() {
                 Ok::<_, Infallible>(())
             })
             .unwrap();
-        assert!(!found.is_empty(), "{}", path.display());
+        assert!(!found.is_empty(), "{}", name);
         // What is left without the streams found has no path and no bytes.
         let mut again = Vec::new();
         let emptied = metadata.visit_streams_mut(|_, stream| {
@@ -90,7 +67,7 @@ fn visits_find_every_stream() {
         for kind in
             ["Bytes { name", "File { path", "Relative { path", "Segment(", "KeyGroups(Nested"]
         {
-            assert!(!debug.contains(kind), "{}: {kind}", path.display());
+            assert!(!debug.contains(kind), "{}: {kind}", name);
         }
     }
 }

@@ -1,0 +1,198 @@
+//! Values that cannot be read: where they end, if what stands between them allows one answer alone.
+//!
+//! In front of each value stand its namespace and its key. They must be readable, and a key's hash must lead to the key group that it
+//! lies in. Every position at which such a pair stands is a candidate for the begin of an entry; of the ways to choose as many of them
+//! as there are entries, so that each value takes at least a byte, exactly one must fit.
+
+use super::{HeapFormat, StateFormat};
+use crate::key_group::key_group;
+use crate::{FormatError, FormatErrorKind, Input, Result, Serializer};
+use std::collections::HashMap;
+
+/// How much is tried in a key group: bytes looked at, and steps of the choice.
+pub(super) const WORK_MAX: usize = 1 << 28;
+
+/// A position where an entry may begin, and where its value would.
+#[derive(Clone, Copy)]
+pub(super) struct Candidate {
+    pub(super) at: usize,
+    pub(super) value: usize,
+}
+
+/// What may still be tried.
+pub(super) struct Work(pub(super) usize);
+
+impl Work {
+    pub(super) fn spend(&mut self, steps: usize) -> Result<()> {
+        match self.0.checked_sub(steps) {
+            Some(left) => {
+                self.0 = left;
+                Ok(())
+            }
+            None => Err(unreadable("too much would have to be tried to find where values end")),
+        }
+    }
+}
+
+pub(super) fn unreadable(message: &str) -> FormatError {
+    FormatError::new(FormatErrorKind::Incompatible, super::WHAT, message)
+}
+
+impl HeapFormat<'_> {
+    /// Where the values of `state` end, all of whose `count` entries stand in `input`, up to its end.
+    pub(super) fn segment(
+        &self,
+        group: u16,
+        state: u16,
+        count: usize,
+        input: &Input<'_>,
+    ) -> Result<HashMap<u16, Vec<usize>>> {
+        let mut work = Work(WORK_MAX);
+        let candidates = self.candidates(group, state, input, &mut work)?;
+        let end = input.position() + input.remaining();
+        let found = choose(&candidates, count, end, &mut work)?;
+        let ends = self.only(state, found)?;
+        Ok([(state, ends)].into())
+    }
+
+    /// The one way that was found, if there was one alone.
+    pub(super) fn only<T>(&self, state: u16, mut found: Ways<T>) -> Result<T> {
+        let class = self.state(state).and_then(StateFormat::opaque).unwrap_or_default();
+        match (found.number, found.way.take()) {
+            (1, Some(way)) => Ok(way),
+            (0, _) => Err(unreadable(&format!(
+                "values that {class} wrote: nothing fits what is around them"
+            ))),
+            _ => Err(unreadable(&format!(
+                "values that {class} wrote: there are several ways to tell them apart"
+            ))),
+        }
+    }
+
+    /// Where entries of `state` may begin, from where `input` stands on, ascending.
+    pub(super) fn candidates(
+        &self,
+        group: u16,
+        state: u16,
+        input: &Input<'_>,
+        work: &mut Work,
+    ) -> Result<Vec<Candidate>> {
+        let Some(StateFormat::Entries { namespace, key, .. }) = self.state(state) else {
+            return Ok(Vec::new());
+        };
+        let mut candidates = Vec::new();
+        let mut input = input.clone();
+        while !input.is_empty() {
+            let at = input.position();
+            let mut tried = input.clone();
+            let fits = self.pair_fits(group, namespace, key, &mut tried);
+            work.spend(tried.position() - at + 4)?;
+            if fits && !tried.is_empty() {
+                candidates.push(Candidate { at, value: tried.position() });
+            }
+            input.skip(1);
+        }
+        Ok(candidates)
+    }
+
+    /// Whether a namespace and a key of the key group stand here.
+    fn pair_fits(
+        &self,
+        group: u16,
+        namespace: &Serializer,
+        key: &Serializer,
+        input: &mut Input<'_>,
+    ) -> bool {
+        let start = input.position();
+        let Ok(value) = namespace.decode(input) else { return false };
+        // A namespace that is always the same bytes is worth much: one that would be written otherwise is none.
+        let mut again = Vec::new();
+        if namespace.encode(&value, &mut again).is_err() || again != input.since(start) {
+            return false;
+        }
+        let Ok(value) = key.decode(input) else { return false };
+        match key.hash(&value) {
+            Ok(hash) => key_group(hash, self.max_parallelism) == group,
+            // The class decides it: nothing can be said.
+            Err(error) => error.kind == FormatErrorKind::Incompatible,
+        }
+    }
+}
+
+/// How many ways there are, counted up to 2, and one of them.
+pub(super) struct Ways<T> {
+    pub(super) number: u8,
+    pub(super) way: Option<T>,
+}
+
+/// The ways to choose `count` of the candidates, the first one among them, so that each value takes a byte or more and the last ends at
+/// `end`: where the values end.
+pub(super) fn choose(
+    candidates: &[Candidate],
+    count: usize,
+    end: usize,
+    work: &mut Work,
+) -> Result<Ways<Vec<usize>>> {
+    let inside = candidates.partition_point(|candidate| candidate.at < end);
+    let candidates = &candidates[..inside];
+    // Each entry takes a candidate of its own, so the one with number n is among `spare` + 1 from the nth on.
+    let Some(spare) = candidates.len().checked_sub(count) else {
+        return Ok(Ways { number: 0, way: None });
+    };
+    work.spend(count.saturating_mul(spare + 1))?;
+    let mut rows: Vec<Vec<u8>> = Vec::new();
+    for number in 0..count {
+        let row = match rows.last() {
+            None => {
+                let mut row = vec![0; spare + 1];
+                row[0] = 1;
+                row
+            }
+            Some(before) => next_row(&candidates[number - 1..], before, &candidates[number..]),
+        };
+        rows.push(row);
+    }
+    Ok(last_row(candidates, &rows, end))
+}
+
+/// In how many ways the entry that follows those of `before` can begin at each of its candidates.
+fn next_row(from: &[Candidate], before: &[u8], to: &[Candidate]) -> Vec<u8> {
+    // By where their values begin: candidates further on come to precede more and more of them.
+    let mut order: Vec<usize> = (0..before.len()).filter(|at| before[*at] > 0).collect();
+    order.sort_by_key(|at| from[*at].value);
+    let mut preceding = order.into_iter().peekable();
+    let mut ways = 0_u8;
+    let row = to[..before.len()].iter().map(|candidate| {
+        while let Some(at) = preceding.next_if(|at| from[*at].value < candidate.at) {
+            ways = ways.saturating_add(before[at]).min(2);
+        }
+        ways
+    });
+    row.collect()
+}
+
+/// Counts the ways that end at `end`, and follows one of them back.
+fn last_row(candidates: &[Candidate], rows: &[Vec<u8>], end: usize) -> Ways<Vec<usize>> {
+    let mut number = 0_u8;
+    let mut ends = vec![0; rows.len()];
+    let mut border = end;
+    for (place, row) in rows.iter().enumerate().rev() {
+        let fitting = row
+            .iter()
+            .enumerate()
+            .filter(|(at, ways)| **ways > 0 && candidates[place + at].value < border);
+        let mut total = 0_u8;
+        let mut chosen = None;
+        for (at, ways) in fitting {
+            total = total.saturating_add(*ways).min(2);
+            chosen = Some(place + at);
+        }
+        if place + 1 == rows.len() {
+            number = total;
+        }
+        let Some(chosen) = chosen else { return Ways { number: 0, way: None } };
+        ends[place] = border;
+        border = candidates[chosen].at;
+    }
+    Ways { number, way: Some(ends) }
+}

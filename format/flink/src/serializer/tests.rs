@@ -1,0 +1,4 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod goldens;
+mod values;

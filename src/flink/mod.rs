@@ -1,0 +1,36 @@
+//! Apache Flink's snapshots: savepoints and checkpoints of any backend, read without Java and without the job's classes.
+//!
+//! A [`FlinkSnapshot`] is opened from its `_metadata`, wherever its files are now. The bytes are those of
+//! [`esker_flink`].
+
+mod copy;
+mod damage;
+mod entry;
+mod feed;
+mod filter;
+mod header;
+mod lines;
+mod ordered;
+mod output;
+mod part;
+mod place;
+#[cfg(not(feature = "rocksdb"))]
+#[path = "no_rocksdb.rs"]
+mod rocksdb;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
+mod snapshot;
+mod state;
+mod stream;
+mod walk;
+
+pub use copy::FlinkCopied;
+pub use damage::FlinkDamage;
+pub use entry::{FlinkEntry, FlinkValue};
+pub use esker_flink as format;
+pub use filter::FlinkFilter;
+pub use output::{FlinkContent, FlinkItem};
+pub use place::FlinkFile;
+pub use snapshot::{FlinkOperator, FlinkOptions, FlinkSnapshot, is_flink};
+pub use state::FlinkState;
+pub use stream::FlinkStream;

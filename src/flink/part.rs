@@ -1,0 +1,200 @@
+//! What a handle of a subtask's state stands for, opened when somebody first reads from it.
+
+use super::header::{KeyedStates, OperatorStates};
+use super::rocksdb::Database;
+use super::snapshot::{FlinkOperator, FlinkSnapshot};
+use super::stream::FlinkStream;
+use crate::Result;
+use esker_flink::metadata::{
+    IncrementalHandle, KeyGroupsFormat, KeyGroupsHandle, KeyedHandle, OperatorHandle,
+};
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A handle of a subtask's state.
+pub(super) struct Part<'s> {
+    pub(super) snapshot: &'s FlinkSnapshot,
+    pub(super) operator: &'s FlinkOperator,
+    pub(super) subtask: u32,
+    pub(super) handle: Handle<'s>,
+    opened: Mutex<Option<Arc<Opened<'s>>>>,
+    /// How many of those who read from it are still to come: then it is closed.
+    left: AtomicUsize,
+}
+
+/// The handles that state lies behind.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Handle<'s> {
+    Keyed(&'s KeyedHandle),
+    /// Timers that an operator wrote beside.
+    RawKeyed(&'s KeyGroupsHandle),
+    Operator(&'s OperatorHandle),
+}
+
+/// What is behind a handle.
+pub(super) enum Opened<'s> {
+    Canonical(Keyed<'s>),
+    Heap(Keyed<'s>),
+    Database { database: Database, states: KeyedStates },
+    RawTimers { handle: &'s KeyGroupsHandle, stream: FlinkStream },
+    Operator { handle: &'s OperatorHandle, stream: FlinkStream, states: OperatorStates },
+}
+
+impl Opened<'_> {
+    fn stream(&self) -> Option<&FlinkStream> {
+        match self {
+            Self::Canonical(keyed) | Self::Heap(keyed) => Some(&keyed.stream),
+            Self::RawTimers { stream, .. } | Self::Operator { stream, .. } => Some(stream),
+            Self::Database { .. } => None,
+        }
+    }
+}
+
+/// A stream with an offset for each key group.
+pub(super) struct Keyed<'s> {
+    pub(super) handle: &'s KeyGroupsHandle,
+    pub(super) stream: FlinkStream,
+    pub(super) states: KeyedStates,
+}
+
+impl Keyed<'_> {
+    /// The key groups among `groups` that have data, and where it lies, in the order of the stream: up to the next one, or
+    /// the end.
+    pub(super) fn groups(&self, groups: Range<u16>) -> Vec<(u16, Range<u64>)> {
+        let mut all: Vec<_> =
+            self.handle.present().map(|(group, offset)| (offset, group)).collect();
+        all.sort_unstable();
+        let ends = all.iter().skip(1).map(|(offset, _)| *offset).chain([self.stream.len_bytes()]);
+        let found = all.iter().zip(ends).map(|((offset, group), end)| (*group, *offset..end));
+        found.filter(|(group, _)| groups.contains(group)).collect()
+    }
+}
+
+impl<'s> Part<'s> {
+    pub(super) fn new(
+        snapshot: &'s FlinkSnapshot,
+        operator: &'s FlinkOperator,
+        subtask: u32,
+        handle: Handle<'s>,
+    ) -> Self {
+        let (opened, left) = (Mutex::default(), AtomicUsize::new(0));
+        Self { snapshot, operator, subtask, handle, opened, left }
+    }
+
+    /// The file that its state lies in, where that is one and it is open.
+    pub(super) fn path(&self) -> Option<String> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.as_deref().and_then(Opened::stream).map(|stream| stream.path().to_owned())
+    }
+
+    /// Says that somebody is going to read from it, who says [`done`](Self::done) at the end.
+    pub(super) fn expect(&self) {
+        self.left.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What is behind the handle. Others who ask at once wait for the first of them.
+    ///
+    /// # Errors
+    /// `Corrupt` and `Unsupported`, with file and offset; the store's.
+    pub(super) fn open(&self) -> Result<Arc<Opened<'s>>> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = &*opened {
+            return Ok(Arc::clone(opened));
+        }
+        let found = Arc::new(self.read()?);
+        *opened = Some(Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// Says that one who was expected has read all it wants.
+    pub(super) fn done(&self) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.opened.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+    }
+
+    fn read(&self) -> Result<Opened<'s>> {
+        match self.handle {
+            Handle::Keyed(handle) => self.read_keyed(handle),
+            Handle::RawKeyed(handle) => {
+                let stream = self.snapshot.stream(&handle.stream)?;
+                Ok(Opened::RawTimers { handle, stream })
+            }
+            Handle::Operator(handle) => {
+                let stream = self.snapshot.stream(&handle.stream)?;
+                let len_bytes = handle.header_len(stream.len_bytes());
+                let states = OperatorStates::read(&stream, len_bytes, &self.operator.label)?;
+                Ok(Opened::Operator { handle, stream, states })
+            }
+        }
+    }
+
+    fn read_keyed(&self, handle: &'s KeyedHandle) -> Result<Opened<'s>> {
+        match handle {
+            KeyedHandle::KeyGroups(handle) => {
+                let stream = self.snapshot.stream(&handle.stream)?;
+                let len_bytes = handle.header_len(stream.len_bytes());
+                let states = KeyedStates::read(&stream, len_bytes, &self.operator.label)?;
+                let is_canonical = match handle.format {
+                    KeyGroupsFormat::Canonical => true,
+                    KeyGroupsFormat::Native { .. } => false,
+                    KeyGroupsFormat::Legacy => !is_of_heap(handle, &stream)?,
+                };
+                let keyed = Keyed { handle, stream, states };
+                Ok(if is_canonical { Opened::Canonical(keyed) } else { Opened::Heap(keyed) })
+            }
+            KeyedHandle::Incremental(handle) => {
+                let states = self.database_states(handle)?;
+                let files = handle.shared.iter().chain(&handle.private);
+                let files =
+                    files.map(|file| Ok((file.name.clone(), self.snapshot.stream(&file.stream)?)));
+                let database = Database::open(&files.collect::<Result<Vec<_>>>()?)?;
+                Ok(Opened::Database { database, states })
+            }
+            KeyedHandle::Changelog(_)
+            | KeyedHandle::ChangelogBytes(_)
+            | KeyedHandle::ChangelogFiles(_) => unimplemented!(),
+        }
+    }
+
+    fn database_states(&self, handle: &IncrementalHandle) -> Result<KeyedStates> {
+        let meta = self.snapshot.stream(&handle.meta)?;
+        KeyedStates::read(&meta, meta.len_bytes(), &self.operator.label)
+    }
+
+    /// The states alone: of a database no file is fetched.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(super) fn states(&self) -> Result<PartStates> {
+        if let Handle::Keyed(KeyedHandle::Incremental(handle)) = self.handle {
+            return self.database_states(handle).map(PartStates::Keyed);
+        }
+        Ok(match &*self.open()? {
+            Opened::Canonical(keyed) | Opened::Heap(keyed) => {
+                PartStates::Keyed(keyed.states.clone())
+            }
+            Opened::Database { states, .. } => PartStates::Keyed(states.clone()),
+            Opened::RawTimers { .. } => unimplemented!(),
+            Opened::Operator { states, .. } => PartStates::Operator(states.clone()),
+        })
+    }
+}
+
+/// The states behind a handle.
+pub(super) enum PartStates {
+    Keyed(KeyedStates),
+    Operator(OperatorStates),
+}
+
+/// Whether a stream that may hold either is of the heap's own format: there a key group begins with its number.
+fn is_of_heap(handle: &KeyGroupsHandle, stream: &FlinkStream) -> Result<bool> {
+    // Canonical state begins with a state's id of two bytes and a length of four, so that 0 says nothing.
+    let Some((group, offset)) = handle.present().find(|(group, _)| *group > 0) else {
+        return Ok(false);
+    };
+    let end = offset.saturating_add(4).min(stream.len_bytes());
+    let found = stream.read(offset.min(end)..end)?;
+    Ok(*found == u32::from(group).to_be_bytes())
+}
