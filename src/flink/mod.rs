@@ -19,6 +19,7 @@ mod place;
 mod rocksdb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
+pub(crate) mod save;
 mod snapshot;
 mod state;
 mod stream;
@@ -31,6 +32,7 @@ pub use esker_flink as format;
 pub use filter::FlinkFilter;
 pub use output::{FlinkContent, FlinkItem};
 pub use place::FlinkFile;
+pub use save::FlinkWritten;
 pub use snapshot::{FlinkOperator, FlinkOptions, FlinkSnapshot, is_flink};
 pub use state::FlinkState;
 pub use stream::FlinkStream;

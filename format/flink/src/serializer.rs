@@ -70,7 +70,8 @@ impl Serializer {
         let at = input.clone();
         let found = input.i32()?;
         if found != WRAPPED {
-            let message = format!("a serializer snapshot begins {found}, where {WRAPPED} was expected");
+            let message =
+                format!("a serializer snapshot begins {found}, where {WRAPPED} was expected");
             return Err(at.corrupt(message));
         }
         Self::read(input)

@@ -117,7 +117,8 @@ impl Parser {
     }
 
     fn of(&mut self, json: &Json, namespace: &str, depth: usize) -> Parsed<TypeId> {
-        let depth = depth.checked_sub(1).ok_or_else(|| format!("nested deeper than {DEPTH_MAX}"))?;
+        let depth =
+            depth.checked_sub(1).ok_or_else(|| format!("nested deeper than {DEPTH_MAX}"))?;
         match json {
             Json::String(name) => self.by_name(name, namespace),
             Json::Array(branches) => self.union(branches, namespace, depth),
@@ -146,9 +147,8 @@ impl Parser {
         namespace: &str,
         depth: usize,
     ) -> Parsed<TypeId> {
-        let member = |name: &str| {
-            object.get(name).ok_or_else(|| format!("a type {kind:?} has no {name:?}"))
-        };
+        let member =
+            |name: &str| object.get(name).ok_or_else(|| format!("a type {kind:?} has no {name:?}"));
         match kind {
             "array" => {
                 let inner = self.of(member("items")?, namespace, depth)?;

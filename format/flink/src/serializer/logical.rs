@@ -1,8 +1,8 @@
 //! SQL's logical types, from the Java objects that snapshots hold.
 
 use super::read::Reader;
-use crate::java::{self, Graph, NodeId};
 use crate::Result;
+use crate::java::{self, Graph, NodeId};
 
 /// The most types that one serializer has; SQL's widest rows have some thousands of columns.
 const TYPES_MAX: usize = 16_384;

@@ -67,10 +67,10 @@ pub(crate) fn simple(last: &str) -> Option<Simple> {
 /// The full name of the snapshot of a serializer without parameters, as Flink writes it.
 pub(crate) fn of_simple(simple: Simple) -> String {
     const BASE: &str = "org.apache.flink.api.common.typeutils.base.";
-    let nested = |package: &str, stem: &str| {
-        format!("{package}{stem}Serializer${stem}SerializerSnapshot")
-    };
-    let scalar = |of: Scalar| Scalar::ALL.iter().find(|(_, known)| *known == of).map_or("", |s| s.0);
+    let nested =
+        |package: &str, stem: &str| format!("{package}{stem}Serializer${stem}SerializerSnapshot");
+    let scalar =
+        |of: Scalar| Scalar::ALL.iter().find(|(_, known)| *known == of).map_or("", |s| s.0);
     let stem = || SIMPLE.iter().find(|(_, known)| *known == simple).map_or("", |s| s.0);
     match simple {
         Simple::Tuple0 => {

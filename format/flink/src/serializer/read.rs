@@ -237,12 +237,7 @@ struct Outer {
     number: i32,
 }
 
-fn composed(
-    last: &str,
-    outer: Outer,
-    mut nested: Vec<Serializer>,
-    at: &Input<'_>,
-) -> Result<Kind> {
+fn composed(last: &str, outer: Outer, mut nested: Vec<Serializer>, at: &Input<'_>) -> Result<Kind> {
     let mut one = || one(&mut nested, at);
     Ok(match last {
         "ListSerializerSnapshot" | "ArrayListSerializerSnapshot" => Kind::List(one()?),

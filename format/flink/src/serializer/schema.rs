@@ -105,9 +105,11 @@ impl Simple {
             Self::Array(of) => Schema::Seq(Box::new(of.schema())),
             Self::String | Self::StringValue | Self::StringData => Schema::String,
             Self::StringArray => Schema::Seq(Box::new(optional(Schema::String))),
-            Self::Void | Self::VoidNamespace | Self::Null | Self::NullValue | Self::GlobalWindow => {
-                Schema::Unit
-            }
+            Self::Void
+            | Self::VoidNamespace
+            | Self::Null
+            | Self::NullValue
+            | Self::GlobalWindow => Schema::Unit,
             Self::TimeWindow => structure(class, &[("start", Schema::I64), ("end", Schema::I64)]),
             Self::CountWindow => structure(class, &[("id", Schema::I64)]),
             Self::Tuple0 => Schema::Tuple(Vec::new()),

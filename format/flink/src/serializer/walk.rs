@@ -144,9 +144,11 @@ impl Walk {
             Kind::Enum { class, constants } => {
                 let at = input.clone();
                 let index = input.i32()?;
-                sink.constant(indexed(constants, index).ok_or_else(|| {
-                    at.corrupt(format!("enum {class} has no constant {index}"))
-                })?);
+                sink.constant(
+                    indexed(constants, index).ok_or_else(|| {
+                        at.corrupt(format!("enum {class} has no constant {index}"))
+                    })?,
+                );
                 Ok(())
             }
             Kind::Pojo(pojo) => self.pojo(pojo, input, sink),
@@ -154,9 +156,7 @@ impl Walk {
             Kind::RowData(types) => self.row_data(types, input, sink),
             Kind::ArrayData(element) => self.array_data(element, input, sink),
             Kind::MapData(key, value) => self.map_data(key, value, input, sink),
-            Kind::DecimalData { precision, scale } => {
-                decimal_data(*precision, *scale, input, sink)
-            }
+            Kind::DecimalData { precision, scale } => decimal_data(*precision, *scale, input, sink),
             Kind::TimestampData { precision } => timestamp_data(*precision, input, sink),
             Kind::Framed => {
                 sink.bytes(input.bytes32()?);
@@ -579,8 +579,7 @@ pub(crate) fn local_time(input: &mut Input<'_>) -> Result<Option<Time>> {
     if hour == 0x80 {
         return Ok(None);
     }
-    let time =
-        u32::try_from(nanos).ok().and_then(|nanos| Time::new(hour, minute, second, nanos));
+    let time = u32::try_from(nanos).ok().and_then(|nanos| Time::new(hour, minute, second, nanos));
     time.map(Some).ok_or_else(|| {
         at.corrupt(format!("there is no time {hour}:{minute}:{second} and {nanos} ns"))
     })

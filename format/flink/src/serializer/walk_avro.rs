@@ -28,9 +28,10 @@ impl Walk {
             AvroType::Enum { name, symbols } => {
                 let index = input.i32()?;
                 let symbol = indexed(symbols, index);
-                sink.constant(symbol.ok_or_else(|| {
-                    at.corrupt(format!("enum {name} has no symbol {index}"))
-                })?);
+                sink.constant(
+                    symbol
+                        .ok_or_else(|| at.corrupt(format!("enum {name} has no symbol {index}")))?,
+                );
             }
             AvroType::Array(element) => {
                 sink.open();

@@ -289,8 +289,9 @@ fn sql_scalar<S: Sink>(
                 _ => inline.ok_or_else(|| frame.corrupt("more than 7 bytes in a slot"))?,
             };
             match of {
-                Logical::Text => sink
-                    .utf8(str::from_utf8(bytes).map_err(|_| frame.corrupt("text is no UTF-8"))?),
+                Logical::Text => {
+                    sink.utf8(str::from_utf8(bytes).map_err(|_| frame.corrupt("text is no UTF-8"))?)
+                }
                 _ => sink.bytes(bytes),
             }
         }
