@@ -2,16 +2,19 @@
 //! a file for the keyed state of each subtask and one for its operator state. What is small lies inside the metadata.
 
 mod elements;
+pub(crate) mod infos;
 mod keyed;
 mod layout;
 mod read;
 mod sort;
 mod spill;
 mod target;
+pub(crate) mod values;
 
 pub(crate) use layout::Layout;
 pub(crate) use sort::{Sort, Sorted};
 
+use super::FlinkStream;
 use super::format::Metadata;
 use super::format::header::{KeyedHeader, OperatorHeader};
 use super::format::key_group::KeyGroupRange;
@@ -33,12 +36,14 @@ pub(crate) struct NewOperator<'a> {
     pub(crate) keyed: Option<KeyedHeader>,
     /// What operator state it has.
     pub(crate) elements: Option<OperatorHeader>,
+    /// Operator state that functions wrote as they liked, by subtask: as it was.
+    pub(crate) raw: Vec<(u32, OperatorHandle, FlinkStream)>,
     /// What it holds.
-    pub(crate) entries: Box<dyn OperatorEntries + 'a>,
+    pub(crate) entries: &'a dyn OperatorEntries,
 }
 
 /// Where the entries of an operator come from.
-pub(crate) trait OperatorEntries {
+pub(crate) trait OperatorEntries: Sync {
     /// Calls `each` with the entries of keyed state in `range`, ascending by key group.
     ///
     /// # Errors
@@ -81,7 +86,7 @@ pub(crate) struct Element<'a> {
     pub(crate) value: &'a [u8],
 }
 
-/// What [`write`] did; files are `_metadata` and what it names.
+/// What was written; files are `_metadata` and what it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlinkWritten {
     /// The id of the savepoint.
@@ -94,31 +99,59 @@ pub struct FlinkWritten {
     pub present: Count,
 }
 
-/// Writes a savepoint to the root of `target`, which it has to itself: at last `_metadata`. Files are named by their
-/// digests, and one that is there is not written again; so a call after one that failed, or died, writes what is left. Equal entries
-/// give equal files.
+/// Writes a savepoint to the root of a folder that it has to itself: operator by operator, and at last `_metadata`. Files are named by their
+/// digests, and one that is there is not written again; so who comes after one that failed, or died, writes what is left. Equal
+/// entries give equal files.
 ///
-/// Memory: some MiB. Each file is made in the system's temporary folder first. `progress` is told of entries that lie there.
-///
-/// # Errors
-/// `Conflict` if `target` holds another snapshot or other files; `Invalid` for what Flink has no form for; those of the
-/// entries; the stores'.
-pub(crate) async fn write(
-    target: &Store,
-    (checkpoint, master_states): (i64, Vec<MasterState>),
-    operators: Vec<NewOperator<'_>>,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<FlinkWritten> {
-    let mut target = Target::open(target).await?;
-    let mut metadata = Metadata { master_states, ..Metadata::new(checkpoint) };
-    let mut entries = 0;
-    for new in operators {
-        let (operator, added) = write_operator(&mut target, new, progress).await?;
-        metadata.operators.push(operator);
-        entries += added;
+/// Memory: some MiB. Each file is made in the system's temporary folder first.
+pub(crate) struct Writer<'t> {
+    target: Target<'t>,
+    metadata: Metadata,
+    entries: u64,
+}
+
+impl<'t> Writer<'t> {
+    /// # Errors
+    /// `Conflict` if other files are in `target`; the store's.
+    pub(crate) async fn new(
+        target: &'t Store,
+        checkpoint: i64,
+        master_states: Vec<MasterState>,
+    ) -> Result<Self> {
+        let target = Target::open(target).await?;
+        let metadata = Metadata { master_states, ..Metadata::new(checkpoint) };
+        Ok(Self { target, metadata, entries: 0 })
     }
-    let (written, present) = target.finish(&metadata).await?;
-    Ok(FlinkWritten { checkpoint, entries, written, present })
+
+    /// Writes an operator. `progress` is told of entries that lie in the temporary folder.
+    ///
+    /// # Errors
+    /// `Invalid` for what Flink has no form for; those of the entries; the stores'.
+    pub(crate) async fn operator(
+        &mut self,
+        new: NewOperator<'_>,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<()> {
+        let (operator, added) = write_operator(&mut self.target, new, progress).await?;
+        self.metadata.operators.push(operator);
+        self.entries += added;
+        Ok(())
+    }
+
+    /// Writes the metadata: there is a savepoint afterwards.
+    ///
+    /// # Errors
+    /// `Conflict` if `target` holds another snapshot or other files; the store's.
+    pub(crate) async fn finish(self) -> Result<FlinkWritten> {
+        let (checkpoint, entries) = (self.metadata.checkpoint_id, self.entries);
+        let (written, present) = self.target.finish(&self.metadata).await?;
+        Ok(FlinkWritten { checkpoint, entries, written, present })
+    }
+
+    /// Deletes what was written, as far as that can be: nobody will go on with it.
+    pub(crate) async fn take_back(self) {
+        self.target.take_back().await;
+    }
 }
 
 /// The operator with its subtasks, and how many entries it has.
@@ -127,7 +160,7 @@ async fn write_operator(
     new: NewOperator<'_>,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(Operator, u64)> {
-    let NewOperator { mut operator, keyed, elements, entries } = new;
+    let NewOperator { mut operator, keyed, elements, raw, entries } = new;
     let (parallelism, max_parallelism) = (operator.parallelism, operator.max_parallelism);
     let mut count = 0;
     for index in 0..parallelism {
@@ -144,7 +177,7 @@ async fn write_operator(
             })?;
             count += stream.entries();
             if let Some((spilled, handle)) = stream.finish()? {
-                let handle = handle(target.place(spilled).await?);
+                let handle = handle.of(target.place(spilled).await?);
                 state.keyed = Some(KeyedHandle::KeyGroups(handle));
             }
         }
@@ -155,10 +188,14 @@ async fn write_operator(
                 stream.add(element)
             })?;
             count += stream.elements(index == 0);
-            let (spilled, states): (Spilled, _) = stream.finish()?;
+            let (spilled, states) = stream.finish()?;
             let stream = target.place(spilled).await?;
             let position = Default::default();
             state.operator = Some(OperatorHandle { position, states, folders: None, stream });
+        }
+        if let Some((_, handle, stream)) = raw.iter().find(|(subtask, ..)| *subtask == index) {
+            let stream = target.place(Spilled::copy(stream)?).await?;
+            state.operator_raw = Some(OperatorHandle { folders: None, stream, ..handle.clone() });
         }
         operator.subtasks.push(Subtask { index, state: Some(Box::new(state)) });
     }

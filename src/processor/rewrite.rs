@@ -6,6 +6,7 @@ mod data;
 #[cfg(feature = "expressions")]
 mod expression;
 mod fields;
+mod flink;
 mod names;
 #[cfg(not(feature = "expressions"))]
 mod no_expression;
@@ -19,6 +20,7 @@ mod steps;
 #[cfg(feature = "expressions")]
 mod syntax;
 
+pub use flink::{FlinkRewritten, FlinkStateLeft, rehearse_flink, rewrite_flink};
 pub use plan::{OperatorPlan, RewritePlan, StatePlan};
 pub use split::{OperatorSplit, SplitPlan, split};
 pub use step::{AddFieldStep, EntryStep, RekeyStep, SetStep, TtlStep, Winner};

@@ -81,23 +81,29 @@ impl KeyedStream {
         Ok(())
     }
 
-    /// The stream, and what makes its handle of where it lies; none if there was no entry.
+    /// The stream, and what becomes its handle once it is known where it lies; none if there was no entry.
     ///
     /// # Errors
     /// Those of the temporary folder.
-    pub(super) fn finish(
-        mut self,
-    ) -> Result<Option<(Spilled, impl FnOnce(StreamHandle) -> KeyGroupsHandle)>> {
+    pub(super) fn finish(mut self) -> Result<Option<(Spilled, Offsets)>> {
         let Some((_, writer)) = self.group.take() else { return Ok(None) };
         self.spill.put(&writer.finish())?;
         let Self { range, offsets, spill, .. } = self;
-        let handle = move |stream| KeyGroupsHandle {
-            position: Default::default(),
-            format: KeyGroupsFormat::Canonical,
-            range,
-            offsets,
-            stream,
-        };
-        Ok(Some((spill.finish()?, handle)))
+        Ok(Some((spill.finish()?, Offsets { range, offsets })))
+    }
+}
+
+/// Where in a stream key groups begin.
+pub(super) struct Offsets {
+    range: KeyGroupRange,
+    offsets: Vec<i64>,
+}
+
+impl Offsets {
+    /// The handle of that stream.
+    pub(super) fn of(self, stream: StreamHandle) -> KeyGroupsHandle {
+        let Self { range, offsets } = self;
+        let (position, format) = (Default::default(), KeyGroupsFormat::Canonical);
+        KeyGroupsHandle { position, format, range, offsets, stream }
     }
 }

@@ -1,5 +1,6 @@
 //! A stream on its way to its file: in memory while it is small, then in a temporary file.
 
+use crate::flink::FlinkStream;
 use crate::format::Digest;
 use crate::format::digest::Digester;
 use crate::{Error, ErrorKind, Result};
@@ -58,8 +59,7 @@ impl Spill {
     /// # Errors
     /// As for [`put`](Self::put).
     pub(super) fn finish(mut self) -> Result<Spilled> {
-        if let (true, _) | (_, true) = (self.file.is_some(), self.held.len() > INLINE_LEN_BYTES_MAX)
-        {
+        if self.file.is_some() || self.held.len() > INLINE_LEN_BYTES_MAX {
             self.flush().map_err(failed)?;
         } else {
             self.digester.update(&self.held);
@@ -73,6 +73,21 @@ impl Spill {
 }
 
 impl Spilled {
+    /// The bytes of `stream`.
+    ///
+    /// # Errors
+    /// As for [`Spill::put`], and the store's.
+    pub(super) fn copy(stream: &FlinkStream) -> Result<Self> {
+        let mut spill = Spill::default();
+        let mut start = 0;
+        while start < stream.len_bytes() {
+            let end = stream.len_bytes().min(start + HELD_LEN_BYTES_MAX as u64);
+            spill.put(&stream.read(start..end)?)?;
+            start = end;
+        }
+        spill.finish()
+    }
+
     /// All of it, if it is small.
     pub(super) fn small(&self) -> Option<&[u8]> {
         self.file.is_none().then_some(&self.held)

@@ -22,6 +22,8 @@ pub(super) struct Target<'t> {
     listed: BTreeMap<RelativeName, u64>,
     /// Files that the metadata names.
     named: BTreeSet<RelativeName>,
+    /// Those of them that were not there before.
+    made: Vec<RelativeName>,
     written: Count,
     present: Count,
     inlined_len_bytes: u64,
@@ -47,7 +49,8 @@ impl<'t> Target<'t> {
             }
         }
         let (written, present) = (Count::default(), Count::default());
-        Ok(Self { store, listed, named: BTreeSet::new(), written, present, inlined_len_bytes: 0 })
+        let (named, made) = (BTreeSet::new(), Vec::new());
+        Ok(Self { store, listed, named, made, written, present, inlined_len_bytes: 0 })
     }
 
     /// Puts a stream into a file, or leaves it to the metadata.
@@ -68,6 +71,9 @@ impl<'t> Target<'t> {
             if self.listed.get(&name) == Some(&len_bytes) {
                 self.present.add(len_bytes);
             } else {
+                if !self.listed.contains_key(&name) {
+                    self.made.push(name.clone());
+                }
                 let put = self.put(&name, &mut stream).await;
                 put.map_err(|error| in_target(error, self.store, &name))?;
                 self.written.add(len_bytes);
@@ -94,6 +100,20 @@ impl<'t> Target<'t> {
             Err(error) => {
                 upload.abandon().await;
                 Err(error)
+            }
+        }
+    }
+
+    /// Deletes what was put, so that another savepoint can be written there; as far as that is possible. Where metadata is by
+    /// now, nothing is deleted: it may name it.
+    pub(super) async fn take_back(self) {
+        let Ok(name) = RelativeName::new(FILE_NAME) else { return };
+        if self.made.is_empty() || !matches!(self.store.head(&name).await, Ok(None)) {
+            return;
+        }
+        for name in self.made {
+            if let Err(error) = self.store.delete(&name).await {
+                tracing::warn!(%error, "a file of a savepoint that was given up stays");
             }
         }
     }
