@@ -32,6 +32,8 @@ pub enum FlinkValue<'a> {
     Joined(&'a [u8]),
     /// So many elements of a list, one after the other.
     Counted(usize, &'a [u8]),
+    /// All of a list or map, which a serializer wrote that cannot be read: nothing tells its parts.
+    Whole(&'a [u8]),
     /// A timer's time, in milliseconds.
     Timer(i64),
 }

@@ -118,7 +118,7 @@ fn parts(of: Of<'_>, raw: Raw<'_>, offset: u64, out: &mut String) -> Written {
             out.push_str(state.head());
             member("key", (None, Some(class)), key, offset, out)?;
             out.push_str(r#","namespace":null,"value":"#);
-            write_opaque(class, value, out);
+            Serializer::write_opaque_json(class, value, out);
             out.push_str("}\n");
             return Ok(());
         }
@@ -150,7 +150,7 @@ fn member(
         out.push_str(text);
     }
     match (serializer, opaque) {
-        (_, Some(class)) => write_opaque(class, bytes, out),
+        (_, Some(class)) => Serializer::write_opaque_json(class, bytes, out),
         (Some(serializer), None) => {
             let mut input = Input::new("key", bytes).based_at(offset);
             serializer.write_json(&mut input, out)?;
@@ -169,6 +169,11 @@ fn end(state: &FlinkState, value: FlinkValue<'_>, offset: u64, out: &mut String)
             let _ = write!(out, r#","value":{time}"#);
         }
         FlinkValue::Null => out.push_str(r#","value":null"#),
+        FlinkValue::Whole(bytes) => {
+            out.push_str(r#","value":"#);
+            let class = state.opaque_value().or(state.opaque_user_key());
+            Serializer::write_opaque_json(class.unwrap_or_default(), bytes, out);
+        }
         FlinkValue::One(bytes) => one(state, Input::new("value", bytes).based_at(offset), out)?,
         FlinkValue::Joined(bytes) | FlinkValue::Counted(_, bytes) => {
             let count = match value {
@@ -186,7 +191,7 @@ fn one(state: &FlinkState, mut input: Input<'_>, out: &mut String) -> Written {
     let time = if state.has_ttl { Some(input.i64()?) } else { None };
     out.push_str(r#","value":"#);
     match (state.opaque_value(), state.value.as_deref()) {
-        (Some(class), _) => write_opaque(class, input.rest(), out),
+        (Some(class), _) => Serializer::write_opaque_json(class, input.rest(), out),
         (None, Some(serializer)) => {
             serializer.write_json(&mut input, out)?;
             input.end()?;
@@ -209,7 +214,7 @@ fn list(
     let serializer = match (state.opaque_value(), state.value.as_deref()) {
         (None, Some(serializer)) => serializer,
         (class, _) => {
-            write_opaque(class.unwrap_or_default(), input.rest(), out);
+            Serializer::write_opaque_json(class.unwrap_or_default(), input.rest(), out);
             return Ok(());
         }
     };
@@ -250,17 +255,4 @@ fn take_delimiter(input: &mut Input<'_>) -> Written {
         DELIMITER => Ok(()),
         found => Err(at.corrupt(format!("byte {found:#04x} between the elements of a list"))),
     }
-}
-
-/// What cannot be read, as its class and its bytes.
-fn write_opaque(class: &str, bytes: &[u8], out: &mut String) {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    out.push_str(r#"{"opaque":"#);
-    Value::String(class.to_owned()).write_json(out);
-    out.push_str(r#","bytes":""#);
-    for byte in bytes {
-        out.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
-    out.push_str(r#""}"#);
 }

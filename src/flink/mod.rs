@@ -9,6 +9,7 @@ mod entry;
 mod feed;
 mod filter;
 mod header;
+mod inventory;
 mod lines;
 mod ordered;
 mod output;
@@ -20,9 +21,12 @@ mod rocksdb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 pub(crate) mod save;
+mod schema;
 mod snapshot;
 mod state;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use copy::FlinkCopied;
@@ -30,6 +34,7 @@ pub use damage::FlinkDamage;
 pub use entry::{FlinkEntry, FlinkValue};
 pub use esker_flink as format;
 pub use filter::FlinkFilter;
+pub use inventory::{FlinkHeader, FlinkHeaderContent, FlinkStates};
 pub use output::{FlinkContent, FlinkItem};
 pub use place::FlinkFile;
 pub use save::FlinkWritten;

@@ -1,10 +1,12 @@
 //! What a handle of a subtask's state stands for, opened when somebody first reads from it.
 
+use super::damage::FlinkDamage;
 use super::header::{KeyedStates, OperatorStates};
 use super::rocksdb::Database;
 use super::snapshot::{FlinkOperator, FlinkSnapshot};
+use super::state::FlinkState;
 use super::stream::FlinkStream;
-use crate::Result;
+use crate::{Error, Result};
 use esker_flink::metadata::{
     IncrementalHandle, KeyGroupsFormat, KeyGroupsHandle, KeyedHandle, OperatorHandle,
 };
@@ -86,6 +88,23 @@ impl<'s> Part<'s> {
     pub(super) fn path(&self) -> Option<String> {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.as_deref().and_then(Opened::stream).map(|stream| stream.path().to_owned())
+    }
+
+    /// The damage of all of it, for what is wrong.
+    pub(super) fn damage(&self, error: Error) -> FlinkDamage {
+        let groups = match self.handle {
+            Handle::Operator(_) => None,
+            Handle::RawKeyed(handle) => Some(handle.range.key_groups()),
+            Handle::Keyed(handle) => Some(handle.range().key_groups()),
+        };
+        FlinkDamage {
+            operator: self.operator.label.clone(),
+            subtask: Some(self.subtask),
+            state: None,
+            key_groups: groups.and_then(ends),
+            entries: None,
+            error,
+        }
     }
 
     /// Says that somebody is going to read from it, who says [`done`](Self::done) at the end.
@@ -176,7 +195,7 @@ impl<'s> Part<'s> {
                 PartStates::Keyed(keyed.states.clone())
             }
             Opened::Database { states, .. } => PartStates::Keyed(states.clone()),
-            Opened::RawTimers { .. } => unimplemented!(),
+            Opened::RawTimers { .. } => PartStates::Timers(Vec::new()),
             Opened::Operator { states, .. } => PartStates::Operator(states.clone()),
         })
     }
@@ -185,7 +204,13 @@ impl<'s> Part<'s> {
 /// The states behind a handle.
 pub(super) enum PartStates {
     Keyed(KeyedStates),
+    Timers(Vec<FlinkState>),
     Operator(OperatorStates),
+}
+
+/// The first and the last of `groups`.
+pub(super) fn ends(groups: Range<u16>) -> Option<(u16, u16)> {
+    groups.end.checked_sub(1).filter(|last| *last >= groups.start).map(|last| (groups.start, last))
 }
 
 /// Whether a stream that may hold either is of the heap's own format: there a key group begins with its number.

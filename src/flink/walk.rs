@@ -2,13 +2,14 @@
 
 mod canonical;
 mod database;
+mod heap;
 
 use super::damage::FlinkDamage;
 pub(super) use super::entry::Element;
 use super::entry::Visitor;
 use super::filter::FlinkFilter;
 use super::header::KeyedStates;
-use super::part::{Handle, Opened, Part};
+use super::part::{Handle, Opened, Part, ends};
 use super::snapshot::FlinkSnapshot;
 use crate::{Error, ErrorKind, Result};
 use esker_flink::keys::KeyFormat;
@@ -134,12 +135,7 @@ impl Walk<'_> {
             Ok(opened) => self.opened(part, &opened, unit),
             Err(error) if is_passing(&error) => Err(error),
             Err(error) if unit.is_first => {
-                let whole = match part.handle {
-                    Handle::Operator(_) => None,
-                    Handle::RawKeyed(handle) => ends(handle.range.key_groups()),
-                    Handle::Keyed(handle) => ends(handle.range().key_groups()),
-                };
-                self.harm(part, None, whole, error);
+                (self.harm)(part.damage(error));
                 Ok(())
             }
             Err(_) => Ok(()),
@@ -153,6 +149,10 @@ impl Walk<'_> {
             Opened::Canonical(keyed) => {
                 self.lost(part, unit, &keyed.states);
                 self.canonical(part, keyed, unit.groups.clone())
+            }
+            Opened::Heap(keyed) => {
+                self.lost(part, unit, &keyed.states);
+                self.heap(part, keyed, unit.groups.clone())
             }
             Opened::Database { database, states } => {
                 self.lost(part, unit, states);
@@ -194,13 +194,8 @@ impl Walk<'_> {
     }
 }
 
-/// The first and the last of `groups`.
-fn ends(groups: Range<u16>) -> Option<(u16, u16)> {
-    groups.end.checked_sub(1).filter(|last| *last >= groups.start).map(|last| (groups.start, last))
-}
-
 /// Whether what failed may work in a while: something other than damage.
-fn is_passing(error: &Error) -> bool {
+pub(super) fn is_passing(error: &Error) -> bool {
     error.kind() == ErrorKind::Retry && !error.is_damage()
 }
 

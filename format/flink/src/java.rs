@@ -11,10 +11,10 @@ pub(crate) use read::read;
 
 /// An object and all that it refers to.
 #[derive(Debug)]
-pub(crate) struct Graph<'a> {
+pub(crate) struct Graph {
     classes: Vec<Class>,
     /// The first is null.
-    nodes: Vec<Node<'a>>,
+    nodes: Vec<Node>,
     root: NodeId,
 }
 
@@ -43,7 +43,7 @@ struct FieldType {
 
 /// What stands in a graph.
 #[derive(Debug)]
-pub(crate) enum Node<'a> {
+pub(crate) enum Node {
     Null,
     Text(String),
     Object(Object),
@@ -55,8 +55,8 @@ pub(crate) enum Node<'a> {
     },
     /// A `java.lang.Class`.
     Class(usize),
-    /// What `writeObject` and `writeExternal` wrote as bytes.
-    Block(&'a [u8]),
+    /// What `writeObject` and `writeExternal` wrote as bytes, which only they can read.
+    Block,
 }
 
 #[derive(Debug)]
@@ -83,14 +83,14 @@ pub(crate) enum Field {
     Node(NodeId),
 }
 
-impl<'a> Graph<'a> {
+impl Graph {
     /// The object that was written.
     pub(crate) fn root(&self) -> NodeId {
         self.root
     }
 
     /// What stands at `id`.
-    pub(crate) fn node(&self, id: NodeId) -> &Node<'a> {
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
         self.nodes.get(id as usize).unwrap_or(&Node::Null)
     }
 
@@ -133,22 +133,13 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// The same, where it is text.
-    pub(crate) fn text(&self, id: NodeId, name: &str) -> Option<&str> {
-        self.as_text(self.reference(id, name)?)
-    }
-
-    fn as_text(&self, id: NodeId) -> Option<&str> {
-        match self.node(id) {
-            Node::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
     /// The name of the constant that an enum is.
     pub(crate) fn constant(&self, id: NodeId) -> Option<&str> {
         match self.node(id) {
-            Node::Enum { constant, .. } => self.as_text(*constant),
+            Node::Enum { constant, .. } => match self.node(*constant) {
+                Node::Text(text) => Some(text),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -180,7 +171,7 @@ impl<'a> Graph<'a> {
         let parts = object.parts.iter().rev().map(|part| part.annotations.as_slice());
         let written = parts.filter(|written| !written.is_empty()).next().unwrap_or_default();
         match written.split_first() {
-            Some((first, rest)) if matches!(self.node(*first), Node::Block(_)) => rest.to_vec(),
+            Some((first, rest)) if matches!(self.node(*first), Node::Block) => rest.to_vec(),
             _ => written.to_vec(),
         }
     }

@@ -1,6 +1,10 @@
 //! Serializer snapshots: what wrote keys and values, and how its bytes are read without it.
 
 mod avro;
+mod encode;
+mod encode_avro;
+mod encode_sql;
+mod hash;
 mod json;
 mod kind;
 mod length;
@@ -19,7 +23,7 @@ mod walk;
 mod walk_avro;
 mod walk_sql;
 
-use crate::{FormatError, Input, Output, Result, Schema, Value};
+use crate::{Input, Output, Result, Schema, Value};
 use json::JsonSink;
 use kind::{Constant, Kind, Simple};
 use sink::Skip;
@@ -55,10 +59,6 @@ impl PartialEq for Serializer {
     fn eq(&self, other: &Self) -> bool {
         self.kind == other.kind && self.snapshot() == other.snapshot()
     }
-}
-
-fn unfinished<T>() -> Result<T> {
-    Err(FormatError::invalid("serializer", "not written yet"))
 }
 
 impl Serializer {
@@ -279,22 +279,6 @@ impl Serializer {
         out.push_str(",\"bytes\":\"");
         json::push_hex(bytes, out);
         out.push_str("\"}");
-    }
-
-    /// Appends `value`, one of [`schema`](Self::schema), as the serializer does.
-    ///
-    /// # Errors
-    /// `Invalid` if it is no such value.
-    pub fn encode(&self, _value: &Value, _out: &mut Vec<u8>) -> Result<()> {
-        unfinished()
-    }
-
-    /// Java's `hashCode()` of `value`.
-    ///
-    /// # Errors
-    /// `Incompatible` where the class decides it.
-    pub fn hash(&self, _value: &Value) -> Result<i32> {
-        unfinished()
     }
 
     /// The shape of its values.

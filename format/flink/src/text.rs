@@ -144,7 +144,7 @@ pub(crate) fn string_len(input: &mut Input<'_>) -> Result<Option<usize>> {
     Ok(Some(len))
 }
 
-fn unit(input: &mut Input<'_>) -> Result<u16> {
+pub(crate) fn unit(input: &mut Input<'_>) -> Result<u16> {
     let at = input.clone();
     u16::try_from(input.varint()?).map_err(|_| at.corrupt("a unit of text takes more than 16 bits"))
 }

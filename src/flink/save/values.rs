@@ -4,8 +4,11 @@ use crate::flink::{FlinkEntry, FlinkState, FlinkValue};
 use crate::format::Value;
 use crate::format::manifest::StateKind;
 use crate::{Error, ErrorKind, Result};
-use esker_flink::canonical::{ListElements, put_list_element, put_map_value};
+use esker_flink::canonical::{put_list_element, put_map_value};
 use esker_flink::{FormatError, Input, Serializer};
+
+/// Between the elements of a list in canonical form.
+const DELIMITER: u8 = b',';
 
 /// What an entry holds, as a tree.
 #[derive(Debug, Default)]
@@ -71,6 +74,8 @@ pub(crate) fn value(state: &FlinkState, value: FlinkValue<'_>, is_asked: bool) -
             held.value = Some(Value::Seq(values));
             held.ttl = state.has_ttl.then_some(Value::Seq(times));
         }
+        FlinkValue::Whole(_) if is_asked => return Err(whole(state)),
+        FlinkValue::Whole(_) => {}
     }
     Ok(held)
 }
@@ -100,29 +105,31 @@ pub(crate) fn each_element(
     value: FlinkValue<'_>,
     each: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let Some(serializer) = state.element_serializer() else {
+    let (bytes, count) = match value {
+        FlinkValue::Joined(bytes) => (bytes, None),
+        // Nothing is behind a single one.
+        FlinkValue::Counted(1, bytes) => return each(bytes),
+        FlinkValue::Counted(count, bytes) => (bytes, Some(count)),
+        _ => return Err(Error::new(ErrorKind::Corrupt, "what is no list where one must be")),
+    };
+    let Some(serializer) = state.value.as_deref() else {
         return Err(Error::new(ErrorKind::Corrupt, "a list without a serializer of its elements"));
     };
-    match value {
-        FlinkValue::Joined(bytes) => {
-            for element in ListElements::new(bytes, serializer) {
-                each(element?)?;
-            }
-            Ok(())
+    let mut input = Input::new("list", bytes);
+    let mut number = 0;
+    while count.map_or(!input.is_empty(), |count| number < count) {
+        if count.is_none() && number > 0 && input.u8()? != DELIMITER {
+            return Err(input.corrupt("no comma between two elements").into());
         }
-        // Nothing is behind a single one.
-        FlinkValue::Counted(1, bytes) => each(bytes),
-        FlinkValue::Counted(count, bytes) => {
-            let mut input = Input::new("list", bytes);
-            for _ in 0..count {
-                let start = input.position();
-                serializer.skip(&mut input)?;
-                each(input.since(start))?;
-            }
-            Ok(input.end()?)
+        let start = input.position();
+        if state.has_ttl {
+            input.i64()?;
         }
-        _ => Err(Error::new(ErrorKind::Corrupt, "what is no list where one must be")),
+        serializer.skip(&mut input)?;
+        each(input.since(start))?;
+        number += 1;
     }
+    Ok(input.end()?)
 }
 
 /// Appends what an entry holds in canonical form.
@@ -145,8 +152,27 @@ pub(crate) fn put_canonical(
                 Ok(())
             });
         }
+        FlinkValue::Whole(bytes) => {
+            // A list of one element needs no border.
+            let mut input = Input::new("list", bytes);
+            match input.i32()? {
+                0 => {}
+                1 if state.kind == StateKind::List => out.extend_from_slice(input.rest()),
+                _ => return Err(whole(state)),
+            }
+        }
     }
     Ok(())
+}
+
+/// Of a heap's list or map that only Java code takes apart.
+fn whole(state: &FlinkState) -> Error {
+    let class = state.opaque_classes().first().copied().unwrap_or_default();
+    let message = format!(
+        "a {} of the heap whose parts {class} wrote, which cannot be told apart: take a canonical savepoint with Flink",
+        state.kind
+    );
+    Error::new(ErrorKind::Incompatible, message)
 }
 
 /// How many values, elements or timers an entry holds, and the bytes of key and value. A list whose elements cannot be told is
@@ -158,7 +184,7 @@ pub(crate) fn size(state: &FlinkState, entry: &FlinkEntry<'_>) -> Result<(u64, u
     let (count, len_bytes) = match entry.value {
         FlinkValue::Timer(_) => (1, 8),
         FlinkValue::Null => (1, 1),
-        FlinkValue::One(bytes) => (1, bytes.len()),
+        FlinkValue::One(bytes) | FlinkValue::Whole(bytes) => (1, bytes.len()),
         FlinkValue::Counted(count, bytes) => (count as u64, bytes.len()),
         FlinkValue::Joined(bytes) => {
             let mut count = 0;

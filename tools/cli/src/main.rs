@@ -8,6 +8,7 @@ mod browse;
 mod cmd;
 mod demo;
 mod file;
+mod flink;
 mod load;
 mod outcome;
 mod page;

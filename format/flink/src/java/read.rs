@@ -39,7 +39,7 @@ const BLOCK_DATA: u8 = 0x08;
 ///
 /// # Errors
 /// `Corrupt`; `UnsupportedVersion` naming what only Java code can read.
-pub(crate) fn read<'a>(input: &mut Input<'a>) -> Result<Graph<'a>> {
+pub(crate) fn read(input: &mut Input<'_>) -> Result<Graph> {
     let at = input.clone();
     let (magic, version) = (input.u16()?, input.u16()?);
     if (magic, version) != (MAGIC, VERSION) {
@@ -59,7 +59,7 @@ enum Handle {
 
 struct Reader<'r, 'a> {
     input: &'r mut Input<'a>,
-    graph: Graph<'a>,
+    graph: Graph,
     handles: Vec<Handle>,
     depth: usize,
 }
@@ -74,13 +74,13 @@ impl<'a> Reader<'_, 'a> {
         read
     }
 
-    fn add(&mut self, node: Node<'a>) -> NodeId {
+    fn add(&mut self, node: Node) -> NodeId {
         self.graph.nodes.push(node);
         // A node takes a byte at least, and no input is that long.
         u32::try_from(self.graph.nodes.len() - 1).unwrap_or(NULL)
     }
 
-    fn add_with_handle(&mut self, node: Node<'a>) -> NodeId {
+    fn add_with_handle(&mut self, node: Node) -> NodeId {
         let id = self.add(node);
         self.handles.push(Handle::Node(id));
         id
@@ -115,12 +115,12 @@ impl<'a> Reader<'_, 'a> {
             ENUM => self.enumeration(),
             BLOCK => {
                 let len = self.input.u8()?;
-                let bytes = self.input.take(len.into())?;
-                Ok(self.add(Node::Block(bytes)))
+                self.input.take(len.into())?;
+                Ok(self.add(Node::Block))
             }
             BLOCK_LONG => {
-                let bytes = self.input.bytes32()?;
-                Ok(self.add(Node::Block(bytes)))
+                self.input.bytes32()?;
+                Ok(self.add(Node::Block))
             }
             RESET => {
                 self.handles.clear();

@@ -105,7 +105,7 @@ impl Reader<'_, '_> {
 
 type Read<T> = std::result::Result<T, String>;
 
-fn logical(graph: &Graph<'_>, id: NodeId, depth: usize, types: &mut usize) -> Read<Logical> {
+fn logical(graph: &Graph, id: NodeId, depth: usize, types: &mut usize) -> Read<Logical> {
     let depth = depth.checked_sub(1).ok_or("types nest too deep")?;
     // The same object can stand in many places, so that few bytes could be many types.
     *types = types.checked_sub(1).ok_or_else(|| format!("more than {TYPES_MAX} types"))?;
@@ -150,7 +150,10 @@ fn logical(graph: &Graph<'_>, id: NodeId, depth: usize, types: &mut usize) -> Re
         "RawType" | "TypeInformationRawType" | "VariantType" | "BitmapType" => {
             Logical::Raw(short(class))
         }
-        _ => Logical::Unknown(short(class)),
+        _ => {
+            let root = graph.reference(id, "typeRoot").and_then(|root| graph.constant(root));
+            Logical::Unknown(short(&format!("{class} ({})", root.unwrap_or("of no known root"))))
+        }
     })
 }
 
@@ -161,7 +164,7 @@ fn short(class: &str) -> String {
 
 /// The types of the fields or attributes in the list `name`.
 fn fields(
-    graph: &Graph<'_>,
+    graph: &Graph,
     id: NodeId,
     name: &str,
     depth: usize,

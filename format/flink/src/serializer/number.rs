@@ -141,6 +141,23 @@ pub(crate) fn parse_big_decimal(text: &str) -> Option<(Vec<u8>, i32)> {
     Some((parse_big_integer(&digits)?, i32::try_from(scale).ok()?))
 }
 
+/// The unscaled value of a SQL decimal of this precision and scale; nothing is rounded.
+pub(crate) fn parse_sql_decimal(text: &str, precision: i32, scale: i32) -> Option<i128> {
+    let (unscaled, found) = parse_big_decimal(text)?;
+    let unscaled = small(&unscaled)?;
+    let power = |digits: i32| 10_i128.checked_pow(digits.unsigned_abs());
+    let more = scale.checked_sub(found)?;
+    let scaled = match more {
+        0.. if unscaled == 0 => 0,
+        0.. => unscaled.checked_mul(power(more)?)?,
+        _ => {
+            let power = power(more)?;
+            (unscaled % power == 0).then_some(unscaled / power)?
+        }
+    };
+    (scaled.unsigned_abs() < power(precision)?.unsigned_abs()).then_some(scaled)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -212,6 +229,29 @@ mod tests {
             assert_eq!(parse_big_decimal(text), None, "{text}");
         }
         assert_eq!(parse_big_decimal("+.5E+2"), Some((vec![5], -1)));
+    }
+
+    #[test]
+    fn sql_decimals_are_never_rounded() {
+        let vectors = [
+            ("123.45", 20, 2, Some(12_345)),
+            ("123.4", 5, 2, Some(12_340)),
+            ("1E+2", 5, 2, Some(10_000)),
+            ("1.20", 3, 1, Some(12)),
+            ("1.25", 3, 1, None),
+            ("1000", 3, 0, None),
+            ("-999", 3, 0, Some(-999)),
+            ("0E-40", 3, 0, None),
+            ("0E+40", 3, 0, Some(0)),
+        ];
+        for (text, precision, scale, unscaled) in vectors {
+            assert_eq!(parse_sql_decimal(text, precision, scale), unscaled, "{text}");
+        }
+        let mut out = String::new();
+        push_sql_decimal(-5, 3, &mut out);
+        push_sql_decimal(i128::MIN, 38, &mut out);
+        push_sql_decimal(12, 0, &mut out);
+        assert_eq!(out, "-0.005-1.7014118346046923173168730371588410572812");
     }
 
     #[test]

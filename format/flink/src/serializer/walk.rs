@@ -8,7 +8,7 @@ use super::{number, time};
 use crate::{FormatError, FormatErrorKind, Input, Result};
 
 /// How deep values nest: types that contain themselves can be as deep as they like.
-const DEPTH_MAX: usize = 200;
+pub(crate) const DEPTH_MAX: usize = 200;
 /// How many values the bytes of one may hold: so many for each byte, and so many always.
 const VALUES_PER_BYTE: usize = 8;
 const VALUES_ALWAYS: usize = 65_536;
@@ -392,7 +392,7 @@ pub(crate) fn opaque(input: &Input<'_>, class: &str) -> FormatError {
 }
 
 /// Whether bit `at` is set, counted from the high bit of each byte.
-fn is_masked(mask: &[u8], at: usize) -> bool {
+pub(crate) fn is_masked(mask: &[u8], at: usize) -> bool {
     mask.get(at / 8).is_some_and(|byte| byte >> (7 - at % 8) & 1 == 1)
 }
 

@@ -1,6 +1,9 @@
 //! `esker dump`: the canonical lines of a snapshot.
 
+mod flink;
+
 use super::{Slice, progress, say_harms, say_refused};
+use crate::flink::FlinkArgs;
 use crate::load::Format;
 use crate::outcome::{Outcome, say};
 use crate::snapshot::{Filter, Harm, Pick, each_line};
@@ -48,18 +51,25 @@ pub(crate) struct Args {
     /// Sort the lines by their bytes, as LC_ALL=C sort does: equal snapshots give equal output
     #[arg(long)]
     sorted: bool,
+    #[command(flatten)]
+    flink: FlinkArgs,
 }
 
 pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> io::Result<Outcome> {
     let filter = args.slice.filter(args.include_expired);
-    let snapshot = match args.pick.open(&args.snapshot) {
-        Ok(snapshot) => snapshot,
-        Err(error) => return Ok(say_refused(&args.snapshot, &error)),
-    };
     if args.format == Format::Parquet && io::stdout().is_terminal() {
         say(format_args!("Parquet is no text for a terminal: send it to a file, > all.parquet"));
         return Ok(Outcome::NotTried);
     }
+    match args.flink.open(&args.snapshot, args.pick.checkpoint()) {
+        Ok(None) => {}
+        Ok(Some(snapshot)) => return flink::run(args, &snapshot, out),
+        Err(error) => return Ok(say_refused(&args.snapshot, &error)),
+    }
+    let snapshot = match args.pick.open(&args.snapshot) {
+        Ok(snapshot) => snapshot,
+        Err(error) => return Ok(say_refused(&args.snapshot, &error)),
+    };
     if let Err(error) = filter.check(&snapshot) {
         return Ok(say_refused(&args.snapshot, &error));
     }

@@ -29,10 +29,11 @@ mod why;
 
 use crate::outcome::{Outcome, say};
 use crate::snapshot::{Filter, Harm};
-use crate::{bench, demo};
+use crate::{bench, demo, flink};
 use clap::{Subcommand, value_parser};
 use comfy_table::{CellAlignment, Table, presets};
 use esker::Error;
+use esker::flink::{FlinkFilter, FlinkSnapshot};
 use esker::format::KeyGroupRange;
 use esker::format::canonical::Expired;
 use esker::snapshot::SnapshotSettings;
@@ -163,7 +164,7 @@ struct Slice {
     /// States of this name alone
     #[arg(long, value_name = "NAME")]
     state: Option<String>,
-    /// These key groups alone, both ends included; of 65536
+    /// These key groups alone, both ends included; of 65536, of Flink's snapshots of their max parallelism
     #[arg(long, value_name = "A..B", value_parser = key_groups)]
     key_group: Option<KeyGroupRange>,
 }
@@ -176,6 +177,14 @@ impl Slice {
             range: self.key_group.unwrap_or(KeyGroupRange::ALL),
             expired: if include_expired { Expired::Shown } else { Expired::Hidden },
         }
+    }
+}
+
+impl Slice {
+    /// The same of a snapshot of Flink's.
+    fn of_flink(&self, snapshot: &FlinkSnapshot) -> Result<FlinkFilter, Error> {
+        let key_groups = self.key_group.map(|range| (range.first(), range.last()));
+        flink::filter(snapshot, self.operator.as_deref(), self.state.as_deref(), key_groups)
     }
 }
 

@@ -34,6 +34,11 @@ impl Pick {
         }
     }
 
+    /// The checkpoint that is asked for by number.
+    pub(crate) fn checkpoint(&self) -> Option<u64> {
+        self.checkpoint
+    }
+
     /// The same, opened.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 use super::harm::is_passing;
 use esker::checkpoint::log::LogState;
 use esker::checkpoint::{Place, log_folder, read_log};
+use esker::flink::is_flink;
 use esker::format::manifest::{Manifest, SnapshotKind};
 use esker::format::record::Published;
 use esker::format::{Digest, RelativeName};
@@ -99,7 +100,9 @@ pub(crate) enum Found {
     Snapshot(SnapshotAt),
     /// The root of a job, and what its log amounts to, or what is wrong with it.
     Job(Store, Result<LogState, Error>),
-    /// A folder that is neither.
+    /// The folder of a snapshot of Flink's.
+    Flink,
+    /// A folder that is none of these.
     Folder(Store),
 }
 
@@ -117,6 +120,7 @@ pub(crate) fn find_snapshot(argument: &str, checkpoint: Option<u64>) -> Result<S
             );
         }
         Found::Snapshot(at) => return Ok(at),
+        Found::Flink => return invalid(OF_FLINK.into()),
         Found::Folder(_) => return invalid("neither a snapshot nor a job's root".into()),
     };
     let published = match checkpoint {
@@ -145,19 +149,93 @@ pub(crate) fn find_snapshot(argument: &str, checkpoint: Option<u64>) -> Result<S
 /// `Retry` if it does not exist or cannot be read; those of the store, of a manifest and of a log.
 pub(crate) fn find(argument: &str) -> Result<Found, Error> {
     let argument = absolute(argument)?;
-    let folder = match argument.strip_suffix(MANIFEST_NAME) {
-        Some(folder) if folder.ends_with('/') => folder,
-        _ => &argument,
-    };
-    // Of `s3://` no slash is one of a path.
-    let folder = match folder.trim_end_matches('/') {
-        trimmed if folder.contains("://") && !trimmed.contains("://") => folder,
-        trimmed => trimmed,
-    };
+    let folder = folder_of(&argument);
     block_on(find_in(open_store(folder)?, folder))
 }
 
+/// The folder that an argument names, or names the `_metadata` of.
+fn folder_of(argument: &str) -> &str {
+    let folder = match argument.strip_suffix(MANIFEST_NAME) {
+        Some(folder) if folder.ends_with('/') => folder,
+        _ => argument,
+    };
+    // Of `s3://` no slash is one of a path.
+    match folder.trim_end_matches('/') {
+        trimmed if folder.contains("://") && !trimmed.contains("://") => folder,
+        trimmed => trimmed,
+    }
+}
+
+/// The folder of the snapshot of Flink's that `argument` names, as a path or URL, `_metadata` or not: of a job's folder
+/// that of its last completed checkpoint, or of `checkpoint`. None if there is none of Flink's.
+///
+/// # Errors
+/// The store's; `Invalid` if the job has no such checkpoint.
+pub(crate) fn find_flink(argument: &str, checkpoint: Option<u64>) -> Result<Option<String>, Error> {
+    // What is wrong with the argument is said by who looks for esker's.
+    let Ok(argument) = absolute(argument) else { return Ok(None) };
+    let folder = folder_of(&argument);
+    let store = open_store(folder)?;
+    if let Some(is_flink) = block_on(is_flink_in(&store, None))? {
+        return Ok(is_flink.then(|| folder.to_owned()));
+    }
+    let numbers = block_on(flink_checkpoints(&store))?;
+    let Some(last) = numbers.last() else { return Ok(None) };
+    let wanted = checkpoint.unwrap_or(*last);
+    if !numbers.contains(&wanted) {
+        let message = format!("the job has checkpoints {numbers:?}, not {wanted}");
+        return Err(Error::new(ErrorKind::Invalid, message).at_path(argument));
+    }
+    Ok(Some(format!("{}/{FLINK_CHECKPOINT}{wanted}", folder.trim_end_matches('/'))))
+}
+
+/// How Flink calls the folders of checkpoints; the number follows.
+const FLINK_CHECKPOINT: &str = "chk-";
+/// To be said by commands that know esker's own snapshots alone.
+const OF_FLINK: &str = "a snapshot of Flink's, which this command does not take: convert it first";
+
+/// Whether `_metadata` in the folder `folder` of `store` is Flink's; none if there is none.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn is_flink_in(
+    store: &Store,
+    folder: Option<&str>,
+) -> Result<Option<bool>, Error> {
+    let name =
+        folder.map_or(MANIFEST_NAME.to_owned(), |folder| format!("{folder}/{MANIFEST_NAME}"));
+    match store.get_range(&RelativeName::new(name)?, 0..4).await {
+        // Shorter than anything that is one.
+        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Some(false)),
+        found => Ok(found?.map(|bytes| is_flink(&bytes))),
+    }
+}
+
+/// The numbers of the checkpoints of Flink's in a job's folder, ascending; none of esker's.
+async fn flink_checkpoints(store: &Store) -> Result<Vec<u64>, Error> {
+    let is_esker = !store.list(Some(&log_folder()?)).await?.is_empty();
+    if is_esker {
+        return Ok(Vec::new());
+    }
+    let mut numbers = Vec::new();
+    for (name, _) in store.list(None).await? {
+        let folder =
+            name.as_str().strip_suffix(MANIFEST_NAME).map(|name| name.trim_end_matches('/'));
+        let number = folder.and_then(|folder| folder.strip_prefix(FLINK_CHECKPOINT)?.parse().ok());
+        if let (Some(folder), Some(number)) = (folder, number)
+            && is_flink_in(store, Some(folder)).await? == Some(true)
+        {
+            numbers.push(number);
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
 async fn find_in(store: Store, folder: &str) -> Result<Found, Error> {
+    if is_flink_in(&store, None).await? == Some(true) {
+        return Ok(Found::Flink);
+    }
     let manifest = RelativeName::new(MANIFEST_NAME)?;
     if store.head(&manifest).await?.is_some() {
         let (above, name) = folder.rsplit_once('/').unwrap_or(("", folder));
@@ -221,6 +299,7 @@ pub(crate) fn find_jobs(argument: &str) -> Result<Vec<(String, Store)>, Error> {
     let store = match find(argument)? {
         Found::Job(store, _) => return Ok(vec![(path.to_owned(), store)]),
         Found::Snapshot(_) => return invalid("a snapshot, not a job's root"),
+        Found::Flink => return invalid(OF_FLINK),
         Found::Folder(store) => store,
     };
     let (jobs, _) = roots(&block_on(store.list(None))?);

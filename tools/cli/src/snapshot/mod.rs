@@ -15,10 +15,10 @@ mod walk;
 pub(crate) use check::{Checked, Checker, Depth};
 pub(crate) use fallback::Pick;
 pub(crate) use find::{
-    Found, SnapshotAt, find, find_job, find_jobs, find_snapshot, is_snapshot, local, open_store,
-    roots,
+    Found, SnapshotAt, find, find_flink, find_job, find_jobs, find_snapshot, is_flink_in,
+    is_snapshot, local, open_store, roots,
 };
-pub(crate) use harm::Harm;
+pub(crate) use harm::{Harm, LostState};
 pub(crate) use lines::{Filter, each_line, part_harms};
 pub(crate) use native::Entries;
 pub(crate) use sizes::{OperatorSizes, StateSizes, Type, index_stats, sizes};
