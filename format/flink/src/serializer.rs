@@ -9,12 +9,15 @@ mod json;
 mod kind;
 mod length;
 mod logical;
+mod make;
 mod names;
 mod number;
+mod of_schema;
 mod read;
 mod read_classes;
 mod schema;
 mod sink;
+mod spec;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -223,6 +226,16 @@ impl Serializer {
         match &self.kind {
             Kind::Timer { key, namespace } => Some((key, namespace)),
             _ => None,
+        }
+    }
+
+    /// Whether it writes null on its own.
+    fn has_null(&self) -> bool {
+        match &self.kind {
+            Kind::Nullable { .. } | Kind::Pojo(_) => true,
+            Kind::Simple(simple) => simple.has_null(),
+            Kind::Wrapped(inner) => inner.has_null(),
+            _ => false,
         }
     }
 

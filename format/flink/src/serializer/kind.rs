@@ -129,6 +129,27 @@ pub(crate) enum Simple {
     Bitmap,
 }
 
+impl Simple {
+    /// Whether its bytes have a form for null.
+    pub(crate) fn has_null(self) -> bool {
+        matches!(
+            self,
+            Self::String
+                | Self::StringValue
+                | Self::BigInteger
+                | Self::BigDecimal
+                | Self::Date
+                | Self::SqlDate
+                | Self::SqlTime
+                | Self::SqlTimestamp
+                | Self::LocalDate
+                | Self::LocalTime
+                | Self::LocalDateTime
+                | Self::Instant
+        )
+    }
+}
+
 /// Java's primitive types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scalar {

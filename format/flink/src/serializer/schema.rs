@@ -96,7 +96,7 @@ impl Simple {
         })
     }
 
-    fn schema(self) -> Schema {
+    pub(crate) fn schema(self) -> Schema {
         let class = self.class().unwrap_or_default();
         match self {
             Self::Scalar(of) => of.schema(),
