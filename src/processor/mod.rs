@@ -27,9 +27,9 @@ pub use copy::{Copied, copy};
 pub use diff::{Diff, DiffDamage, DiffFilter, Difference, Side, StateDiff, TypeRole, What, diff};
 pub use merge::{Clash, merge};
 pub use rewrite::{
-    AddFieldStep, EntryStep, FlinkRewritten, FlinkStateLeft, OperatorPlan, OperatorSplit, Rehearsed,
-    RekeyStep, RewritePlan, Rewritten, SetStep, SplitPlan, StateLeft, StatePlan, TtlStep, Winner,
-    rehearse, rehearse_flink, rewrite, rewrite_flink, split,
+    AddFieldStep, EntryStep, FlinkRewritten, FlinkStateLeft, OperatorPlan, OperatorSplit,
+    Rehearsed, RekeyStep, RewritePlan, Rewritten, SetStep, SplitPlan, StateLeft, StatePlan,
+    TtlStep, Winner, rehearse, rehearse_flink, rewrite, rewrite_flink, split,
 };
 pub use salvage::{LostKey, LostRange, NotAsked, SalvageDamage, Salvaged, StateSalvaged, salvage};
 pub use sort::Sorter;

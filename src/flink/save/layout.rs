@@ -5,6 +5,7 @@ use crate::flink::part::{Handle, Part, PartStates};
 use crate::flink::snapshot::{FlinkOperator, FlinkSnapshot};
 use crate::flink::state::FlinkState;
 use crate::{Error, ErrorKind, Result};
+use esker_flink::Serializer;
 use esker_flink::header::{KeyedHeader, OperatorHeader, StateMeta};
 use esker_flink::metadata::{KeyGroupsFormat, KeyedHandle, SubtaskState};
 
@@ -49,6 +50,9 @@ impl FlinkSnapshot {
                 match part(handle).states().map_err(of)? {
                     PartStates::Keyed(found) => {
                         add_keyed(&mut layout.keyed, found, &mut keyed_states).map_err(of)?;
+                    }
+                    PartStates::Timers(found) => {
+                        add_timers(&mut layout.keyed, found, &mut keyed_states).map_err(of)?;
                     }
                     PartStates::Operator(found) => {
                         add_elements(&mut layout.elements, found, &mut element_states)
@@ -103,6 +107,22 @@ fn add_keyed(
     }
     header.lost = header.lost.take().or(other.lost);
     for (meta, state) in other.states.into_iter().zip(of) {
+        add(&mut header.states, meta, || states.push(state))?;
+    }
+    Ok(())
+}
+
+/// The same of timers that an operator keeps beside its keyed state: in a savepoint they are state as any.
+fn add_timers(
+    header: &mut Option<KeyedHeader>,
+    found: Vec<FlinkState>,
+    states: &mut Vec<FlinkState>,
+) -> Result<()> {
+    for state in found {
+        let (Some(key), Some(namespace)) = (&state.key, &state.namespace) else { continue };
+        let header = header.get_or_insert_with(|| KeyedHeader::new((**key).clone(), Vec::new()));
+        let timer = Serializer::timer_of(key, namespace)?;
+        let meta = StateMeta::timers(state.name.clone(), timer);
         add(&mut header.states, meta, || states.push(state))?;
     }
     Ok(())

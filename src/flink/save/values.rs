@@ -36,8 +36,10 @@ pub(crate) fn decoded(serializer: Option<&Serializer>, bytes: &[u8]) -> Result<O
 /// # Errors
 /// `Incompatible` if its class decides it; `Corrupt`.
 pub(crate) fn hash(serializer: &Serializer, key: &[u8]) -> Result<i32> {
-    let value = decoded(Some(serializer), key)?.unwrap_or(Value::Unit);
-    Ok(serializer.hash(&value)?)
+    let mut input = Input::new("key", key);
+    let hash = serializer.hash_bytes(&mut input)?;
+    input.end()?;
+    Ok(hash)
 }
 
 /// What an entry of `state` holds; its value only if it is asked for.

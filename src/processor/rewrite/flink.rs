@@ -129,7 +129,8 @@ fn check_kinds(plan: &RewritePlan) -> Result<()> {
                     "step {}: types, TTL and serializers of Flink's stay as they are: convert it first",
                     step.name()
                 );
-                let error = Error::new(ErrorKind::Invalid, message).of(format_args!("state={name}"));
+                let error =
+                    Error::new(ErrorKind::Invalid, message).of(format_args!("state={name}"));
                 return Err(of(error));
             }
         }

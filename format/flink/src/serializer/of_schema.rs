@@ -45,9 +45,7 @@ fn of(schema: &Schema, path: &str, depth: usize) -> Result<Serializer> {
             let inner = part(inner, "")?;
             if inner.has_null() { Ok(inner) } else { Serializer::nullable_of(&inner) }
         }
-        Schema::Seq(element) | Schema::Set(element) => {
-            Serializer::list_of(&part(element, "[]")?)
-        }
+        Schema::Seq(element) | Schema::Set(element) => Serializer::list_of(&part(element, "[]")?),
         Schema::Map(key, value) => {
             // Whether a value of a map is null, the map says.
             Serializer::map_of(&part(key, "{key}")?, &part(present(value), "{value}")?)
@@ -136,7 +134,8 @@ fn structure(name: &str, fields: &[Field], path: &str, depth: usize) -> Result<S
         }
     }
     if !is_class(name) {
-        let why = format!("no class of Java can be called {name}: a struct becomes a POJO of its name");
+        let why =
+            format!("no class of Java can be called {name}: a struct becomes a POJO of its name");
         return Err(refuse(path, &why));
     }
     let mut of_fields = Vec::new();

@@ -136,7 +136,9 @@ mod tests {
 
     #[test]
     fn what_is_no_word_is_said() {
-        for wrong in ["", "lng", "list<>", "list<long", "list<long,long>", "map<long>", "list<>>", "<>"] {
+        for wrong in
+            ["", "lng", "list<>", "list<long", "list<long,long>", "map<long>", "list<>>", "<>"]
+        {
             let error = Serializer::parse_spec(wrong).unwrap_err();
             assert!(error.message.contains("localdate"), "{wrong}: {error}");
         }

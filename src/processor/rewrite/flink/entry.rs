@@ -38,9 +38,10 @@ impl<'o> Changed<'o> {
     /// # Errors
     /// `Incompatible` for timers that are not Flink's own.
     pub(super) fn new(operator: &'o OperatorRewrite<'o>) -> Result<Self> {
-        let formats = operator.keyed.iter().flat_map(|header| {
-            header.states.iter().map(move |state| KeyFormat::of(header, state))
-        });
+        let formats = operator
+            .keyed
+            .iter()
+            .flat_map(|header| header.states.iter().map(move |state| KeyFormat::of(header, state)));
         Ok(Self { operator, formats: formats.collect::<Read<_>>()? })
     }
 
@@ -54,7 +55,9 @@ impl<'o> Changed<'o> {
         (state, entry): (&FlinkState, FlinkEntry<'_>),
         each: &mut KeyedSink<'_>,
     ) -> Result<()> {
-        let Some(of) = scratch.find(&self.operator.keyed_states, &state.name) else { return Ok(()) };
+        let Some(of) = scratch.find(&self.operator.keyed_states, &state.name) else {
+            return Ok(());
+        };
         let named = |error: Error| {
             let operator = &self.operator.operator.label;
             error.of(format_args!(
@@ -201,12 +204,7 @@ fn is_value_used(change: &StateChange) -> bool {
 }
 
 /// Reads of an entry what is asked for.
-fn read(
-    state: &FlinkState,
-    entry: &FlinkEntry<'_>,
-    uses: Uses,
-    fields: &mut Fields,
-) -> Result<()> {
+fn read(state: &FlinkState, entry: &FlinkEntry<'_>, uses: Uses, fields: &mut Fields) -> Result<()> {
     *fields = Fields::default();
     if uses.key {
         fields.key = values::decoded(state.key.as_deref(), entry.key)?;
@@ -219,7 +217,8 @@ fn read(
         fields.user_key = values::decoded(state.user_key.as_deref(), bytes)?;
     }
     let value = values::value(state, entry.value, uses.value)?;
-    (fields.value, fields.ttl, fields.is_list) = (value.value, value.ttl, state.kind == StateKind::List);
+    (fields.value, fields.ttl, fields.is_list) =
+        (value.value, value.ttl, state.kind == StateKind::List);
     Ok(())
 }
 

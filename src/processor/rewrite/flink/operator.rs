@@ -108,8 +108,8 @@ impl<'s> OperatorRewrite<'s> {
             left(&mut header.broadcasts, of_operator);
         }
         let keyed = keyed.filter(|header| !header.states.is_empty());
-        let elements = elements
-            .filter(|header| !header.lists.is_empty() || !header.broadcasts.is_empty());
+        let elements =
+            elements.filter(|header| !header.lists.is_empty() || !header.broadcasts.is_empty());
         let lost = keyed.as_ref().and_then(|header| header.lost.as_ref());
         if let Some(lost) = lost.or(elements.as_ref().and_then(|header| header.lost.as_ref())) {
             let first = lost.first.as_deref().unwrap_or("a state");
@@ -188,7 +188,9 @@ fn target(
     let max_parallelism = plan.max_parallelism.unwrap_or(operator.max_parallelism);
     let parallelism = plan.parallelism.unwrap_or(operator.parallelism);
     if !(1..=MAX_PARALLELISM_MAX).contains(&max_parallelism) {
-        return invalid(format!("max_parallelism={max_parallelism}: there are 1 to 32,768 key groups"));
+        return invalid(format!(
+            "max_parallelism={max_parallelism}: there are 1 to 32,768 key groups"
+        ));
     }
     if parallelism == 0 || parallelism > max_parallelism {
         return invalid(format!(
