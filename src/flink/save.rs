@@ -163,7 +163,9 @@ async fn write_operator(
     let NewOperator { mut operator, keyed, elements, raw, entries } = new;
     let (parallelism, max_parallelism) = (operator.parallelism, operator.max_parallelism);
     let mut count = 0;
-    for index in 0..parallelism {
+    // Of one that had finished as a whole there are no subtasks.
+    let subtasks = if operator.finished { 0 } else { parallelism };
+    for index in 0..subtasks {
         if operator.subtasks.iter().any(|subtask| subtask.index == index) {
             continue;
         }

@@ -8,6 +8,7 @@
 mod bring;
 #[cfg(feature = "parquet")]
 pub mod columnar;
+mod convert;
 mod copy;
 mod diff;
 pub mod load;
@@ -23,6 +24,9 @@ mod write;
 
 pub use crate::snapshot::{Count, EntrySource, SubtaskSource};
 pub use bring::Transport;
+pub use convert::{
+    FlinkConverted, FlinkVersion, FromFlink, OpaqueState, ToFlink, from_flink, to_flink,
+};
 pub use copy::{Copied, copy};
 pub use diff::{Diff, DiffDamage, DiffFilter, Difference, Side, StateDiff, TypeRole, What, diff};
 pub use merge::{Clash, merge};

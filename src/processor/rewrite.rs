@@ -25,7 +25,7 @@ pub use plan::{OperatorPlan, RewritePlan, StatePlan};
 pub use split::{OperatorSplit, SplitPlan, split};
 pub use step::{AddFieldStep, EntryStep, RekeyStep, SetStep, TtlStep, Winner};
 
-pub(super) use fields::{expired_until_ms, place_of, time};
+pub(super) use fields::{Fields, Reader, Uses, expired_until_ms, place_of, time};
 
 use changes::{StateChange, changes, retype};
 use data::{AllChanges, Made};

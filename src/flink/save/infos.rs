@@ -2,6 +2,7 @@
 
 use crate::flink::FlinkState;
 use crate::format::manifest::{StateInfo, Ttl, TtlUpdate, TypeInfo};
+use crate::format::schema_file::StateSchema;
 use crate::format::{CodecId, Schema};
 use esker_flink::Serializer;
 
@@ -26,9 +27,13 @@ fn schema(serializer: &Serializer) -> Schema {
 
 /// What a manifest says of `state`.
 pub(crate) fn state(id: u32, state: &FlinkState) -> StateInfo {
+    state_schema(state).info(id)
+}
+
+/// What a schema file says of `state`.
+pub(crate) fn state_schema(state: &FlinkState) -> StateSchema {
     let namespace = state.namespace.as_deref().filter(|of| !of.is_void_namespace());
-    StateInfo {
-        id,
+    StateSchema {
         name: state.name.clone(),
         kind: state.kind,
         namespace: namespace.map(key),
@@ -36,7 +41,7 @@ pub(crate) fn state(id: u32, state: &FlinkState) -> StateInfo {
         value: state.value.as_deref().map(value),
         // Flink does not write down how long entries live.
         ttl: state.has_ttl.then_some(Ttl { duration_ms: None, update: TtlUpdate::Write }),
-        extra: Default::default(),
+        reads: None,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::flink::part::Handle;
 use crate::flink::snapshot::{FlinkOperator, FlinkSnapshot};
 use crate::flink::state::FlinkState;
 use crate::flink::walk::{Plan, Walk};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use esker_flink::key_group::KeyGroupRange;
 
 /// Takes an entry of keyed state.
@@ -17,6 +17,24 @@ pub(crate) type EachElement<'a> =
     dyn FnMut(u32, &FlinkState, Option<&[u8]>, &[u8]) -> Result<()> + 'a;
 
 impl FlinkSnapshot {
+    /// That no records of `operator` were in flight: a savepoint has none, so that they would be lost.
+    ///
+    /// # Errors
+    /// `Unsupported` if there were.
+    pub(crate) fn check_in_flight(&self, operator: &FlinkOperator) -> Result<()> {
+        let stored = self.metadata().operators.get(operator.number);
+        let states = stored.iter().flat_map(|stored| &stored.subtasks);
+        let mut states = states.filter_map(|subtask| subtask.state.as_deref());
+        match states.any(|state| !state.inputs.is_empty() || !state.outputs.is_empty()) {
+            false => Ok(()),
+            true => {
+                let message = "records were in flight, of which a savepoint has none, and they would be lost: let Flink \
+                               restore the checkpoint and take a savepoint";
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
+        }
+    }
+
     /// Calls `each` with the entries of keyed state of `operator` in `range`: subtask by subtask, those of one in the order of its
     /// file, in a database state by state.
     ///

@@ -137,3 +137,6 @@ fn check_kinds(plan: &RewritePlan) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(all(test, feature = "expressions"))]
+mod tests;

@@ -199,25 +199,22 @@ fn target(
     }
     let id = of_operator.rename.as_ref().map_or(operator.id, |uid| OperatorId::of_uid(uid));
     let mut target = Metadata::new(id, parallelism, max_parallelism);
+    snapshot.check_in_flight(operator)?;
     let Some(stored) = snapshot.metadata().operators.get(operator.number) else {
         return Ok(target);
     };
     (target.coordinator, target.finished) = (stored.coordinator.clone(), stored.finished);
     for subtask in &stored.subtasks {
-        let Some(state) = &subtask.state else {
-            if parallelism != operator.parallelism {
-                return invalid(format!(
-                    "subtask {} has finished, and others have not: its parallelism stays {}",
-                    subtask.index, operator.parallelism
-                ));
-            }
-            target.subtasks.push(Subtask { index: subtask.index, state: None });
+        if subtask.state.is_some() {
             continue;
-        };
-        if !state.inputs.is_empty() || !state.outputs.is_empty() {
-            let message = "records were in flight, which a savepoint has none of, and which would be lost: restore the checkpoint and take a savepoint";
-            return Err(Error::new(ErrorKind::Unsupported, message));
         }
+        if parallelism != operator.parallelism {
+            return invalid(format!(
+                "subtask {} has finished, and others have not: its parallelism stays {}",
+                subtask.index, operator.parallelism
+            ));
+        }
+        target.subtasks.push(Subtask { index: subtask.index, state: None });
     }
     Ok(target)
 }
