@@ -10,8 +10,7 @@ use esker_flink::header::{
 use esker_flink::{FormatError, Input, Serializer};
 use std::sync::Arc;
 
-/// How the states of timers are called; a service's name follows.
-const EVENT_TIMERS: &str = "_timer_state/event_";
+/// How states of timers of processing time are called; a service's name follows.
 const PROCESSING_TIMERS: &str = "_timer_state/processing_";
 /// Headers above this size, in bytes, are refused: 256 MiB.
 const HEADER_LEN_BYTES_MAX: u64 = 256 << 20;
@@ -132,19 +131,14 @@ fn timers(name: &str, element: &Serializer, key: &Arc<Serializer>) -> FlinkState
     FlinkState::keyed(name.to_owned(), kind, key, namespace, (None, None))
 }
 
-/// The timers of the service `service`, of either kind, as their operator wrote them itself.
+/// The timers that an operator wrote itself.
 pub(super) fn timers_of(
-    service: &str,
+    name: String,
     kind: StateKind,
     (key, namespace): (&Serializer, &Serializer),
     operator: &str,
 ) -> FlinkState {
-    let prefix = match kind {
-        StateKind::TimerProcessing => PROCESSING_TIMERS,
-        _ => EVENT_TIMERS,
-    };
     let (key, namespace) = (Arc::new(key.clone()), Some(Arc::new(namespace.clone())));
-    let name = format!("{prefix}{service}");
     FlinkState::keyed(name, kind, key, namespace, (None, None)).of_operator(operator)
 }
 

@@ -249,7 +249,7 @@ fn list(
 ///
 /// # Errors
 /// `Corrupt` if it does not.
-fn take_delimiter(input: &mut Input<'_>) -> Written {
+pub(super) fn take_delimiter(input: &mut Input<'_>) -> Written {
     let at = input.clone();
     match input.u8()? {
         DELIMITER => Ok(()),

@@ -7,7 +7,9 @@ mod copy;
 mod damage;
 mod entry;
 mod feed;
+mod files;
 mod filter;
+mod get;
 mod header;
 mod inventory;
 mod lines;
@@ -15,6 +17,7 @@ mod ordered;
 mod output;
 mod part;
 mod place;
+mod refusal;
 #[cfg(not(feature = "rocksdb"))]
 #[path = "no_rocksdb.rs"]
 mod rocksdb;
@@ -27,13 +30,16 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod walk;
 
 pub use copy::FlinkCopied;
 pub use damage::FlinkDamage;
 pub use entry::{FlinkEntry, FlinkValue};
 pub use esker_flink as format;
+pub use files::{FlinkBackend, FlinkInFlight, FlinkReferenced, FlinkSizes, FlinkUser};
 pub use filter::FlinkFilter;
+pub use get::{FlinkFound, FlinkQuery};
 pub use inventory::{FlinkHeader, FlinkHeaderContent, FlinkStates};
 pub use output::{FlinkContent, FlinkItem};
 pub use place::FlinkFile;
@@ -41,3 +47,4 @@ pub use save::FlinkWritten;
 pub use snapshot::{FlinkOperator, FlinkOptions, FlinkSnapshot, is_flink};
 pub use state::FlinkState;
 pub use stream::FlinkStream;
+pub use verify::FlinkVerified;

@@ -5,12 +5,11 @@ use super::entry::{FlinkEntry, Of, Raw, Visitor};
 use super::filter::FlinkFilter;
 use super::lines;
 use super::ordered::ordered;
+use super::refusal::Refusals;
 use super::snapshot::{FlinkOperator, FlinkSnapshot};
 use super::state::FlinkState;
 use super::walk::{Element, Plan, Unit, Walk};
-use crate::{Error, Result};
-use esker_flink::FormatError;
-use std::collections::BTreeMap;
+use crate::Result;
 use std::sync::{Mutex, PoisonError};
 
 /// Lines are handed over once there are about so many bytes of them.
@@ -77,7 +76,7 @@ impl FlinkSnapshot {
             let mut writer = LineWriter {
                 out: taken(&buffers),
                 give,
-                refused: BTreeMap::new(),
+                refused: Refusals::default(),
                 buffers: &buffers,
             };
             let mut found = Vec::new();
@@ -128,14 +127,12 @@ impl FlinkSnapshot {
                 operator: part.operator,
                 subtask: part.subtask,
                 each,
-                refused: BTreeMap::new(),
+                refused: Refusals::default(),
             };
             let mut harm = |found| damage.push(found);
             Walk { filter, visitor: &mut items, harm: &mut harm }.unit(&plan, unit)?;
             let refused = std::mem::take(&mut items.refused);
-            damage.extend(
-                refused.into_iter().map(|(state, refusal)| refusal.damage(&plan, unit, state)),
-            );
+            damage.extend(refused.into_damage(&plan, unit));
         }
         Ok(damage)
     }
@@ -144,46 +141,6 @@ impl FlinkSnapshot {
 fn taken(buffers: &Mutex<Vec<String>>) -> String {
     let kept = buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
     kept.unwrap_or_else(|| String::with_capacity(LINES_LEN_BYTES + LINES_LEN_BYTES / 4))
-}
-
-/// Entries of a state that are none.
-struct Refusal {
-    first: FormatError,
-    entries: u64,
-    key_groups: (u16, u16),
-}
-
-/// By state.
-type Refusals = BTreeMap<String, Refusal>;
-
-fn refuse(refusals: &mut Refusals, state: &FlinkState, key_group: u16, error: FormatError) {
-    if let Some(refusal) = refusals.get_mut(&state.name) {
-        refusal.entries += 1;
-        let (first, last) = refusal.key_groups;
-        refusal.key_groups = (first.min(key_group), last.max(key_group));
-        return;
-    }
-    let key_groups = (key_group, key_group);
-    refusals.insert(state.name.clone(), Refusal { first: error, entries: 1, key_groups });
-}
-
-impl Refusal {
-    fn damage(self, plan: &Plan<'_>, unit: &Unit, state: String) -> FlinkDamage {
-        let part = plan.parts.get(unit.part);
-        let path = part.and_then(super::part::Part::path);
-        let error = Error::from(self.first);
-        FlinkDamage {
-            operator: part.map(|part| part.operator.label.clone()).unwrap_or_default(),
-            subtask: part.map(|part| part.subtask),
-            state: Some(state),
-            key_groups: Some(self.key_groups).filter(|_| !unit.groups.is_empty()),
-            entries: Some(self.entries),
-            error: match path {
-                Some(path) => error.at_path(path),
-                None => error,
-            },
-        }
-    }
 }
 
 struct LineWriter<'a> {
@@ -206,9 +163,7 @@ impl LineWriter<'_> {
         if !self.out.is_empty() {
             (self.give)(Piece::Lines(self.out))?;
         }
-        let refused = self.refused.into_iter();
-        let refused = refused.map(|(state, refusal)| refusal.damage(plan, unit, state));
-        for damage in found.into_iter().chain(refused) {
+        for damage in found.into_iter().chain(self.refused.into_damage(plan, unit)) {
             (self.give)(Piece::Damage(damage))?;
         }
         (self.give)(Piece::Done(unit.steps()))
@@ -220,7 +175,7 @@ impl Visitor for LineWriter<'_> {
         match lines::write_entry(of, raw, offset, &mut self.out) {
             Ok(()) => self.written(),
             Err(error) => {
-                refuse(&mut self.refused, of.state, key_group, error);
+                self.refused.add(of.state, key_group, error);
                 Ok(())
             }
         }
@@ -231,7 +186,7 @@ impl Visitor for LineWriter<'_> {
         match lines::write_element(state, user_key, value, offset, &mut self.out) {
             Ok(()) => self.written(),
             Err(error) => {
-                refuse(&mut self.refused, state, 0, error);
+                self.refused.add(state, 0, error);
                 Ok(())
             }
         }
@@ -255,7 +210,7 @@ impl Visitor for Items<'_, '_> {
                 (self.each)(&FlinkItem { operator, subtask, state, content })
             }
             Err(error) => {
-                refuse(&mut self.refused, of.state, key_group, error);
+                self.refused.add(of.state, key_group, error);
                 Ok(())
             }
         }

@@ -6,10 +6,12 @@ use super::rocksdb::Database;
 use super::snapshot::{FlinkOperator, FlinkSnapshot};
 use super::state::FlinkState;
 use super::stream::FlinkStream;
+use super::walk::timer_states;
 use crate::{Error, Result};
 use esker_flink::metadata::{
     IncrementalHandle, KeyGroupsFormat, KeyGroupsHandle, KeyedHandle, OperatorHandle,
 };
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +22,8 @@ pub(super) struct Part<'s> {
     pub(super) operator: &'s FlinkOperator,
     pub(super) subtask: u32,
     pub(super) handle: Handle<'s>,
+    /// Broadcast states that are read from another subtask, which holds the same.
+    pub(super) left_out: BTreeSet<&'s str>,
     opened: Mutex<Option<Arc<Opened<'s>>>>,
     /// How many of those who read from it are still to come: then it is closed.
     left: AtomicUsize,
@@ -64,13 +68,31 @@ impl Keyed<'_> {
     /// The key groups among `groups` that have data, and where it lies, in the order of the stream: up to the next one, or
     /// the end.
     pub(super) fn groups(&self, groups: Range<u16>) -> Vec<(u16, Range<u64>)> {
-        let mut all: Vec<_> =
-            self.handle.present().map(|(group, offset)| (offset, group)).collect();
-        all.sort_unstable();
-        let ends = all.iter().skip(1).map(|(offset, _)| *offset).chain([self.stream.len_bytes()]);
-        let found = all.iter().zip(ends).map(|((offset, group), end)| (*group, *offset..end));
-        found.filter(|(group, _)| groups.contains(group)).collect()
+        in_order(self.handle.present(), &self.stream, groups)
     }
+}
+
+/// The same of raw keyed state, which has no header in front: key groups without data have negative offsets.
+pub(super) fn raw_groups(
+    handle: &KeyGroupsHandle,
+    stream: &FlinkStream,
+    groups: Range<u16>,
+) -> Vec<(u16, Range<u64>)> {
+    let all = handle.range.key_groups().zip(&handle.offsets);
+    let present = all.filter_map(|(group, offset)| Some((group, u64::try_from(*offset).ok()?)));
+    in_order(present, stream, groups)
+}
+
+fn in_order(
+    present: impl Iterator<Item = (u16, u64)>,
+    stream: &FlinkStream,
+    groups: Range<u16>,
+) -> Vec<(u16, Range<u64>)> {
+    let mut all: Vec<_> = present.map(|(group, offset)| (offset, group)).collect();
+    all.sort_unstable();
+    let ends = all.iter().skip(1).map(|(offset, _)| *offset).chain([stream.len_bytes()]);
+    let found = all.iter().zip(ends).map(|((offset, group), end)| (*group, *offset..end));
+    found.filter(|(group, _)| groups.contains(group)).collect()
 }
 
 impl<'s> Part<'s> {
@@ -81,7 +103,8 @@ impl<'s> Part<'s> {
         handle: Handle<'s>,
     ) -> Self {
         let (opened, left) = (Mutex::default(), AtomicUsize::new(0));
-        Self { snapshot, operator, subtask, handle, opened, left }
+        let left_out = BTreeSet::new();
+        Self { snapshot, operator, subtask, handle, left_out, opened, left }
     }
 
     /// The file that its state lies in, where that is one and it is open.
@@ -195,7 +218,9 @@ impl<'s> Part<'s> {
                 PartStates::Keyed(keyed.states.clone())
             }
             Opened::Database { states, .. } => PartStates::Keyed(states.clone()),
-            Opened::RawTimers { .. } => PartStates::Timers(Vec::new()),
+            Opened::RawTimers { handle, stream } => {
+                PartStates::Timers(timer_states(handle, stream, &self.operator.label)?)
+            }
             Opened::Operator { states, .. } => PartStates::Operator(states.clone()),
         })
     }

@@ -3,6 +3,9 @@
 mod canonical;
 mod database;
 mod heap;
+mod timers;
+
+pub(super) use timers::timer_states;
 
 use super::damage::FlinkDamage;
 pub(super) use super::entry::Element;
@@ -13,7 +16,8 @@ use super::part::{Handle, Opened, Part, ends};
 use super::snapshot::FlinkSnapshot;
 use crate::{Error, ErrorKind, Result};
 use esker_flink::keys::KeyFormat;
-use esker_flink::metadata::{KeyGroupsHandle, KeyedHandle};
+use esker_flink::metadata::{KeyGroupsHandle, KeyedHandle, Mode};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Key groups of one unit hold about this many bytes.
@@ -47,12 +51,22 @@ pub(super) struct Plan<'s> {
 impl<'s> Plan<'s> {
     /// What of `snapshot` the filter asks for.
     pub(super) fn new(snapshot: &'s FlinkSnapshot, filter: &FlinkFilter) -> Self {
+        Self::of(snapshot, filter, false)
+    }
+
+    /// The same with broadcast state of every subtask, all of which hold the same.
+    pub(super) fn every_copy(snapshot: &'s FlinkSnapshot, filter: &FlinkFilter) -> Self {
+        Self::of(snapshot, filter, true)
+    }
+
+    fn of(snapshot: &'s FlinkSnapshot, filter: &FlinkFilter, every_copy: bool) -> Self {
         let mut plan = Self { parts: Vec::new(), units: Vec::new() };
         let operators = snapshot.operators().iter().zip(&snapshot.metadata().operators);
         for (operator, stored) in operators.filter(|(operator, _)| filter.wants_operator(operator))
         {
             let mut subtasks: Vec<_> = stored.subtasks.iter().collect();
             subtasks.sort_by_key(|subtask| subtask.index);
+            let mut broadcast = BTreeSet::new();
             for subtask in subtasks {
                 let Some(state) = subtask.state.as_deref() else { continue };
                 let raw = state.keyed_raw.as_ref().and_then(|handle| match handle {
@@ -63,7 +77,17 @@ impl<'s> Plan<'s> {
                 let keyed = state.keyed.as_ref().map(Handle::Keyed);
                 let handles = [keyed, raw, operator_state.map(Handle::Operator)];
                 for handle in handles.into_iter().flatten() {
-                    let part = Part::new(snapshot, operator, subtask.index, handle);
+                    let mut part = Part::new(snapshot, operator, subtask.index, handle);
+                    if let (Handle::Operator(handle), false) = (handle, every_copy) {
+                        let states = handle.states.iter();
+                        let copies = states.filter(|state| state.mode == Mode::Broadcast);
+                        // Of the first subtask that has any of it.
+                        part.left_out = copies
+                            .filter(|state| !state.offsets.is_empty())
+                            .filter(|state| !broadcast.insert(state.name.as_str()))
+                            .map(|state| state.name.as_str())
+                            .collect();
+                    }
                     plan.add(part, filter);
                 }
             }
@@ -158,7 +182,10 @@ impl Walk<'_> {
                 self.lost(part, unit, states);
                 self.database(part, database, states, unit.groups.clone())
             }
-            _ => Ok(()),
+            Opened::RawTimers { handle, stream } => {
+                self.timers(part, (handle, stream), unit.groups.clone())
+            }
+            Opened::Operator { .. } => Ok(()),
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Keyed state has one form of it, whatever its backend (canonical, heap, RocksDB), operator state another.
 
+mod lists;
+mod recover;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -10,6 +12,8 @@ pub use state::{KeyedStateType, Role, StateKind, StateMeta};
 
 use crate::snappy;
 use crate::{FormatError, FormatErrorKind, Input, Output, Result, Serializer};
+use lists::StateLists;
+use recover::recover;
 
 /// The version of keyed headers that every Flink since 1.8 writes, and the one that is read.
 const KEYED_VERSION: i32 = 6;
@@ -74,13 +78,22 @@ impl KeyedHeader {
             return Err(other_version(&at, version, "6 (Flink 1.8 and newer)"));
         }
         let compressed = read_bool(input)?;
-        let key = Serializer::read_wrapped(input)?;
-        let mut list = StateList::read(input)?;
-        if list.lost.is_none() {
-            input.end()?;
-        }
-        list.check(input, |kind| !matches!(kind, StateKind::Operator | StateKind::Broadcast))?;
-        Ok(Self { compressed, key, states: std::mem::take(&mut list.states), lost: list.lost })
+        let start = input.clone();
+        let (key, mut lists) = match Serializer::read_wrapped(input) {
+            Ok(key) => (key, StateLists::read(input, 1)?),
+            Err(error) if error.kind == FormatErrorKind::UnsupportedVersion => {
+                recover(&start, &|input, gaps| {
+                    let key = Serializer::read_wrapped_over(input, gaps)?;
+                    Ok((key, StateLists::whole(input, gaps, 1)?))
+                })
+                .ok_or(error)?
+            }
+            Err(error) => return Err(error),
+        };
+        input.skip(usize::MAX);
+        let keyed = |kind| !matches!(kind, StateKind::Operator | StateKind::Broadcast);
+        let states = lists.take(0, &start, keyed)?;
+        Ok(Self { compressed, key, states, lost: lists.lost })
     }
 
     /// How many states there are, those that are lost among them: ids are below.
@@ -128,20 +141,16 @@ impl OperatorHeader {
         let opened = compressed && input.rest().ends_with(&snappy::IDENTIFIER);
         let len = input.remaining() - if opened { snappy::IDENTIFIER.len() } else { 0 };
         let input = &mut input.part(len)?;
-        let mut header = Self::new(compressible, Vec::new(), Vec::new());
-        header.compressed = compressed;
-        let lists = StateList::read(input)?;
-        lists.check(input, |kind| kind == StateKind::Operator)?;
-        (header.lists, header.lost) = (lists.states, lists.lost);
-        if header.lost.is_none() {
-            let broadcasts = StateList::read(input)?;
-            broadcasts.check(input, |kind| kind == StateKind::Broadcast)?;
-            (header.broadcasts, header.lost) = (broadcasts.states, broadcasts.lost);
-        }
-        if header.lost.is_none() {
-            input.end()?;
-        }
-        Ok(header)
+        let start = input.clone();
+        let mut lists = StateLists::read(input, 2)?;
+        input.skip(usize::MAX);
+        Ok(Self {
+            compressible,
+            compressed,
+            lists: lists.take(0, &start, |kind| kind == StateKind::Operator)?,
+            broadcasts: lists.take(1, &start, |kind| kind == StateKind::Broadcast)?,
+            lost: lists.lost,
+        })
     }
 
     /// The state of this name.
@@ -170,41 +179,6 @@ impl OperatorHeader {
 }
 
 const WHAT: &str = "state header";
-
-/// The states of a list, as far as they can be read.
-struct StateList {
-    states: Vec<StateMeta>,
-    lost: Option<Lost>,
-}
-
-impl StateList {
-    fn read(input: &mut Input<'_>) -> Result<Self> {
-        let at = input.clone();
-        let count = usize::try_from(input.i16()?)
-            .map_err(|_| at.corrupt("the number of states is negative"))?;
-        let mut states = Vec::new();
-        while states.len() < count {
-            let mut name = None;
-            match StateMeta::read_naming(input, &mut name) {
-                Ok(state) => states.push(state),
-                Err(reason) if reason.kind == FormatErrorKind::UnsupportedVersion => {
-                    let lost = Lost { first: name, count: count - states.len(), reason };
-                    return Ok(Self { states, lost: Some(lost) });
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Self { states, lost: None })
-    }
-
-    fn check(&self, input: &Input<'_>, fits: impl Fn(StateKind) -> bool) -> Result<()> {
-        match self.states.iter().find(|state| !fits(state.kind)) {
-            None => Ok(()),
-            Some(StateMeta { name, kind, .. }) => Err(input
-                .corrupt(format!("state {name:?} is of kind {kind:?}, which has no place here"))),
-        }
-    }
-}
 
 fn read_bool(input: &mut Input<'_>) -> Result<bool> {
     let at = input.clone();

@@ -29,6 +29,7 @@ mod walk_sql;
 use crate::{Input, Output, Result, Schema, Value};
 use json::JsonSink;
 use kind::{Constant, Kind, Simple};
+pub(crate) use read::Gap;
 use sink::Skip;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -70,6 +71,11 @@ impl Serializer {
     /// # Errors
     /// `Corrupt`; `UnsupportedVersion` naming the class of one whose body cannot be read.
     pub fn read_wrapped(input: &mut Input<'_>) -> Result<Self> {
+        Self::read_wrapped_over(input, &[])
+    }
+
+    /// The same, passing over the bodies that `gaps` name: what they belong to is opaque.
+    pub(crate) fn read_wrapped_over(input: &mut Input<'_>, gaps: &[Gap]) -> Result<Self> {
         let at = input.clone();
         let found = input.i32()?;
         if found != WRAPPED {
@@ -77,7 +83,7 @@ impl Serializer {
                 format!("a serializer snapshot begins {found}, where {WRAPPED} was expected");
             return Err(at.corrupt(message));
         }
-        Self::read(input)
+        Self::read_over(input, gaps)
     }
 
     /// Reads one without that envelope.
@@ -85,8 +91,12 @@ impl Serializer {
     /// # Errors
     /// As for [`read_wrapped`](Self::read_wrapped).
     pub fn read(input: &mut Input<'_>) -> Result<Self> {
+        Self::read_over(input, &[])
+    }
+
+    fn read_over(input: &mut Input<'_>, gaps: &[Gap]) -> Result<Self> {
         let start = input.position();
-        let mut serializer = read::Reader::new(input).snapshot()?;
+        let mut serializer = read::Reader::new(input, gaps).snapshot()?;
         serializer.adopt(&input.since(start).into());
         Ok(serializer)
     }

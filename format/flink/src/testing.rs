@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests, helpers included")]
 
 use crate::metadata::{FILE_NAME, KeyedHandle, Metadata, StreamHandle, StreamKind};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A snapshot among the golden files.
@@ -14,6 +15,8 @@ pub(crate) struct Golden {
     pub(crate) metadata: Metadata,
     /// What the paths in the files began with, and where that is now.
     moved: (String, PathBuf),
+    /// Where `snapshot.json` stands.
+    described: PathBuf,
 }
 
 impl Golden {
@@ -37,6 +40,28 @@ impl Golden {
         let rest = bare(path);
         let rest = rest.strip_prefix(&bare(&self.moved.0)).unwrap_or_else(|| panic!("{path}"));
         std::fs::read(self.moved.1.join(rest.trim_start_matches('/'))).unwrap()
+    }
+
+    /// How many lines are expected of each operator and state; none where records are in flight, as they are not part of it yet.
+    pub(crate) fn expected(&self) -> BTreeMap<(String, String), usize> {
+        let json = std::fs::read_to_string(self.described.join("snapshot.json")).unwrap();
+        let path = self.folder.strip_prefix(&self.described).unwrap().display().to_string();
+        let (_, rest) = json.split_once(&format!("\"path\": \"{path}\"")).unwrap();
+        let (_, rest) = rest.split_once("\"expected\": \"").unwrap();
+        let (file, _) = rest.split_once('"').unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/expected");
+        let mut counts = BTreeMap::new();
+        if json.contains("\"inFlight\": true") {
+            return counts;
+        }
+        for line in std::fs::read_to_string(root.join(file)).unwrap().lines() {
+            let field = |name: &str| {
+                let (_, rest) = line.split_once(&format!("\"{name}\":\"")).unwrap();
+                rest.split_once('"').unwrap().0.to_owned()
+            };
+            *counts.entry((field("operator"), field("state"))).or_insert(0) += 1;
+        }
+        counts
     }
 
     /// The handles of keyed state, with their operator's maximum parallelism; those inside changelogs too.
@@ -79,7 +104,8 @@ fn find(folder: &Path, moved: Option<(String, PathBuf)>, found: &mut Vec<Golden>
     if let Ok(bytes) = std::fs::read(folder.join(FILE_NAME)) {
         let metadata = Metadata::read(&bytes).unwrap();
         let (folder, moved) = (folder.to_owned(), moved.clone().unwrap());
-        found.push(Golden { folder, name: String::new(), bytes, metadata, moved });
+        let described = moved.1.parent().unwrap().to_owned();
+        found.push(Golden { folder, name: String::new(), bytes, metadata, moved, described });
     }
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

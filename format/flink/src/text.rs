@@ -83,13 +83,17 @@ pub fn write_utf(text: &str, out: &mut Vec<u8>) -> Result<()> {
 /// # Errors
 /// `Corrupt` if the bytes are short or a unit takes more than 16 bits.
 pub fn read_string(input: &mut Input<'_>) -> Result<Option<String>> {
-    let Some(len) = string_len(input)? else { return Ok(None) };
+    string_len(input)?.map(|len| read_units(input, len)).transpose()
+}
+
+/// The text of the next `len` units.
+pub(crate) fn read_units(input: &mut Input<'_>, len: usize) -> Result<String> {
     if let Some(text) = ascii(input, len) {
-        return Ok(Some(text.to_owned()));
+        return Ok(text.to_owned());
     }
     let mut text = String::with_capacity(len);
     for_each_char(input, len, |c| text.push(c))?;
-    Ok(Some(text))
+    Ok(text)
 }
 
 /// The next `len` units, if all are ASCII; nothing is read otherwise.
@@ -125,6 +129,12 @@ pub(crate) fn for_each_char(
 /// As for [`read_string`].
 pub fn skip_string(input: &mut Input<'_>) -> Result<()> {
     let len = string_len(input)?.unwrap_or(0);
+    skip_units(input, len)
+}
+
+/// Reads past `len` units.
+#[inline]
+pub(crate) fn skip_units(input: &mut Input<'_>, len: usize) -> Result<()> {
     if input.rest().get(..len).is_some_and(<[u8]>::is_ascii) {
         return input.take(len).map(drop);
     }
@@ -136,12 +146,24 @@ pub fn skip_string(input: &mut Input<'_>) -> Result<()> {
 pub(crate) fn string_len(input: &mut Input<'_>) -> Result<Option<usize>> {
     let at = input.clone();
     let Some(len) = input.varint()?.checked_sub(1) else { return Ok(None) };
+    fitting(len, input, &at).map(Some)
+}
+
+/// The same, of text that cannot be null: its length is not one more.
+pub(crate) fn plain_len(input: &mut Input<'_>) -> Result<usize> {
+    let at = input.clone();
+    let len = input.varint()?;
+    fitting(len, input, &at)
+}
+
+#[inline]
+fn fitting(len: u32, input: &Input<'_>, at: &Input<'_>) -> Result<usize> {
     let len = len as usize;
     if len > input.remaining() {
         let left = input.remaining();
         return Err(at.corrupt(format!("text of {len} units, where {left} bytes are left")));
     }
-    Ok(Some(len))
+    Ok(len)
 }
 
 pub(crate) fn unit(input: &mut Input<'_>) -> Result<u16> {
@@ -159,8 +181,17 @@ pub fn write_string(text: Option<&str>, out: &mut Vec<u8>) -> Result<()> {
         return Ok(());
     };
     let len = text.encode_utf16().count();
-    let stored = i32::try_from(len + 1)
-        .map_err(|_| FormatError::invalid("text", format!("{len} units, more than Java allows")))?;
+    write_units(text, len + 1, out)
+}
+
+/// Appends `text` as the mutable `StringValue` does, which cannot be null: its length is not one more.
+pub(crate) fn write_plain(text: &str, out: &mut Vec<u8>) -> Result<()> {
+    write_units(text, text.encode_utf16().count(), out)
+}
+
+fn write_units(text: &str, stored: usize, out: &mut Vec<u8>) -> Result<()> {
+    let stored = i32::try_from(stored)
+        .map_err(|_| FormatError::invalid("text", "has more units than Java allows"))?;
     out.put_varint(stored.unsigned_abs());
     text.encode_utf16().for_each(|unit| out.put_varint(unit.into()));
     Ok(())

@@ -5,6 +5,7 @@ use crate::Result;
 use crate::flink::entry::{Of, Raw};
 use crate::flink::feed::Feed;
 use crate::flink::part::{Keyed, Part};
+use esker_flink::FormatError;
 use esker_flink::canonical::Entries;
 use std::ops::Range;
 
@@ -44,6 +45,13 @@ impl Walk<'_> {
                             break;
                         }
                     };
+                    if entry.key_group != group {
+                        let message = format!(
+                            "an entry of key group {} among those of {group}",
+                            entry.key_group
+                        );
+                        damage.get_or_insert(FormatError::corrupt("key", message).at(offset));
+                    }
                     let Some((of, true)) = of.get(usize::from(entry.state)) else { continue };
                     let raw = Raw::Composite { key: entry.key, value: entry.value };
                     self.visitor.entry(*of, entry.key_group, raw, offset)?;

@@ -1,8 +1,13 @@
 #![allow(clippy::unwrap_used, reason = "tests, helpers included")]
 use super::*;
+use crate::Serializer;
+use crate::header::{KeyedStateType, Role, StateMeta};
+use crate::key_group::key_group;
+use crate::keys::KeyParts;
 use crate::metadata::{KeyGroupsFormat, KeyGroupsHandle, KeyedHandle};
 use crate::testing::{Golden, goldens};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 fn canonical(golden: &Golden) -> Vec<(u32, &KeyGroupsHandle)> {
     let handles = golden.keyed().into_iter().filter_map(|(max_parallelism, handle)| match handle {
@@ -57,6 +62,85 @@ fn key_groups_of_goldens_end_where_the_next_begins() {
         }
     }
     assert!(checked > 30_000, "{checked}");
+}
+
+/// Every entry of every canonical golden: its key's parts put together are the key, its hash leads to the key group, lists and maps are
+/// read to their ends, and there are as many as expected.
+#[test]
+fn goldens_hold_the_entries_that_they_should() {
+    let mut checked = 0;
+    for golden in goldens() {
+        let mut counts = BTreeMap::new();
+        for (max_parallelism, handle) in canonical(&golden) {
+            let stream = golden.stream(&handle.stream);
+            let len = handle.header_len(stream.len() as u64) as usize;
+            let header = KeyedHeader::read(&mut Input::new("test", &stream[..len])).unwrap();
+            let formats: Vec<_> =
+                header.states.iter().map(|state| KeyFormat::of(&header, state).unwrap()).collect();
+            for (group, offset) in handle.present() {
+                let mut entries = Entries::at(&stream, offset, &header, max_parallelism).unwrap();
+                while let Some(raw) = entries.next().unwrap() {
+                    let state = &header.states[usize::from(raw.state)];
+                    let entry = raw.split(&formats[usize::from(raw.state)]).unwrap();
+                    check(state, &entry);
+                    let mut again = Vec::new();
+                    formats[usize::from(raw.state)].put(&parts(&entry), &mut again);
+                    assert_eq!(again, raw.key);
+                    let hash = header.key.hash_bytes(&mut Input::new("key", entry.key)).unwrap();
+                    assert_eq!(key_group(hash, max_parallelism), group);
+                    *counts.entry(state.name.clone()).or_insert(0) += 1;
+                }
+            }
+        }
+        if counts.is_empty() {
+            continue;
+        }
+        checked += 1;
+        for ((operator, state), count) in golden.expected() {
+            if !["buffer", "outbox"].contains(&operator.as_str()) {
+                let found = counts.remove(&state);
+                assert_eq!(found, Some(count), "{}: {state}", golden.name);
+            }
+        }
+        assert_eq!(counts, BTreeMap::new(), "{}", golden.name);
+    }
+    assert!(checked >= 20, "{checked}");
+}
+
+fn parts<'a>(entry: &Entry<'a>) -> KeyParts<'a> {
+    let Entry { key, namespace, user_key, timestamp_ms, .. } = *entry;
+    KeyParts { key, namespace, user_key, timestamp_ms }
+}
+
+/// That what an entry holds is what its serializers write.
+fn check(state: &StateMeta, entry: &Entry<'_>) {
+    let value = state.needed(Role::Value).unwrap();
+    let read = |serializer: &Serializer, bytes: &[u8]| {
+        if serializer.opaque().is_none() {
+            let mut input = Input::new("test", bytes);
+            serializer.check(&mut input).unwrap();
+            input.end().unwrap();
+        }
+    };
+    match state.keyed_type() {
+        None => assert!(entry.value.is_empty() && entry.timestamp_ms.is_some()),
+        Some(KeyedStateType::List) => {
+            let mut again = Vec::new();
+            for element in ListElements::new(entry.value, value.element().unwrap()) {
+                read(value.element().unwrap(), element.as_ref().unwrap());
+                put_list_element(element.unwrap(), &mut again);
+            }
+            assert_eq!(again, entry.value);
+        }
+        Some(KeyedStateType::Map) => {
+            let (user_key, value) = value.entry().unwrap();
+            read(user_key, entry.user_key.unwrap());
+            if let Some(bytes) = map_value(entry.value).unwrap() {
+                read(value, bytes);
+            }
+        }
+        Some(_) => read(value, entry.value),
+    }
 }
 
 type Drawn = (u16, Vec<u8>, Vec<u8>);

@@ -1,6 +1,7 @@
 //! What a header says of one state.
 
 use super::WHAT;
+use crate::serializer::Gap;
 use crate::text::{read_utf, write_utf};
 use crate::{FormatError, Input, Output, Result, Serializer};
 
@@ -72,6 +73,9 @@ const OPTION_LEN_BYTES_MIN: usize = 4;
 const SERIALIZER_LEN_BYTES_MIN: usize = 12;
 
 impl Role {
+    /// All that there are.
+    pub const ALL: [Self; 4] = [Self::Key, Self::Namespace, Self::UserKey, Self::Value];
+
     /// Its name in a header.
     pub fn name(self) -> &'static str {
         match self {
@@ -190,11 +194,15 @@ impl StateMeta {
     /// # Errors
     /// `Corrupt`; `UnsupportedVersion` naming the class of a serializer that is not known.
     pub fn read(input: &mut Input<'_>) -> Result<Self> {
-        Self::read_naming(input, &mut None)
+        Self::read_over(input, &[], &mut None)
     }
 
-    /// The same; `name` is there as soon as it is known.
-    pub(super) fn read_naming(input: &mut Input<'_>, named: &mut Option<String>) -> Result<Self> {
+    /// The same, passing over what `gaps` name; `named` is there as soon as it is known.
+    pub(super) fn read_over(
+        input: &mut Input<'_>,
+        gaps: &[Gap],
+        named: &mut Option<String>,
+    ) -> Result<Self> {
         if input.remaining() < STATE_LEN_BYTES_MIN {
             return Err(input.corrupt("the description of a state is cut off"));
         }
@@ -214,7 +222,7 @@ impl StateMeta {
             state.options.push((read_utf(input)?, read_utf(input)?));
         }
         for _ in 0..input.count(SERIALIZER_LEN_BYTES_MIN)? {
-            state.serializers.push((read_utf(input)?, Serializer::read_wrapped(input)?));
+            state.serializers.push((read_utf(input)?, Serializer::read_wrapped_over(input, gaps)?));
         }
         Ok(state)
     }

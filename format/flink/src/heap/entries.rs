@@ -183,6 +183,7 @@ fn within(error: FormatError, compressed: bool, stream_at: u64) -> FormatError {
             let message = format!("{}, byte {offset} of what is compressed", error.message);
             FormatError { message, ..error }.at(stream_at)
         }
-        _ => error,
+        None => error.at(stream_at),
+        Some(_) => error,
     }
 }

@@ -10,28 +10,56 @@ use crate::{FormatError, FormatErrorKind, Input, Result, Serializer};
 use std::collections::HashMap;
 
 /// How much is tried in a key group: bytes looked at, and steps of the choice.
-pub(super) const WORK_MAX: usize = 1 << 28;
+const WORK_MAX: usize = 1 << 28;
+/// Candidates in a key group; each takes 8 bytes of memory.
+const CANDIDATES_MAX: usize = 1 << 20;
+/// Entries of a state times candidates to spare; each takes a byte.
+const CHOICES_MAX: usize = 1 << 24;
 
 /// A position where an entry may begin, and where its value would.
 #[derive(Clone, Copy)]
 pub(super) struct Candidate {
-    pub(super) at: usize,
-    pub(super) value: usize,
+    at: u32,
+    value: u32,
+}
+
+impl Candidate {
+    pub(super) fn at(self) -> usize {
+        self.at as usize
+    }
+
+    fn value(self) -> usize {
+        self.value as usize
+    }
 }
 
 /// What may still be tried.
-pub(super) struct Work(pub(super) usize);
+pub(super) struct Work {
+    steps: usize,
+    candidates: usize,
+}
 
 impl Work {
+    pub(super) fn new() -> Self {
+        Self { steps: WORK_MAX, candidates: CANDIDATES_MAX }
+    }
+
     pub(super) fn spend(&mut self, steps: usize) -> Result<()> {
-        match self.0.checked_sub(steps) {
-            Some(left) => {
-                self.0 = left;
-                Ok(())
-            }
-            None => Err(unreadable("too much would have to be tried to find where values end")),
+        self.steps = self.steps.checked_sub(steps).ok_or_else(too_much)?;
+        Ok(())
+    }
+
+    fn candidate(&mut self, at: usize, value: usize) -> Result<Candidate> {
+        self.candidates = self.candidates.checked_sub(1).ok_or_else(too_much)?;
+        match (u32::try_from(at), u32::try_from(value)) {
+            (Ok(at), Ok(value)) => Ok(Candidate { at, value }),
+            _ => Err(too_much()),
         }
     }
+}
+
+fn too_much() -> FormatError {
+    unreadable("too much would have to be tried to find where values end that cannot be read")
 }
 
 pub(super) fn unreadable(message: &str) -> FormatError {
@@ -47,7 +75,7 @@ impl HeapFormat<'_> {
         count: usize,
         input: &Input<'_>,
     ) -> Result<HashMap<u16, Vec<usize>>> {
-        let mut work = Work(WORK_MAX);
+        let mut work = Work::new();
         let candidates = self.candidates(group, state, input, &mut work)?;
         let end = input.position() + input.remaining();
         let found = choose(&candidates, count, end, &mut work)?;
@@ -88,7 +116,7 @@ impl HeapFormat<'_> {
             let fits = self.pair_fits(group, namespace, key, &mut tried);
             work.spend(tried.position() - at + 4)?;
             if fits && !tried.is_empty() {
-                candidates.push(Candidate { at, value: tried.position() });
+                candidates.push(work.candidate(at, tried.position())?);
             }
             input.skip(1);
         }
@@ -104,14 +132,20 @@ impl HeapFormat<'_> {
         input: &mut Input<'_>,
     ) -> bool {
         let start = input.position();
-        let Ok(value) = namespace.decode(input) else { return false };
         // A namespace that is always the same bytes is worth much: one that would be written otherwise is none.
+        if namespace.is_void_namespace() && !input.rest().starts_with(&[0]) {
+            return false;
+        }
+        let Ok(value) = namespace.decode(input) else { return false };
         let mut again = Vec::new();
         if namespace.encode(&value, &mut again).is_err() || again != input.since(start) {
             return false;
         }
-        let Ok(value) = key.decode(input) else { return false };
-        match key.hash(&value) {
+        let mut key_alone = input.clone();
+        if key.skip(input).is_err() {
+            return false;
+        }
+        match key.hash_bytes(&mut key_alone) {
             Ok(hash) => key_group(hash, self.max_parallelism) == group,
             // The class decides it: nothing can be said.
             Err(error) => error.kind == FormatErrorKind::Incompatible,
@@ -133,13 +167,17 @@ pub(super) fn choose(
     end: usize,
     work: &mut Work,
 ) -> Result<Ways<Vec<usize>>> {
-    let inside = candidates.partition_point(|candidate| candidate.at < end);
+    let inside = candidates.partition_point(|candidate| candidate.at() < end);
     let candidates = &candidates[..inside];
     // Each entry takes a candidate of its own, so the one with number n is among `spare` + 1 from the nth on.
     let Some(spare) = candidates.len().checked_sub(count) else {
         return Ok(Ways { number: 0, way: None });
     };
-    work.spend(count.saturating_mul(spare + 1))?;
+    let choices = count.saturating_mul(spare + 1);
+    if choices > CHOICES_MAX {
+        return Err(too_much());
+    }
+    work.spend(choices)?;
     let mut rows: Vec<Vec<u8>> = Vec::new();
     for number in 0..count {
         let row = match rows.last() {
@@ -159,11 +197,11 @@ pub(super) fn choose(
 fn next_row(from: &[Candidate], before: &[u8], to: &[Candidate]) -> Vec<u8> {
     // By where their values begin: candidates further on come to precede more and more of them.
     let mut order: Vec<usize> = (0..before.len()).filter(|at| before[*at] > 0).collect();
-    order.sort_by_key(|at| from[*at].value);
+    order.sort_by_key(|at| from[*at].value());
     let mut preceding = order.into_iter().peekable();
     let mut ways = 0_u8;
     let row = to[..before.len()].iter().map(|candidate| {
-        while let Some(at) = preceding.next_if(|at| from[*at].value < candidate.at) {
+        while let Some(at) = preceding.next_if(|at| from[*at].value() < candidate.at()) {
             ways = ways.saturating_add(before[at]).min(2);
         }
         ways
@@ -180,7 +218,7 @@ fn last_row(candidates: &[Candidate], rows: &[Vec<u8>], end: usize) -> Ways<Vec<
         let fitting = row
             .iter()
             .enumerate()
-            .filter(|(at, ways)| **ways > 0 && candidates[place + at].value < border);
+            .filter(|(at, ways)| **ways > 0 && candidates[place + at].value() < border);
         let mut total = 0_u8;
         let mut chosen = None;
         for (at, ways) in fitting {
@@ -192,7 +230,7 @@ fn last_row(candidates: &[Candidate], rows: &[Vec<u8>], end: usize) -> Ways<Vec<
         }
         let Some(chosen) = chosen else { return Ways { number: 0, way: None } };
         ends[place] = border;
-        border = candidates[chosen].at;
+        border = candidates[chosen].at();
     }
     Ways { number, way: Some(ends) }
 }

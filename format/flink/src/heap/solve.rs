@@ -3,7 +3,7 @@
 //! Nothing says where a state ends but that what follows is another state, and so on to the end of the key group: every such end is
 //! tried, and all of it must fit in one way alone.
 
-use super::segment::{Candidate, WORK_MAX, Ways, Work, choose, unreadable};
+use super::segment::{Candidate, Ways, Work, choose, unreadable};
 use super::{HeapFormat, read_state};
 use crate::{Input, Result};
 use std::collections::HashMap;
@@ -39,7 +39,7 @@ impl HeapFormat<'_> {
             group,
             input: input.clone(),
             candidates: HashMap::new(),
-            work: Work(WORK_MAX),
+            work: Work::new(),
         };
         let found = solver.opaque(state, count, input.clone(), &mut seen.to_vec(), 0)?;
         self.only(state, found)
@@ -65,7 +65,7 @@ impl<'a> Solver<'_, '_, 'a> {
         }
         let mut all = Ways { number: 0, way: None };
         let from = input.position();
-        if self.from(state, from).first().is_none_or(|first| first.at != from) {
+        if self.from(state, from).first().is_none_or(|first| first.at() != from) {
             return Ok(all);
         }
         let last = seen.iter().all(|seen| *seen);
@@ -93,7 +93,7 @@ impl<'a> Solver<'_, '_, 'a> {
 
     fn from(&self, state: u16, position: usize) -> &[Candidate] {
         let candidates = self.candidates.get(&state).map(Vec::as_slice).unwrap_or_default();
-        &candidates[candidates.partition_point(|candidate| candidate.at < position)..]
+        &candidates[candidates.partition_point(|candidate| candidate.at() < position)..]
     }
 
     fn own(
@@ -104,7 +104,7 @@ impl<'a> Solver<'_, '_, 'a> {
         end: usize,
     ) -> Result<Ways<Vec<usize>>> {
         let candidates = self.candidates.get(&state).map(Vec::as_slice).unwrap_or_default();
-        let first = candidates.partition_point(|candidate| candidate.at < from);
+        let first = candidates.partition_point(|candidate| candidate.at() < from);
         choose(&candidates[first..], count, end, &mut self.work)
     }
 

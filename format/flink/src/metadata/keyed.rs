@@ -2,10 +2,12 @@
 
 use super::stream::StreamHandle;
 use super::{
-    Position, Reading, invalid, list, put_bytes32, put_count, put_list, put_u64, read_u64, text,
+    Position, Reading, WHAT, invalid, list, put_bytes32, put_count, put_list, put_u64, read_u64,
+    text,
 };
 use crate::key_group::KeyGroupRange;
-use crate::{Input, Output, Result};
+use crate::{FormatError, Input, Output, Result};
+use std::ops::Range;
 
 /// Where keyed state of a subtask lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,11 +242,16 @@ fn put_range(range: KeyGroupRange, out: &mut Vec<u8>) {
 
 impl KeyGroupsHandle {
     /// Where in the stream the data of `key_group` begins; `None` if the range does not hold it, or the handle says that there is
-    /// none (0 or below, as no format has data at the front).
+    /// none (0 or below, as a header stands at the front).
     pub fn offset(&self, key_group: u16) -> Option<u64> {
+        self.raw_offset(key_group).filter(|offset| *offset > 0)
+    }
+
+    /// The same of raw keyed state, which has no header: there is none where the handle says -1.
+    pub fn raw_offset(&self, key_group: u16) -> Option<u64> {
         let index = key_group.checked_sub(self.range.first())?;
         let offset = *self.offsets.get(usize::from(index))?;
-        u64::try_from(offset).ok().filter(|offset| *offset > 0)
+        u64::try_from(offset).ok()
     }
 
     /// Where the data of key groups begins, and the header in front of it ends; `stream_len` where there is none. In bytes.
@@ -256,6 +263,34 @@ impl KeyGroupsHandle {
     /// The key groups that have data, and where each begins, in order of key group.
     pub fn present(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         self.range.key_groups().filter_map(|group| Some((group, self.offset(group)?)))
+    }
+
+    /// The key groups that have data, in order of key group, and the bytes of each: up to where another begins, or to the end of a stream
+    /// of `stream_len` bytes. With `raw`, of raw keyed state.
+    ///
+    /// # Errors
+    /// `Corrupt` if one begins behind the end of the stream.
+    pub fn extents(&self, stream_len: u64, raw: bool) -> Result<Vec<(u16, Range<u64>)>> {
+        let offset = |group| if raw { self.raw_offset(group) } else { self.offset(group) };
+        let present = self.range.key_groups().filter_map(|group| Some((group, offset(group)?)));
+        let mut starts: Vec<u64> = present.clone().map(|(_, start)| start).collect();
+        starts.sort_unstable();
+        starts.push(stream_len);
+        let extent = |(group, start)| {
+            if start > stream_len {
+                let message = format!(
+                    "key group {group} begins at {start}, behind the {stream_len} bytes of its stream"
+                );
+                let error = FormatError::corrupt(WHAT, message);
+                return Err(self
+                    .position
+                    .offset()
+                    .map_or(error.clone(), |offset| error.at(offset)));
+            }
+            let next = starts.partition_point(|other| *other <= start);
+            Ok((group, start..starts.get(next).copied().unwrap_or(stream_len)))
+        };
+        present.map(extent).collect()
     }
 
     fn read(input: &mut Input<'_>, tag: u8, position: Position, reading: Reading) -> Result<Self> {

@@ -6,7 +6,7 @@ use super::logical::{COMPACT_PRECISION_MAX, MILLIS_PRECISION_MAX};
 use super::number::{parse_big_decimal, parse_big_integer, parse_sql_decimal};
 use super::time::{Date, Moment, Time, parse_civil};
 use super::walk::{POJO_EXACT, POJO_NAMED, POJO_NULL, POJO_REGISTERED, ROW_KINDS};
-use crate::text::{write_string, write_utf};
+use crate::text::{write_plain, write_string, write_utf};
 use crate::{FormatError, FormatErrorKind, Output, Result, Value};
 
 /// How much of a value an error shows, in characters.
@@ -358,7 +358,11 @@ fn simple_value(of: Simple, value: &Value, out: &mut Vec<u8>) -> Result<()> {
             put_len(values.len(), out)?;
             values.iter().try_for_each(|value| scalar(of, value, out))
         }
-        Simple::String | Simple::StringValue => string(value, out),
+        Simple::String => string(value, out),
+        Simple::StringValue => {
+            let Value::String(text) = value else { return Err(mismatch("text", value)) };
+            write_plain(text, out)
+        }
         Simple::StringArray => {
             let values = sequence("an array", value)?;
             put_len(values.len(), out)?;

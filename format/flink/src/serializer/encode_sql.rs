@@ -12,7 +12,7 @@ const INLINE_LEN_BYTES_MAX: usize = 7;
 
 /// Appends a row after its length.
 pub(crate) fn row_data(types: &[Logical], value: &Value, out: &mut Vec<u8>) -> Result<()> {
-    framed(&row(types, value)?, out)
+    framed(&row(types, value, true)?, out)
 }
 
 /// Appends an array after its length.
@@ -85,8 +85,9 @@ impl Frame {
         self.put(slot, &(u64::from(at) << 32 | u64::from(low)).to_le_bytes());
     }
 
-    /// Null in the slot at `slot`. What has a fixed place behind it keeps that in a row.
-    fn null(&mut self, of: &Logical, slot: usize, in_row: bool) -> Result<()> {
+    /// Null in the slot at `slot`, where long values keep their place: as the code does that Flink generates for
+    /// keys, where bytes decide equality. Its other writers leave nothing there.
+    fn null(&mut self, of: &Logical, slot: usize) -> Result<()> {
         let reserved = match of {
             Logical::Decimal { precision, .. } if *precision > COMPACT_PRECISION_MAX => {
                 DECIMAL_LEN_BYTES
@@ -94,10 +95,8 @@ impl Frame {
             Logical::Timestamp { precision } if *precision > MILLIS_PRECISION_MAX => SLOT_LEN_BYTES,
             _ => return Ok(()),
         };
-        if in_row {
-            let (at, _) = self.append(&[0; DECIMAL_LEN_BYTES][..reserved])?;
-            self.point_to(slot, at, 0);
-        }
+        let (at, _) = self.append(&[0; DECIMAL_LEN_BYTES][..reserved])?;
+        self.point_to(slot, at, 0);
         Ok(())
     }
 
@@ -146,7 +145,7 @@ impl Frame {
                 self.point(slot, &array(element, sequence("an array", value)?.iter())?)?;
             }
             (Logical::Map(key, of), _) => self.point(slot, &map(key, of, value)?)?,
-            (Logical::Row(types), _) => self.point(slot, &row(types, value)?)?,
+            (Logical::Row(types), _) => self.point(slot, &row(types, value, false)?)?,
             _ => return Err(mismatch(&format!("{of:?}"), value)),
         }
         Ok(())
@@ -162,7 +161,7 @@ impl Frame {
     }
 }
 
-fn row(types: &[Logical], value: &Value) -> Result<Vec<u8>> {
+fn row(types: &[Logical], value: &Value, reserve: bool) -> Result<Vec<u8>> {
     let (values, kind) = row_parts(types.len(), value)?;
     let header = row_header_len_bytes(types.len());
     let mut frame = Frame::new(header + types.len() * SLOT_LEN_BYTES);
@@ -173,7 +172,9 @@ fn row(types: &[Logical], value: &Value) -> Result<Vec<u8>> {
             Some(value) => frame.value(of, slot, value)?,
             None => {
                 frame.set(0, i + 8);
-                frame.null(of, slot, true)?;
+                if reserve {
+                    frame.null(of, slot)?;
+                }
             }
         }
     }
@@ -192,10 +193,7 @@ fn array<'v>(
         let slot = header + i * width;
         match held(value) {
             Some(value) => frame.value(element, slot, value)?,
-            None => {
-                frame.set(4, i);
-                frame.null(element, slot, false)?;
-            }
+            None => frame.set(4, i),
         }
     }
     Ok(frame.bytes)

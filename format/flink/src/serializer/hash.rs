@@ -26,7 +26,6 @@ impl Serializer {
     pub fn hash_bytes(&self, input: &mut Input<'_>) -> Result<i32> {
         match &self.kind {
             Kind::Simple(simple) => simple_value(*simple, self, input),
-            Kind::Wrapped(inner) => inner.hash_bytes(input),
             Kind::Tuple { case_class: None, fields } => {
                 let mut hash = 0_i32;
                 for (i, field) in fields.iter().enumerate() {

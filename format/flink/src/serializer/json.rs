@@ -97,11 +97,7 @@ impl Sink for JsonSink<'_> {
         push_string(c.encode_utf8(&mut [0; 4]), self.out);
     }
 
-    fn text(&mut self, input: &mut Input<'_>) -> Result<()> {
-        let Some(len) = crate::text::string_len(input)? else {
-            self.null();
-            return Ok(());
-        };
+    fn text(&mut self, input: &mut Input<'_>, len: usize) -> Result<()> {
         if let Some(text) = crate::text::ascii(input, len) {
             push_string(text, self.out);
             return Ok(());

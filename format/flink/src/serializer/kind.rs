@@ -102,6 +102,7 @@ pub(crate) enum Simple {
     /// A Java array of them.
     Array(Scalar),
     String,
+    /// The mutable one, which cannot be null.
     StringValue,
     StringArray,
     StringData,
@@ -135,7 +136,6 @@ impl Simple {
         matches!(
             self,
             Self::String
-                | Self::StringValue
                 | Self::BigInteger
                 | Self::BigDecimal
                 | Self::Date

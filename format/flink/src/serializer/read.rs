@@ -23,20 +23,33 @@ pub(crate) struct Reader<'r, 'a> {
     /// Where in its stream the outermost snapshot begins: what ranges count from.
     base: u64,
     depth: usize,
+    /// The lengths of bodies of classes that are not known, where somebody found them out.
+    gaps: &'r [Gap],
+}
+
+/// How long the body of a snapshot is whose class is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// Where the snapshot begins in its stream.
+    pub(crate) snapshot_at: u64,
+    pub(crate) body_len: usize,
 }
 
 impl<'r, 'a> Reader<'r, 'a> {
-    pub(crate) fn new(input: &'r mut Input<'a>) -> Self {
+    pub(crate) fn new(input: &'r mut Input<'a>, gaps: &'r [Gap]) -> Self {
         let base = input.offset();
-        Self { input, base, depth: DEPTH_MAX }
+        Self { input, base, depth: DEPTH_MAX, gaps }
     }
 
     /// The same, reading the frame `input` that lies within.
-    pub(crate) fn within<'f, 'b>(&self, input: &'f mut Input<'b>) -> Reader<'f, 'b> {
-        Reader { input, base: self.base, depth: self.depth }
+    pub(crate) fn within<'f, 'b>(&self, input: &'f mut Input<'b>) -> Reader<'f, 'b>
+    where
+        'r: 'f,
+    {
+        Reader { input, base: self.base, depth: self.depth, gaps: self.gaps }
     }
 
-    fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         usize::try_from(self.input.offset().saturating_sub(self.base)).unwrap_or(usize::MAX)
     }
 
@@ -55,7 +68,10 @@ impl<'r, 'a> Reader<'r, 'a> {
         let at = self.input.clone();
         let class = read_utf(self.input)?;
         let version = self.input.i32()?;
-        let kind = self.body(&class, version, &at)?;
+        let kind = match self.gaps.iter().find(|gap| gap.snapshot_at == at.offset()) {
+            Some(gap) => self.input.take(gap.body_len).map(|_| Kind::Opaque)?,
+            None => self.body(&class, version, &at)?,
+        };
         self.depth += 1;
         Ok(Serializer::parsed(class, kind, Range { start, end: self.at() }))
     }

@@ -5,7 +5,7 @@ use super::kind::{Constant, Kind, Pojo, PojoField, Subclass, order_by_name};
 use super::logical::Logical;
 use super::read::Reader;
 use crate::text::{read_string, read_utf};
-use crate::{Input, Result};
+use crate::{FormatErrorKind, Input, Result};
 use std::sync::Arc;
 
 /// Begins a map whose keys and values may be missing.
@@ -95,9 +95,22 @@ impl<'a> Reader<'_, 'a> {
 
     fn framed(&mut self, frame: Frame<'a>) -> Result<Option<super::Serializer>> {
         let Some(mut frame) = frame else { return Ok(None) };
-        let serializer = self.within(&mut frame).snapshot()?;
-        frame.end()?;
-        Ok(Some(serializer))
+        let whole = frame.clone();
+        let mut reader = self.within(&mut frame);
+        let start = reader.at();
+        match reader.snapshot() {
+            Ok(serializer) => {
+                frame.end()?;
+                Ok(Some(serializer))
+            }
+            // The frame says where what is not known ends.
+            Err(error) if error.kind == FormatErrorKind::UnsupportedVersion => {
+                let range = start..start.saturating_add(whole.remaining());
+                let class = read_utf(&mut whole.clone())?;
+                Ok(Some(super::Serializer::parsed(class, Kind::Opaque, range)))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn kryo(&mut self) -> Result<Kind> {

@@ -46,8 +46,8 @@ pub(crate) trait Sink {
     fn float(&mut self, value: f32);
     fn double(&mut self, value: f64);
     fn char(&mut self, unit: u16);
-    /// A `StringValue`.
-    fn text(&mut self, input: &mut Input<'_>) -> Result<()>;
+    /// Text of `len` units, which come next.
+    fn text(&mut self, input: &mut Input<'_>, len: usize) -> Result<()>;
     fn utf8(&mut self, text: &str);
     /// A string that needs no escapes, made only where it is wanted.
     fn made(&mut self, push: impl FnOnce(&mut String));
@@ -103,8 +103,8 @@ impl<const FAST: bool> Sink for Skip<FAST> {
     fn float(&mut self, _: f32) {}
     fn double(&mut self, _: f64) {}
     fn char(&mut self, _: u16) {}
-    fn text(&mut self, input: &mut Input<'_>) -> Result<()> {
-        crate::text::skip_string(input)
+    fn text(&mut self, input: &mut Input<'_>, len: usize) -> Result<()> {
+        crate::text::skip_units(input, len)
     }
     fn utf8(&mut self, _: &str) {}
     fn made(&mut self, _: impl FnOnce(&mut String)) {}

@@ -127,11 +127,8 @@ impl Sink for TreeSink {
         self.push(Value::Char(c));
     }
 
-    fn text(&mut self, input: &mut Input<'_>) -> Result<()> {
-        match crate::text::read_string(input)? {
-            Some(text) => self.push_string(text),
-            None => self.null(),
-        }
+    fn text(&mut self, input: &mut Input<'_>, len: usize) -> Result<()> {
+        self.push_string(crate::text::read_units(input, len)?);
         Ok(())
     }
 

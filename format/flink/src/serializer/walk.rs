@@ -440,8 +440,19 @@ fn array<S: Sink>(of: Scalar, input: &mut Input<'_>, sink: &mut S) -> Result<()>
 fn simple_value<S: Sink>(of: Simple, input: &mut Input<'_>, sink: &mut S) -> Result<()> {
     match of {
         Simple::Scalar(of) => scalar(of, input, sink),
-        Simple::String | Simple::StringValue => sink.text(input),
+        Simple::String => string(input, sink),
         _ => less_simple(of, input, sink),
+    }
+}
+
+#[inline]
+fn string<S: Sink>(input: &mut Input<'_>, sink: &mut S) -> Result<()> {
+    match crate::text::string_len(input)? {
+        Some(len) => sink.text(input, len),
+        None => {
+            sink.null();
+            Ok(())
+        }
     }
 }
 
@@ -455,13 +466,17 @@ fn less_simple<S: Sink>(of: Simple, input: &mut Input<'_>, sink: &mut S) -> Resu
             sink.close_struct(std::iter::once(&super::VALUE.name), None);
         }
         Simple::Array(of) => array(of, input, sink)?,
-        Simple::String | Simple::StringValue => sink.text(input)?,
+        Simple::String => string(input, sink)?,
+        Simple::StringValue => {
+            let len = crate::text::plain_len(input)?;
+            sink.text(input, len)?;
+        }
         Simple::StringArray => {
             let count = input.count(1)?;
             sink.open();
             for i in 0..count {
                 sink.item(i);
-                sink.text(input)?;
+                string(input, sink)?;
                 sink.some();
             }
             sink.close(Group::Seq, count);

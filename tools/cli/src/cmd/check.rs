@@ -1,6 +1,7 @@
 //! `esker check`: what becomes of a snapshot when a program restores it.
 
 use super::{schema, write_json_line};
+use crate::flink::FlinkArgs;
 use crate::outcome::{Outcome, Status, say};
 use crate::snapshot::{Harm, Pick};
 use esker::format::schema::{Change, Fate};
@@ -55,6 +56,8 @@ pub(crate) struct Args {
     /// Write one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    flink: FlinkArgs,
 }
 
 #[derive(Serialize)]
@@ -124,7 +127,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
 /// What becomes of each state, or why that is not known, and of which argument.
 fn verdicts(args: &Args) -> Result<Vec<Verdict>, (&String, Harm)> {
     let program = program(&args.schema).map_err(|harm| (&args.schema, harm))?;
-    let stored = schema::of_snapshot(&args.pick, &args.snapshot);
+    let stored = schema::of_snapshot(&args.pick, &args.flink, &args.snapshot);
     let stored = stored.map_err(|error| (&args.snapshot, Harm::of(&error)))?;
     Ok(stored.restored_by(&program))
 }

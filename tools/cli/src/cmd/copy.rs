@@ -1,6 +1,9 @@
 //! `esker copy`: a snapshot to a folder where it stands alone.
 
+mod flink;
+
 use super::{Transfers, progress, write_json_line};
+use crate::flink::FlinkArgs;
 use crate::outcome::{Outcome, Status, say};
 use crate::snapshot::{Harm, Pick, open_store};
 use esker::block_on;
@@ -20,6 +23,10 @@ use std::io::{self, Write};
 /// comes last; after an interruption the same command does what is left. A folder that holds another
 /// snapshot, or anything else, is refused, as is the folder of SRC itself (exit code 1).
 ///
+/// Of a snapshot of Flink's all files that its `_metadata` names are copied to lie beside the copy's own, which names them by
+/// relative paths: a retained checkpoint whose files are spread over `shared` and `chk-…` becomes one folder that Flink
+/// restores from wherever it is. Pieces of merged files become files. What is there by name and length is not copied again.
+///
 /// With `--json` one object: `source`, `target`, `status` (`ok`, `damaged`, `refused`, `absent`,
 /// `unreadable`), and `damage` as `verify` has it. `job`, `checkpoint`, `copied` and `present`, each
 /// `{"files":…,"bytes":…}` with manifest and parts, are null but where the status is `ok`.
@@ -28,6 +35,7 @@ use std::io::{self, Write};
 Examples:
   esker copy /data/job /backup/job-today         its last completed checkpoint
   esker copy /data/job /backup/seven --checkpoint 7
+  esker copy /flink/checkpoints/JOB/chk-7 s3://backup/seven
   esker copy /data/job/chk-7-2 seven && esker verify seven
   esker copy --json savepoint /mnt/savepoint | jq .copied.bytes")]
 pub(crate) struct Args {
@@ -44,6 +52,8 @@ pub(crate) struct Args {
     /// Write one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    flink: FlinkArgs,
 }
 
 #[derive(Serialize)]
@@ -73,6 +83,11 @@ impl From<Count> for Files {
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
     let Args { source, target, .. } = args;
+    match args.flink.open(source, args.pick.checkpoint()) {
+        Ok(None) => {}
+        Ok(Some(snapshot)) => return flink::run(args, &snapshot, out),
+        Err(error) => return flink::refused(args, &error, out),
+    }
     match copied(args) {
         Ok(Copied { manifest, copied, present }) if args.json => {
             let report = Report {

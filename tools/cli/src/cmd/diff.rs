@@ -1,8 +1,10 @@
 //! `esker diff`: what differs between two snapshots.
 
+mod flink;
 mod report;
 
 use super::{Slice, progress, write_json_line};
+use crate::flink::FlinkArgs;
 use crate::outcome::{Outcome, say};
 use crate::snapshot::{Filter, Harm, find_snapshot, part_harms};
 use clap::ArgGroup;
@@ -23,6 +25,9 @@ use std::io::{self, Write};
 /// which a change can lie. States with TTL are read, shared runs once, as other entries are expired when
 /// each was taken; not with `--include-expired`.
 ///
+/// Where one or both are snapshots of Flink's, all lines of both are sorted, in temporary files above 64 MiB, and compared by
+/// what they say: values of types that a conversion changes differ in their text.
+///
 /// Exit code 0 if nothing differs, 1 if something does or is damaged, 2 if it could not be tried.
 ///
 /// With `--json` one object: `a`, `b`, `status` (`same`, `different`, or as `verify` has it `damaged`,
@@ -37,6 +42,7 @@ Examples:
   esker diff /data/job/chk-6-1 /data/job/chk-7-1    what a checkpoint changed
   esker diff before after --lines | head            the entries, - of the first, + of the second
   esker diff savepoint /data/job --operator delays --state late
+  esker diff flink-savepoint converted --uid users  Flink's against esker's
   esker diff --json a b | jq '.states[] | select(.changed > 0)'
   esker diff before after > /dev/null && echo same")]
 pub(crate) struct Args {
@@ -57,6 +63,8 @@ pub(crate) struct Args {
     /// Write one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    flink: FlinkArgs,
 }
 
 /// What is damaged, and of which snapshot.
@@ -71,6 +79,9 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
 }
 
 fn told(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+    if let Some(outcome) = flink::run(args, out)? {
+        return Ok(outcome);
+    }
     let opened = [&args.a, &args.b].map(|name| find_snapshot(name, None).and_then(|at| at.open()));
     let [a, b] = match opened {
         [Ok(a), Ok(b)] => [a, b],

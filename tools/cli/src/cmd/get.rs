@@ -1,6 +1,9 @@
 //! `esker get`: what a state holds under one key.
 
+mod flink;
+
 use super::say_refused;
+use crate::flink::FlinkArgs;
 use crate::outcome::{Outcome, say};
 use crate::snapshot::{Entries, Pick};
 use esker::format::canonical::{Canonical, Expired};
@@ -17,7 +20,8 @@ use std::io::{self, Write};
 ///
 /// Only the runs of the key's group are opened, and of those only blocks that can hold the key are
 /// read; of a native checkpoint, all files of the state in the part of the key's group are fetched,
-/// as a file of RocksDB is read whole or not at all. The exit code is 1 if there is nothing under it, or something that it needs is damaged.
+/// as a file of RocksDB is read whole or not at all. Of a snapshot of Flink's the key group is read in which Flink's
+/// own hash puts the key, or all of the state where a class of the job's decides the hash. The exit code is 1 if there is nothing under it, or something that it needs is damaged.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -48,9 +52,16 @@ pub(crate) struct Args {
     /// Write one JSON object per line, as is done in any case
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    flink: FlinkArgs,
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+    match args.flink.open(&args.snapshot, args.pick.checkpoint()) {
+        Ok(None) => {}
+        Ok(Some(snapshot)) => return flink::run(args, &snapshot, out),
+        Err(error) => return Ok(say_refused(&args.snapshot, &error)),
+    }
     let mut lines = Vec::new();
     match find(args, &mut lines) {
         Ok(()) => {}

@@ -1,7 +1,10 @@
 //! `esker inspect`: what files hold.
 
-use super::{Named, inspect_snapshot, write_json_line};
+mod flink;
+
+use super::{Named, inspect_snapshot, say_refused, write_json_line};
 use crate::file::{self, Content, Run, Sealed};
+use crate::flink::FlinkArgs;
 use crate::outcome::{Outcome, Problem, Status, say};
 use crate::snapshot::{is_snapshot, local};
 use comfy_table::{CellAlignment, Table, presets};
@@ -13,16 +16,23 @@ use std::path::Path;
 ///
 /// Of a snapshot: operators, their states with types, entries and runs, from its manifest and parts.
 /// A file is verified first; a `_metadata` that is given as a file is shown as it is.
+///
+/// Of a snapshot of Flink's: operators by uid or id, with parallelism, max parallelism and sizes; their states, with what
+/// the headers of streams say of types; the files that `_metadata` names, and who needs them; records in flight. Files are
+/// not looked for but where headers lie in them.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   esker inspect /data/job              its last completed checkpoint
   esker inspect savepoint
+  esker inspect /flink/checkpoints/JOB/chk-7 --uid users --uid orders
   esker inspect 7-0.run
   esker inspect --json 7-0.run | jq '.run.states[].entries'")]
 pub(crate) struct Args {
     #[command(flatten)]
     named: Named,
+    #[command(flatten)]
+    flink: FlinkArgs,
 }
 
 /// Every field is always there; of `run` and `sealed` at most one is not null.
@@ -41,11 +51,24 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
     let mut worst = Outcome::Yes;
     let mut shown = 0;
     for name in files {
-        if is_snapshot(name) {
+        let flink = args.flink.open(name, None);
+        if is_snapshot(name) || !matches!(flink, Ok(None)) {
             if shown > 0 && !json {
                 writeln!(out)?;
             }
             shown += 1;
+            match flink.map(|flink| flink.map(|snapshot| flink::run(name, &snapshot, json, out))) {
+                Ok(None) => {}
+                Ok(Some(done)) => {
+                    let outcome = done?.unwrap_or_else(|error| say_refused(name, &error));
+                    worst = worst.max(outcome);
+                    continue;
+                }
+                Err(error) => {
+                    worst = worst.max(inspect_snapshot::refused(name, &error, json, out)?);
+                    continue;
+                }
+            }
             worst = worst.max(inspect_snapshot::run(name, json, out)?);
             continue;
         }

@@ -82,7 +82,12 @@ pub(super) fn run(name: &str, json: bool, out: &mut impl Write) -> io::Result<Ou
     Ok(say_harms(&harms))
 }
 
-fn refused(name: &str, error: &Error, json: bool, out: &mut impl Write) -> io::Result<Outcome> {
+pub(super) fn refused(
+    name: &str,
+    error: &Error,
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<Outcome> {
     let harm = Harm::of(error);
     if json {
         let (status, damage) = (harm.status, std::slice::from_ref(&harm));

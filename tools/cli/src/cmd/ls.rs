@@ -1,10 +1,12 @@
 //! `esker ls`: the jobs, checkpoints and savepoints below a URL.
 
 use super::{say_harms, say_refused, table, write_json_line};
+use crate::flink;
 use crate::outcome::{Outcome, say};
-use crate::snapshot::{Found, Harm, SnapshotAt, find, part_harms, roots};
+use crate::snapshot::{Found, Harm, SnapshotAt, find, is_flink_in, part_harms, roots};
 use esker::checkpoint::log::LogState;
 use esker::checkpoint::{Place, read_log};
+use esker::flink::{FlinkOptions, FlinkSnapshot};
 use esker::format::RelativeName;
 use esker::format::manifest::SnapshotKind;
 use esker::snapshot::MANIFEST_NAME;
@@ -16,7 +18,8 @@ use std::io::{self, Write};
 /// List the jobs, checkpoints and savepoints below a URL
 ///
 /// Bytes and runs are those that a checkpoint refers to; several checkpoints share them. Condemned
-/// files are those that the job's log gave up and that are not known to be gone.
+/// files are those that the job's log gave up and that are not known to be gone. Snapshots of Flink's are listed too: runs
+/// are the files that `_metadata` names, bytes what of them counts, small state that lies inside `_metadata` left out.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -58,6 +61,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
             listing.snapshot(url, &at, BTreeSet::new());
             Ok(())
         }
+        Found::Flink => listing.flink(url),
         Found::Folder(store) => listing.folder(url, &store),
     });
     if let Err(error) = listed {
@@ -139,6 +143,32 @@ impl Listing {
         self.rows.push(row);
     }
 
+    /// A snapshot of Flink's: the bytes are those of the files that it refers to, and of `_metadata`.
+    fn flink(&mut self, path: &str) -> Result<(), Error> {
+        let mut row = Row {
+            path: path.to_owned(),
+            kind: "flink",
+            checkpoint: None,
+            generation: None,
+            entries: None,
+            run_bytes: None,
+            runs: None,
+            holds: BTreeSet::new(),
+        };
+        match FlinkSnapshot::open_at(path, &FlinkOptions::default()) {
+            Ok(snapshot) => {
+                row.kind = flink::kind(&snapshot);
+                row.checkpoint = u64::try_from(snapshot.metadata().checkpoint_id).ok();
+                let files = snapshot.files();
+                row.run_bytes = Some(files.iter().map(|file| file.len_bytes).sum());
+                row.runs = Some(files.len() as u64);
+            }
+            Err(error) => self.harms.push(Harm::of(&error)),
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+
     /// Everything below a folder that is neither job nor snapshot itself.
     fn folder(&mut self, path: &str, store: &Store) -> Result<(), Error> {
         let files = block_on(store.list(None))?;
@@ -149,6 +179,14 @@ impl Listing {
             self.job(&format!("{path}/{job}"), &below, log);
         }
         for savepoint in savepoints {
+            if block_on(is_flink_in(
+                store,
+                Some(&savepoint).filter(|name| !name.is_empty()).map(|name| name.as_str()),
+            ))? == Some(true)
+            {
+                self.flink(&format!("{path}/{savepoint}"))?;
+                continue;
+            }
             let below = store.below(&RelativeName::new(savepoint.as_str())?);
             let manifest = RelativeName::new(MANIFEST_NAME)?;
             let at = SnapshotAt { store: below, manifest, digest: None };

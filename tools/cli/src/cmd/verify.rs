@@ -1,7 +1,10 @@
 //! `esker verify`: whether files and snapshots are, to the last bit, what esker wrote.
 
+mod flink;
+
 use super::{Named, progress, write_json_line};
 use crate::file;
+use crate::flink::FlinkArgs;
 use crate::outcome::{Outcome, Problem, Status, say};
 use crate::snapshot::{Checked, Checker, Depth, Found, Harm, SnapshotAt, find, is_snapshot, local};
 use esker::format::manifest::SnapshotKind;
@@ -27,6 +30,11 @@ use std::path::Path;
 /// of the database are checked by their digests alone; dump it to have its entries read. A single file is
 /// always checked in full, a `_metadata` by itself.
 ///
+/// Of a snapshot of Flink's every file that `_metadata` names must be there and as long as it says, every key group and
+/// element must decode to its last byte, and keys must lie in the key groups of their hashes. Flink keeps no digests, so that
+/// a bit that changed within a value may go unseen, but in files of RocksDB and in what is compressed. Each is named with
+/// its file and the offset. Of a job's folder it is the last checkpoint.
+///
 /// A log whose newest records are gone looks like one that ended there. Checkpoints that are newer
 /// than the log are therefore listed as `unpublished`: one that is being written looks the same, so it
 /// is no failure. With `--json` they are a report of their own, of the status `ok` and the kind
@@ -46,6 +54,8 @@ pub(crate) struct Args {
     /// Also read every entry, its key, its value and its place.
     #[arg(long)]
     deep: bool,
+    #[command(flatten)]
+    flink: FlinkArgs,
 }
 
 #[derive(Serialize)]
@@ -76,9 +86,11 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
     let depth = if args.deep { Depth::Entries } else { Depth::Files };
     let mut worst = Outcome::Yes;
     for name in files {
-        let outcome = match is_snapshot(name) {
-            true => run_snapshot(name, depth, json, out)?,
-            false => run_file(name, json, out)?,
+        let outcome = match (args.flink.open(name, None), is_snapshot(name)) {
+            (Ok(Some(snapshot)), _) => flink::run(name, &snapshot, json, out)?,
+            (Err(error), _) => flink::refused(name, &error, json, out)?,
+            (Ok(None), true) => run_snapshot(name, depth, json, out)?,
+            (Ok(None), false) => run_file(name, json, out)?,
         };
         worst = worst.max(outcome);
     }
@@ -117,7 +129,7 @@ fn run_snapshot(name: &str, depth: Depth, json: bool, out: &mut impl Write) -> i
         Ok(Found::Snapshot(at)) => {
             return run_one(name, &at, &mut Checker::new(depth), json, out);
         }
-        Ok(Found::Folder(_)) => {
+        Ok(Found::Flink | Found::Folder(_)) => {
             let message = "neither a snapshot nor a job's root";
             return fail(&Error::new(ErrorKind::Invalid, message), None, out);
         }

@@ -3,6 +3,7 @@
 use crate::outcome::say;
 use crate::snapshot::{Harm, LostState, find_flink};
 use esker::Error;
+use esker::flink::format::metadata::properties::SnapshotType;
 use esker::flink::{FlinkDamage, FlinkFilter, FlinkOptions, FlinkSnapshot, FlinkStates};
 
 /// What there is to say of a snapshot of Flink's that it does not say itself.
@@ -88,6 +89,16 @@ pub(crate) fn harms(damage: &[FlinkDamage]) -> Vec<Harm> {
         }
     }
     harms
+}
+
+/// What kind of snapshot it is.
+pub(crate) fn kind(snapshot: &FlinkSnapshot) -> &'static str {
+    match snapshot.kind() {
+        Some(SnapshotType::CanonicalSavepoint) => "flink-savepoint",
+        Some(SnapshotType::NativeSavepoint) => "flink-native-savepoint",
+        Some(SnapshotType::Checkpoint) => "flink-checkpoint",
+        _ => "flink",
+    }
 }
 
 /// Says which states hold what no serializer that is known can read.
