@@ -20,7 +20,7 @@ mod steps;
 #[cfg(feature = "expressions")]
 mod syntax;
 
-pub use flink::{FlinkRewritten, FlinkStateLeft, rehearse_flink, rewrite_flink};
+pub use flink::{FlinkRewritten, FlinkStateLeft, flink_manifest, rehearse_flink, rewrite_flink};
 pub use plan::{OperatorPlan, RewritePlan, StatePlan};
 pub use split::{OperatorSplit, SplitPlan, split};
 pub use step::{AddFieldStep, EntryStep, RekeyStep, SetStep, TtlStep, Winner};

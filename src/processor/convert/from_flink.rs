@@ -366,6 +366,8 @@ impl Taker<'_> {
                 });
                 Some(Value::Seq(each.collect()))
             }
+            // Of a timer its time, which has no type of its own.
+            value if info.value.is_none() => value,
             value => self.fitted(of, Role::Value, info.value.as_ref(), value),
         };
         self.entry.state.clone_from(&state.name);

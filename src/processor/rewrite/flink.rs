@@ -13,6 +13,7 @@ use super::step::EntryStep;
 use super::{RewritePlan, invalid};
 use crate::flink::save::Writer;
 use crate::flink::{FlinkSnapshot, FlinkWritten};
+use crate::format::manifest::Manifest;
 use crate::{Error, ErrorKind, Result, Store};
 use entries::Prepared;
 use operator::{OperatorRewrite, described};
@@ -75,6 +76,14 @@ async fn write_operator(
 ) -> Result<()> {
     let entries = Prepared::new(operator)?;
     writer.operator(operator.new_operator(&entries)?, progress).await
+}
+
+/// The operators and states of `snapshot` as a manifest of esker's would name them, by which a plan is made; without parts.
+///
+/// # Errors
+/// `Incompatible` if subtasks have other serializers for one state; `Corrupt` and the stores' for headers that cannot be read.
+pub fn flink_manifest(snapshot: &FlinkSnapshot) -> Result<Manifest> {
+    described(snapshot).map(|(manifest, _)| manifest)
 }
 
 /// What [`rewrite_flink`] would leave of each state, without a target; nothing is written, and all entries are read.

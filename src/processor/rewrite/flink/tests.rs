@@ -309,7 +309,8 @@ fn what_cannot_be_done_is_refused_by_name_and_nothing_is_written() {
     }
     let in_flight = "2.3.0/hashmap-checkpoint-unaligned/snapshot";
     let folder = std::fs::read_dir(golden().join(in_flight)).unwrap().next().unwrap().unwrap();
-    let checkpoint = folder.path().join("chk-1");
+    let folders = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let checkpoint = folders.filter(|path| path.join("_metadata").is_file()).max().unwrap();
     let snapshot = FlinkSnapshot::open_at(checkpoint.to_str().unwrap(), &options()).unwrap();
     let target = Store::open("memory://").unwrap();
     let refused = rewritten_to(&target, &snapshot, "parallelism = 2").err().unwrap();
