@@ -49,7 +49,14 @@ pub(super) fn write_element(
             let serializer = (state.user_key.as_deref(), state.opaque_user_key());
             member("userKey", serializer, bytes, offset, out)?;
         }
-        one(state, Input::new("value", value).based_at(offset), out)
+        match opaque_map(state, user_key) {
+            Some(class) => {
+                out.push_str(r#","value":"#);
+                Serializer::write_opaque_json(class, value, out);
+                Ok(())
+            }
+            None => one(state, Input::new("value", value).based_at(offset), out),
+        }
     };
     let written = write();
     match written {
@@ -57,6 +64,12 @@ pub(super) fn write_element(
         Err(_) => out.truncate(start),
     }
     written
+}
+
+/// The class that makes all of a broadcast map unreadable, if it was left whole.
+fn opaque_map<'a>(state: &'a FlinkState, user_key: Option<&[u8]>) -> Option<&'a str> {
+    let is_whole = state.kind == StateKind::OperatorBroadcast && user_key.is_none();
+    state.opaque_user_key().or(state.opaque_value()).filter(|_| is_whole)
 }
 
 fn composite(

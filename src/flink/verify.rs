@@ -8,6 +8,7 @@ use super::refusal::Refusals;
 use super::snapshot::FlinkSnapshot;
 use super::state::FlinkState;
 use super::walk::{Plan, Unit, Walk, is_passing};
+use crate::format::manifest::StateKind;
 use crate::{Error, ErrorKind, Result};
 use esker_flink::key_group::key_group;
 use esker_flink::metadata::{Site, StreamHandle, StreamKind};
@@ -158,8 +159,11 @@ impl Visitor for Check {
     fn element(&mut self, state: &FlinkState, element: Element<'_>, offset: u64) -> Result<()> {
         self.entries += 1;
         let check = || {
-            if let Some(user_key) = element.user_key {
-                all(state.user_key.as_deref(), user_key)?;
+            match (element.user_key, state.kind) {
+                (Some(user_key), _) => all(state.user_key.as_deref(), user_key)?,
+                // All of a map that cannot be read.
+                (None, StateKind::OperatorBroadcast) => return Ok(()),
+                (None, _) => {}
             }
             all(state.value.as_deref(), element.value)
         };

@@ -3,6 +3,7 @@
 mod canonical;
 mod database;
 mod heap;
+mod operator;
 mod timers;
 
 pub(super) use timers::timer_states;
@@ -185,7 +186,9 @@ impl Walk<'_> {
             Opened::RawTimers { handle, stream } => {
                 self.timers(part, (handle, stream), unit.groups.clone())
             }
-            Opened::Operator { .. } => Ok(()),
+            Opened::Operator { handle, stream, states } => {
+                self.operator(part, (handle, stream), states)
+            }
         }
     }
 
