@@ -33,7 +33,7 @@ pub use merge::{Clash, merge};
 pub use rewrite::{
     AddFieldStep, EntryStep, FlinkRewritten, FlinkStateLeft, OperatorPlan, OperatorSplit,
     Rehearsed, RekeyStep, RewritePlan, Rewritten, SetStep, SplitPlan, StateLeft, StatePlan,
-    TtlStep, Winner, rehearse, flink_manifest, rehearse_flink, rewrite, rewrite_flink, split,
+    TtlStep, Winner, flink_manifest, rehearse, rehearse_flink, rewrite, rewrite_flink, split,
 };
 pub use salvage::{LostKey, LostRange, NotAsked, SalvageDamage, Salvaged, StateSalvaged, salvage};
 pub use sort::Sorter;

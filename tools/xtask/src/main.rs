@@ -67,8 +67,7 @@ fn ci() -> Result<(), String> {
     fuzz::all(fuzz::CI_SECONDS)?;
     cargo("test --package esker --features metrics,rocksdb --lib metrics")?;
     browser::install();
-    run(&mut command(TEST))?;
-    flink::flink(["--quick".to_owned()].into_iter())
+    run(&mut command(TEST))
 }
 
 /// Every test of the workspace, the RocksDB backend's among them, and the suite once more on S3; what follows `test`

@@ -233,7 +233,8 @@ pub(crate) fn counted(what: &str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template(&format!("{{spinner}} {{human_pos}} {what}, {{elapsed}}"));
+    let style =
+        ProgressStyle::with_template(&format!("{{spinner}} {{human_pos}} {what}, {{elapsed}}"));
     let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
     ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
 }
