@@ -21,7 +21,7 @@ use crate::backend::operator::OperatorBackend;
 use crate::backend::{Backend, BackendFactory};
 use crate::checkpoint::coordinator::{Action, Cause, Coordinator, History, Kind, Subtask};
 use crate::checkpoint::{Job, Retention};
-use crate::engine::owned::{Claimed, Origin, Ownership, claimed};
+use crate::engine::owned::{Claimed, Origin, Ownership, claimed, unless_fenced};
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Manifest, Operator};
 use crate::snapshot::{Needed, SnapshotSettings};
@@ -325,7 +325,8 @@ impl CoordinatedJob {
     /// stays empty.
     ///
     /// # Errors
-    /// Those of [`subtask`](Self::subtask), [`Backend::restore`] and [`OperatorBackend::restore`].
+    /// Those of [`subtask`](Self::subtask), [`Backend::restore`] and [`OperatorBackend::restore`]; `Fenced` if a
+    /// newer owner has deleted what the state is in.
     pub async fn restore(
         &self,
         subtask: u32,
@@ -346,7 +347,7 @@ impl CoordinatedJob {
             control: &self.control,
             reads: Some(&|needed| self.read_by(needed)),
         };
-        restores.restore(backend, operator).await
+        unless_fenced(&self.job, restores.restore(backend, operator).await).await
     }
 
     fn stored(&self, uid: &str) -> Option<&Operator> {

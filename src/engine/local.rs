@@ -6,7 +6,7 @@ mod publish;
 use crate::backend::heap::HeapBackend;
 use crate::backend::{Backend, BackendFactory, NativeCapture};
 use crate::checkpoint::{Fallback, Job, Retention, Skipped};
-use crate::engine::owned::{Origin, Ownership, cancel, claimed, clean_up};
+use crate::engine::owned::{Origin, Ownership, cancel, claimed, clean_up, unless_fenced};
 use crate::format::manifest::{Manifest, Operator, SnapshotKind};
 use crate::format::{KeyGroupRange, RelativeName};
 use crate::snapshot::{
@@ -259,7 +259,7 @@ impl LocalJob {
     ///
     /// # Errors
     /// Those of [`Backend::restore`]; `Conflict` if a checkpoint that had failed turns out to be
-    /// complete: make the backend again.
+    /// complete: make the backend again; `Fenced` if a newer owner has deleted what the state is in.
     pub async fn restore(&mut self, backend: &mut impl Backend) -> Result<()> {
         if self.settle().await?.is_some() {
             let message = "a checkpoint that was in doubt is complete: make the backend again";
@@ -267,7 +267,8 @@ impl LocalJob {
         }
         let lineage = match self.source() {
             Some((store, manifest)) if self.stored(backend.uid()).is_some() => {
-                let restored = backend.restore(store, manifest, &self.settings).await?;
+                let restored = backend.restore(store, manifest, &self.settings).await;
+                let restored = unless_fenced(&self.job, restored).await?;
                 match (restored.needed, &self.last, &self.origin) {
                     (Some(needed), Some((checkpoint, _)), _) => {
                         self.job.read_by(*checkpoint, needed);

@@ -1,6 +1,6 @@
 //! What the owners of a job do alike, however its subtasks run.
 
-use crate::checkpoint::{Job, Retention};
+use crate::checkpoint::{Job, Retention, read_log};
 use crate::format::RelativeName;
 use crate::format::manifest::{Manifest, SnapshotKind};
 use crate::snapshot::{MANIFEST_NAME, ManifestReferences, Needed, read_manifest, read_part};
@@ -28,6 +28,37 @@ pub(super) async fn claimed(store: Store) -> Result<Claimed> {
         None => None,
     };
     Ok((job, last))
+}
+
+/// That nobody has claimed the job since: its savepoints need no record, and whoever is told of one must not
+/// take it for the job's end while another owner goes on.
+///
+/// # Errors
+/// `Fenced` if somebody has; those of [`read_log`].
+pub(super) async fn check_owner(job: &Job) -> Result<()> {
+    let store = job.store();
+    let (known, found) = (job.generation(), read_log(store).await?.generation());
+    if found == known {
+        return Ok(());
+    }
+    let message = format!("generation={known} is not the owner any more: generation={found} is");
+    Err(Error::new(ErrorKind::Fenced, message).at_path(store.to_string()))
+}
+
+/// What came of reading the last checkpoint. A newer owner deletes what it needs no more: where a file is missing
+/// for that, nothing is damaged, and nobody is to look for damage.
+///
+/// # Errors
+/// As `read`, but `Fenced` for `Corrupt` if the job has another owner by now.
+pub(super) async fn unless_fenced<T>(job: &Job, read: Result<T>) -> Result<T> {
+    if let Err(error) = &read
+        && error.kind() == ErrorKind::Corrupt
+        && let Err(fenced) = check_owner(job).await
+        && fenced.kind() == ErrorKind::Fenced
+    {
+        return Err(fenced);
+    }
+    read
 }
 
 /// Who owns the files of a savepoint that a job begins with.

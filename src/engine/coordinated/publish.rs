@@ -4,8 +4,8 @@ use super::driver::Pending;
 use super::subtask::Acknowledgement;
 use super::{CoordinatedJob, OperatorPlan};
 use crate::checkpoint::coordinator::{Fact, Kind, Subtask};
-use crate::checkpoint::read_log;
 use crate::engine::described::Described;
+use crate::engine::owned::check_owner;
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Manifest, Operator, PartRef, SnapshotKind};
 use crate::format::part::Part;
@@ -36,7 +36,7 @@ impl CoordinatedJob {
         if pending.kind.is_savepoint() {
             return Ok(match self.write(checkpoint).await {
                 Ok(_) => {
-                    self.check_owner().await?;
+                    check_owner(&self.job).await?;
                     Fact::Published { checkpoint }
                 }
                 Err(error) => not_published(checkpoint, error),
@@ -68,7 +68,7 @@ impl CoordinatedJob {
             self.settle().await?;
             if self.job.state().retained().get(&checkpoint) != Some(published) {
                 // A newer owner may have swept its files.
-                self.check_owner().await?;
+                check_owner(&self.job).await?;
                 self.job.abandon(checkpoint);
                 return Ok(not_published(checkpoint, error));
             }
@@ -78,19 +78,6 @@ impl CoordinatedJob {
         self.last = Some((checkpoint, manifest.clone()));
         self.dropped.clear();
         Ok(Fact::Published { checkpoint })
-    }
-
-    /// That nobody has claimed the job since: its savepoints need no record, and whoever is told of one must not
-    /// take it for the job's end while another owner goes on.
-    async fn check_owner(&self) -> Result<()> {
-        let store = self.job.store();
-        let (known, found) = (self.job.generation(), read_log(store).await?.generation());
-        if found == known {
-            return Ok(());
-        }
-        let message =
-            format!("generation={known} is not the owner any more: generation={found} is");
-        Err(Error::new(ErrorKind::Fenced, message).at_path(store.to_string()))
     }
 
     /// Finds out what came of a record that was in doubt.

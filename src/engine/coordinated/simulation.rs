@@ -231,6 +231,9 @@ fn lived_told(seed: u64) -> (u64, u64) {
     })
 }
 
+/// Lives that showed a fault: an owner that restores what a newer one has deleted took it for damage.
+const WENT_WRONG: [u64; 1] = [13_301_962_968_789_584_226];
+
 #[test]
 fn whatever_happens_every_record_counts_once() {
     if let Some(seed) =
@@ -239,6 +242,7 @@ fn whatever_happens_every_record_counts_once() {
         lived(seed);
         return;
     }
+    WENT_WRONG.map(lived_told);
     let first = soak::seed();
     let mut steps_all = 0;
     // Unoptimized, a life takes half a second.

@@ -132,6 +132,24 @@ fn an_older_owner_is_fenced_and_missing_key_groups_are_refused() {
 }
 
 #[test]
+fn an_older_owner_does_not_take_what_a_newer_one_deleted_for_damage() {
+    let store = memory();
+    let (mut job, mut backends, counts) = open(&store, 1);
+    put(&mut backends, &counts, 0..10, 1);
+    block_on(job.checkpoint(&mut backends)).unwrap();
+    let mut older = block_on(LocalJob::open(store.clone(), "test")).unwrap();
+    let (mut newer, mut backends, counts) = open(&store, 1);
+    for value in 2..7 {
+        put(&mut backends, &counts, 0..10, value);
+        block_on(newer.checkpoint(&mut backends)).unwrap();
+    }
+    let mut backend = older.backend("op", KeyGroupRange::ALL);
+    backend.open::<ValueDescriptor<u64, u64>>(ValueDescriptor::new("counts")).unwrap();
+    let error = block_on(older.restore(&mut backend)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+}
+
+#[test]
 fn no_operator_is_lost_unless_it_is_dropped() {
     let store = memory();
     let (mut job, mut backends, counts) = open(&store, 2);

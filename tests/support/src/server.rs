@@ -188,6 +188,12 @@ pub fn azure(what: &str) -> Option<Bucket> {
 /// The environment variable that says which stores whole runs of tests are on: `memory`, `s3` or `azure`.
 pub const STORE_VARIABLE: &str = "ESKER_TESTS_STORE";
 
+/// Whether `ESKER_TESTS_STORE` names a server: each call takes milliseconds then.
+#[must_use]
+pub fn is_chosen() -> bool {
+    env::var_os(STORE_VARIABLE).is_some_and(|store| store != "memory")
+}
+
 /// A new bucket of the server that `ESKER_TESTS_STORE` names; none where it says nothing, or memory.
 ///
 /// # Panics

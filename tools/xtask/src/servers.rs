@@ -25,8 +25,7 @@ pub(crate) fn install() -> Result<(), String> {
 /// milliseconds.
 const SHARE: &str = "0.01";
 /// What does not run on S3: what is of the local disk, RocksDB's databases among it, and what takes minutes there.
-const NOT_HERE: [&str; 6] =
-    ["rocksdb", "on_disk", "full::", "a_chain_of_a_hundred", "sixty_four", "salvage::"];
+const NOT_HERE: [&str; 5] = ["rocksdb", "on_disk", "full::", "a_chain_of_a_hundred", "sixty_four"];
 
 /// The suite on S3.
 ///

@@ -289,7 +289,8 @@ pub(super) struct Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(world) = WORLD.with_borrow(Clone::clone) {
+        // At a thread's end after a failure there may be no world to ask for.
+        if let Ok(Some(world)) = WORLD.try_with(|world| world.borrow().clone()) {
             world.timers.borrow_mut().remove(&self.timer);
         }
     }
