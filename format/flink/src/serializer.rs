@@ -256,6 +256,15 @@ impl Serializer {
         Walk::new(input).value(self, input, &mut Skip::<true>)
     }
 
+    /// The same. Adds to `cost` the bytes that were passed and the values that were looked at, also where it fails.
+    pub(crate) fn skip_counting(&self, input: &mut Input<'_>, cost: &mut usize) -> Result<()> {
+        let start = input.position();
+        let mut walk = Walk::new(input);
+        let skipped = walk.value(self, input, &mut Skip::<true>);
+        *cost = cost.saturating_add(walk.values()).saturating_add(input.position() - start);
+        skipped
+    }
+
     /// Reads past a value, looking at all of it: what passes can be decoded.
     ///
     /// # Errors

@@ -51,7 +51,11 @@ impl TreeSink {
 
     fn last(&mut self, count: usize) -> Vec<Value> {
         self.spent_bytes += PIECE_BYTES;
-        self.values.split_off(self.values.len().saturating_sub(count))
+        match self.values.len().saturating_sub(count) {
+            // Without a copy where they are all.
+            0 => std::mem::take(&mut self.values),
+            first => self.values.split_off(first),
+        }
     }
 
     /// Puts keys in the order of their bytes in esker, where maps and sets have that one.
@@ -165,11 +169,14 @@ impl Sink for TreeSink {
     }
 
     fn close_map(&mut self, count: usize, keys: Keys<'_>) {
+        self.spent_bytes += PIECE_BYTES;
         let mut entries = Vec::with_capacity(count);
-        let mut values = self.last(2 * count).into_iter();
+        let first = self.values.len().saturating_sub(2 * count);
+        let mut values = self.values.drain(first..);
         while let (Some(key), Some(value)) = (values.next(), values.next()) {
             entries.push((key, value));
         }
+        drop(values);
         self.sort(&mut entries, keys, |(key, _)| key);
         self.push(Value::Map(entries));
     }

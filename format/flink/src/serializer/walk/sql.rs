@@ -98,6 +98,7 @@ impl Walk {
         sink: &mut S,
     ) -> Result<()> {
         let Some((frame, at)) = Frame::shown::<S>(input)? else { return Ok(()) };
+        self.framed(frame.bytes.len());
         self.sql_row(types, frame, &at, sink)
     }
 
@@ -108,6 +109,7 @@ impl Walk {
         sink: &mut S,
     ) -> Result<()> {
         let Some((mut frame, at)) = Frame::shown::<S>(input)? else { return Ok(()) };
+        self.framed(frame.bytes.len());
         self.sql_array(element, &mut frame, &at, sink)
     }
 
@@ -119,6 +121,7 @@ impl Walk {
         sink: &mut S,
     ) -> Result<()> {
         let Some((frame, at)) = Frame::shown::<S>(input)? else { return Ok(()) };
+        self.framed(frame.bytes.len());
         self.sql_map(key, value, frame, &at, sink)
     }
 
