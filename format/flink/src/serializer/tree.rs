@@ -9,11 +9,12 @@ use esker_format::schema::Name;
 use esker_format::{CodecId, encode_value};
 use std::sync::Arc;
 
-/// How much memory a value may take: so much always, and more for one of many bytes.
-const MEMORY_BYTES_ALWAYS: usize = 60 << 20;
+/// How much memory a value may take, as it is counted here: so much always, and more for one of many bytes. A vector that grows, and
+/// the entries of a map that are put in order, take more than twice that for a while: 64 MiB at most where this is what counts.
+const MEMORY_BYTES_ALWAYS: usize = 26 << 20;
 const MEMORY_BYTES_PER_BYTE: usize = 128;
 /// What of the second is behind the first.
-const MEMORY_BYTES_OFFSET: usize = 68 << 20;
+const MEMORY_BYTES_OFFSET: usize = 102 << 20;
 /// What a value takes where it stands, with what a growing vector keeps in reserve, and a piece of memory of its own.
 const VALUE_BYTES: usize = size_of::<Value>() + 16;
 const PIECE_BYTES: usize = 16;

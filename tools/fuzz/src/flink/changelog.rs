@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 const CHANGES: usize = 4;
 const COMPRESS: u8 = 2;
 
+/// The key group of a change, and its bytes.
+type Logged<'c> = (Option<u16>, &'c [u8]);
+
 /// A stream, without a key, with the one that the search finds, and again.
 pub(crate) fn changelog(bytes: &[u8]) {
     let packed = match bytes.split_first() {
@@ -53,7 +56,7 @@ fn changes(held: &[u8]) -> Result<LoggedChanges<'_>> {
 }
 
 /// A set of changes, uncompressed, each in a group of its own.
-pub(crate) fn case<'c>(changes: impl ExactSizeIterator<Item = (Option<u16>, &'c [u8])>) -> Vec<u8> {
+pub(crate) fn case<'c>(changes: impl ExactSizeIterator<Item = Logged<'c>>) -> Vec<u8> {
     let mut out = vec![0];
     out.put_i32(changes.len() as i32);
     for (group, bytes) in changes {
@@ -88,7 +91,7 @@ pub(crate) fn changelog_seeds() -> Vec<Vec<u8>> {
 
 /// The definition and a few changes of each state.
 fn by_state(log: &mut Changelog, changes: &[LoggedChange<'_>]) -> Vec<Vec<u8>> {
-    let mut states: BTreeMap<[u8; 2], Vec<(Option<u16>, &[u8])>> = BTreeMap::new();
+    let mut states: BTreeMap<[u8; 2], Vec<Logged<'_>>> = BTreeMap::new();
     for change in changes {
         let bytes = change.bytes.rest();
         let state = match log.read(change) {
