@@ -115,26 +115,31 @@ impl<'h> StateFormat<'h> {
         }
     }
 
-    /// Reads past an entry. Its value ends at `border` where that is given.
-    fn entry(&self, input: &mut Input<'_>, border: Option<usize>) -> Result<Located> {
+    /// Reads past an entry. Its value ends at `border` where that is given. What was read and looked at is added to `cost`.
+    fn entry(
+        &self,
+        input: &mut Input<'_>,
+        border: Option<usize>,
+        cost: &mut usize,
+    ) -> Result<Located> {
         match self {
             Self::Entries { namespace, key, value } => {
-                let namespace = skip(namespace, input)?;
-                let key = skip(key, input)?;
+                let namespace = skip(namespace, input, cost)?;
+                let key = skip(key, input, cost)?;
                 let value = match border {
                     Some(end) => {
                         let start = input.position();
                         input.take(end.saturating_sub(start))?;
                         start..end
                     }
-                    None => skip(value, input)?,
+                    None => skip(value, input, cost)?,
                 };
                 Ok(Located { key, namespace, value, timestamp_ms: None })
             }
             Self::Timers { namespace, key } => {
                 let timestamp_ms = Some(input.i64()? ^ SIGN);
-                let key = skip(key, input)?;
-                let namespace = skip(namespace, input)?;
+                let key = skip(key, input, cost)?;
+                let namespace = skip(namespace, input, cost)?;
                 Ok(Located { key, namespace, value: 0..0, timestamp_ms })
             }
             Self::Unreadable(error) => Err(error.clone()),
@@ -142,9 +147,9 @@ impl<'h> StateFormat<'h> {
     }
 }
 
-fn skip(serializer: &Serializer, input: &mut Input<'_>) -> Result<Range<usize>> {
+fn skip(serializer: &Serializer, input: &mut Input<'_>, cost: &mut usize) -> Result<Range<usize>> {
     let start = input.position();
-    serializer.skip(input)?;
+    serializer.skip_counting(input, cost)?;
     Ok(start..input.position())
 }
 

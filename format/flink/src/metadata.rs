@@ -238,6 +238,21 @@ fn put_list<T>(
     elements.iter().try_for_each(|one| element(one, out))
 }
 
+/// A handle, or the tag that stands for none.
+fn put_optional<T>(
+    handle: Option<&T>,
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&T, &mut Vec<u8>) -> Result<()>,
+) -> Result<()> {
+    match handle {
+        Some(handle) => write(handle, out),
+        None => {
+            out.push(0);
+            Ok(())
+        }
+    }
+}
+
 fn put_count(count: usize, out: &mut Vec<u8>) -> Result<()> {
     let count =
         i32::try_from(count).map_err(|_| invalid(format!("{count} are more than Java counts")))?;

@@ -41,6 +41,22 @@ static END: LazyLock<Constant> = LazyLock::new(|| Constant::new("end"));
 static ID: LazyLock<Constant> = LazyLock::new(|| Constant::new("id"));
 static VALUE: LazyLock<Constant> = LazyLock::new(|| Constant::new("value"));
 
+/// The kinds that are around one other serializer.
+macro_rules! around_one {
+    ($one:ident) => {
+        Kind::Wrapped($one)
+            | Kind::List($one)
+            | Kind::LinkedList { element: $one, .. }
+            | Kind::Set($one)
+            | Kind::Array($one)
+            | Kind::Nullable { inner: $one, .. }
+            | Kind::Option($one)
+            | Kind::Ttl($one)
+            | Kind::WindowKey($one)
+            | Kind::BufferEntry($one)
+    };
+}
+
 /// A serializer, as a snapshot records it: its kind, parsed, and the snapshot's bytes, which are written again as
 /// they were read.
 ///
@@ -146,16 +162,7 @@ impl Serializer {
     /// Calls `f` with the serializers directly inside.
     fn for_each_part_mut(&mut self, f: &mut dyn FnMut(&mut Self)) {
         match &mut self.kind {
-            Kind::Wrapped(one)
-            | Kind::List(one)
-            | Kind::LinkedList { element: one, .. }
-            | Kind::Set(one)
-            | Kind::Array(one)
-            | Kind::Nullable { inner: one, .. }
-            | Kind::Option(one)
-            | Kind::Ttl(one)
-            | Kind::WindowKey(one)
-            | Kind::BufferEntry(one) => f(one),
+            around_one!(one) => f(one),
             Kind::Map { key, value, .. } => [key, value].into_iter().for_each(|part| f(part)),
             Kind::Timer { key, namespace } => [key, namespace].into_iter().for_each(|part| f(part)),
             Kind::Either { left, right, .. } => [left, right].into_iter().for_each(|part| f(part)),
@@ -172,16 +179,7 @@ impl Serializer {
     pub fn opaque(&self) -> Option<&str> {
         match &self.kind {
             Kind::Opaque => Some(&self.class),
-            Kind::Wrapped(one)
-            | Kind::List(one)
-            | Kind::LinkedList { element: one, .. }
-            | Kind::Set(one)
-            | Kind::Array(one)
-            | Kind::Nullable { inner: one, .. }
-            | Kind::Option(one)
-            | Kind::Ttl(one)
-            | Kind::WindowKey(one)
-            | Kind::BufferEntry(one) => one.opaque(),
+            around_one!(one) => one.opaque(),
             Kind::Map { key, value, .. } => key.opaque().or_else(|| value.opaque()),
             Kind::Timer { key, namespace } => key.opaque().or_else(|| namespace.opaque()),
             Kind::Either { left, right, .. } => left.opaque().or_else(|| right.opaque()),
@@ -258,6 +256,15 @@ impl Serializer {
         Walk::new(input).value(self, input, &mut Skip::<true>)
     }
 
+    /// The same. Adds to `cost` the bytes that were passed and the values that were looked at, also where it fails.
+    pub(crate) fn skip_counting(&self, input: &mut Input<'_>, cost: &mut usize) -> Result<()> {
+        let start = input.position();
+        let mut walk = Walk::new(input);
+        let skipped = walk.value(self, input, &mut Skip::<true>);
+        *cost = cost.saturating_add(walk.values()).saturating_add(input.position() - start);
+        skipped
+    }
+
     /// Reads past a value, looking at all of it: what passes can be decoded.
     ///
     /// # Errors
@@ -323,7 +330,7 @@ impl Serializer {
     /// Appends the JSON that stands for a value that cannot be read: its bytes and the class that can.
     pub fn write_opaque_json(class: &str, bytes: &[u8], out: &mut String) {
         out.push_str("{\"opaque\":");
-        json::push_string(class, out);
+        esker_format::schema::write_json_string(class, out);
         out.push_str(",\"bytes\":\"");
         json::push_hex(bytes, out);
         out.push_str("\"}");

@@ -1,7 +1,7 @@
 //! Golden snapshots, for tests.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests, helpers included")]
 
-use crate::metadata::{FILE_NAME, KeyedHandle, Metadata, StreamHandle, StreamKind};
+use crate::metadata::{FILE_NAME, KeyedHandle, Metadata, OperatorHandle, StreamHandle, StreamKind};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -62,6 +62,19 @@ impl Golden {
             *counts.entry((field("operator"), field("state"))).or_insert(0) += 1;
         }
         counts
+    }
+
+    /// The handles of operator state that stand for some, each with its stream and the length of the header there.
+    pub(crate) fn operator_streams(&self) -> Vec<(&OperatorHandle, Vec<u8>, usize)> {
+        let subtasks = self.metadata.operators.iter().flat_map(|operator| &operator.subtasks);
+        let states = subtasks.filter_map(|subtask| subtask.state.as_ref());
+        let handles = states.filter_map(|state| state.operator.as_ref());
+        let streams = handles.filter(|handle| !handle.is_empty()).map(|handle| {
+            let stream = self.stream(&handle.stream);
+            let header_len = handle.header_len(stream.len() as u64) as usize;
+            (handle, stream, header_len)
+        });
+        streams.collect()
     }
 
     /// The handles of keyed state, with their operator's maximum parallelism; those inside changelogs too.

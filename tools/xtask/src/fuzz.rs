@@ -10,10 +10,12 @@ use std::path::PathBuf;
 pub(crate) const CI_SECONDS: u64 = 2;
 /// How long `cargo xtask fuzz` runs each target unless it is told, in seconds.
 const SECONDS: u64 = 60;
+/// What there is not without cargo-fuzz.
+const WITHOUT: &str = "libFuzzer (cargo install cargo-fuzz)";
 /// Longest input; what is wrong with long ones is wrong with shorter ones.
 const INPUT_LEN_BYTES_MAX: u64 = 16 << 10;
 
-/// `[--seconds N] [TARGET]`.
+/// `[--seconds N] [TARGET]`: so long each target, or without cargo-fuzz all of them together.
 pub(crate) fn fuzz(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
     let (mut seconds, mut target) = (SECONDS, None);
     while let Some(argument) = arguments.next() {
@@ -24,18 +26,25 @@ pub(crate) fn fuzz(mut arguments: impl Iterator<Item = String>) -> Result<(), St
             target = Some(argument);
         }
     }
-    targets(seconds, target.as_deref())
+    match tool::is_there("cargo-fuzz", WITHOUT)? {
+        true => targets(seconds, target.as_deref()),
+        false => {
+            // The same bodies on mutations that nothing guides.
+            let mutations = "cargo run --release --package esker-fuzz -- --seconds";
+            run(command(mutations).arg(seconds.to_string()).args(target))
+        }
+    }
 }
 
 /// Runs every target for so many seconds, or says that there is no cargo-fuzz.
 pub(crate) fn all(seconds: u64) -> Result<(), String> {
+    if !tool::is_there("cargo-fuzz", WITHOUT)? {
+        return Ok(());
+    }
     targets(seconds, None)
 }
 
 fn targets(seconds: u64, only: Option<&str>) -> Result<(), String> {
-    if !tool::is_there("cargo-fuzz", "libFuzzer (cargo install cargo-fuzz)")? {
-        return Ok(());
-    }
     let mut seeds = command("cargo run --quiet --package esker-fuzz -- fuzz/corpus");
     let output = seeds.output().map_err(|e| format!("{seeds:?}: {e}"))?;
     if !output.status.success() {

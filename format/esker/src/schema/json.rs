@@ -104,26 +104,36 @@ fn member(name: &str, value: &Value, out: &mut String) {
     value.write_json(out);
 }
 
-/// Appends `text` as JSON; only `"`, `\` and control characters are escaped.
-fn write_json_string(text: &str, out: &mut String) {
+/// Appends `text` as a JSON string, quotes included; only `"`, `\` and control characters are escaped. Costs a look at each
+/// byte and a copy.
+pub fn write_json_string(text: &str, out: &mut String) {
     out.push('"');
-    if !text.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+    if !needs_escapes(text.as_bytes()) {
         out.push_str(text);
         out.push('"');
         return;
     }
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\0'..='\x1f' => display(format_args!("\\u{:04x}", u32::from(c)), out),
-            _ => out.push(c),
-        }
-    }
+    text.chars().for_each(|c| write_json_char(c, out));
     out.push('"');
+}
+
+/// Appends `c` as it stands inside a JSON string: `"`, `\` and control characters escaped, all others as they are.
+pub fn write_json_char(c: char, out: &mut String) {
+    match c {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        '\0'..='\x1f' => display(format_args!("\\u{:04x}", u32::from(c)), out),
+        _ => out.push(c),
+    }
+}
+
+/// Whether a byte of `text` is not written as it is. Whole pieces are looked at, so that it is done many at a time.
+fn needs_escapes(text: &[u8]) -> bool {
+    let of = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    text.chunks(64).any(|piece| piece.iter().fold(false, |any, byte| any | of(byte)))
 }

@@ -42,6 +42,7 @@ pub(crate) use all_written::AllWritten;
 pub use compare::{Change, Fate, compare};
 pub use def::{Field, Schema, Shape, Variant};
 pub use edit::FieldEdit;
+pub use json::{write_json_char, write_json_string};
 pub use migrate::migrate;
 pub(crate) use migrate::migrate_to;
 pub use name::Name;

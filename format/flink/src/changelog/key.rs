@@ -27,8 +27,10 @@ const COMMON: [&str; 13] = [
 /// Tries types of keys on the changes of a log.
 #[derive(Debug, Clone)]
 pub struct KeySearch {
-    /// The log as each candidate reads it.
-    candidates: Vec<Changelog>,
+    /// The types that have read all changes so far.
+    candidates: Vec<Serializer>,
+    /// What the log has defined, which is the same for all of them.
+    log: Changelog,
     max_parallelism: u32,
     changes: usize,
 }
@@ -36,21 +38,23 @@ pub struct KeySearch {
 impl KeySearch {
     /// A search among the types of keys that are common, and `others`, of an operator with `max_parallelism`.
     pub fn new(others: impl IntoIterator<Item = Serializer>, max_parallelism: u32) -> Self {
-        let mut keys: Vec<Serializer> = Vec::new();
+        let mut candidates: Vec<Serializer> = Vec::new();
         let common = COMMON.iter().filter_map(|name| Serializer::parse_spec(name).ok());
         for key in common.chain(others) {
-            if !keys.contains(&key) {
-                keys.push(key);
+            if !candidates.contains(&key) {
+                candidates.push(key);
             }
         }
-        let candidates = keys.into_iter().map(|key| Changelog::new(Some(key))).collect();
-        Self { candidates, max_parallelism, changes: 0 }
+        Self { candidates, log: Changelog::new(None), max_parallelism, changes: 0 }
     }
 
     /// Drops the candidates that cannot read this change; all changes of the log are to be shown, in order.
     pub fn see(&mut self, change: &LoggedChange<'_>) {
-        let max_parallelism = self.max_parallelism;
-        self.candidates.retain_mut(|log| fits(log, change, max_parallelism).unwrap_or(false));
+        let (log, max_parallelism) = (&mut self.log, self.max_parallelism);
+        self.candidates.retain(|key| {
+            log.key = Some(key.clone());
+            fits(log, key, change, max_parallelism).unwrap_or(false)
+        });
         self.changes += usize::from(change.key_group.is_some());
     }
 
@@ -59,26 +63,29 @@ impl KeySearch {
         let changes = self.changes;
         let mut left = self.candidates.into_iter();
         match (left.next(), left.next()) {
-            (Some(only), None) if changes > 0 => only.key,
+            (Some(only), None) if changes > 0 => Some(only),
             _ => None,
         }
     }
 }
 
-fn fits(log: &mut Changelog, logged: &LoggedChange<'_>, max_parallelism: u32) -> Result<bool> {
+fn fits(
+    log: &mut Changelog,
+    key: &Serializer,
+    logged: &LoggedChange<'_>,
+    max_parallelism: u32,
+) -> Result<bool> {
     let change = log.read(logged)?;
     let Some(group) = logged.key_group else { return Ok(true) };
     if let Some(definition) = log.states.get(&change.state) {
         change.check(definition)?;
     }
-    match &log.key {
-        Some(key) if !change.key.is_empty() => {
-            let hash = key.hash_bytes(&mut Input::new("key", change.key))?;
-            let number = key.decode(&mut Input::new("key", change.key))?;
-            Ok(key_group(hash, max_parallelism) == group && is_likely(&number))
-        }
-        _ => Ok(true),
+    if change.key.is_empty() {
+        return Ok(true);
     }
+    let hash = key.hash_bytes(&mut Input::new("key", change.key))?;
+    let number = key.decode(&mut Input::new("key", change.key))?;
+    Ok(key_group(hash, max_parallelism) == group && is_likely(&number))
 }
 
 /// Integers and floats of the same bits have the same hash. Read as floats, integers that somebody counted or drew are outside of what

@@ -16,6 +16,8 @@ const TRIES_MAX: usize = 1 << 17;
 const READ_MAX: usize = 1 << 27;
 /// Versions of snapshots; Flink's own are below 6.
 const VERSIONS: std::ops::Range<i32> = 0..1_000;
+/// The names of classes and options, in bytes; looked for at every place, longer ones would cost the square of a header's length.
+const NAME_LEN_MAX: u16 = 1_000;
 /// Options of a state; Flink's own have one.
 const OPTIONS: std::ops::Range<i32> = 0..16;
 /// Kinds of state.
@@ -148,11 +150,17 @@ fn is_role(at: &Input<'_>) -> bool {
     })
 }
 
+/// Text that is not too long for a name.
+fn read_name(input: &mut Input<'_>) -> Option<String> {
+    input.clone().u16().ok().filter(|len| *len <= NAME_LEN_MAX)?;
+    read_utf(input).ok()
+}
+
 /// Whether a class in a package and a version stand here, and goes past them.
 fn is_snapshot(input: &mut Input<'_>) -> bool {
     // What is read at a wrong place looks like text often enough, but hardly like a name.
     let letter = |letter: char| letter.is_alphanumeric() || "._$".contains(letter);
-    let Ok(class) = read_utf(input) else { return false };
+    let Some(class) = read_name(input) else { return false };
     class.contains('.')
         && class.chars().all(letter)
         && input.i32().is_ok_and(|version| VERSIONS.contains(&version))
@@ -171,7 +179,7 @@ fn is_state(at: &Input<'_>) -> bool {
     let Some(options) = input.i32().ok().filter(|options| OPTIONS.contains(options)) else {
         return false;
     };
-    let option = |input: &mut Input<'_>| read_utf(input).is_ok() && read_utf(input).is_ok();
+    let option = |input: &mut Input<'_>| read_name(input).and(read_name(input)).is_some();
     (0..options).all(|_| option(&mut input))
         && input.i32().is_ok_and(|serializers| serializers > 0)
         && is_role(&input)

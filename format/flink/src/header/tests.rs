@@ -45,28 +45,20 @@ fn operator_headers_of_goldens_are_written_as_they_were() {
     let mut versions = std::collections::BTreeSet::new();
     let mut compressed = 0;
     for golden in goldens() {
-        for operator in &golden.metadata.operators {
-            let states = operator.subtasks.iter().filter_map(|subtask| subtask.state.as_ref());
-            for handle in states.filter_map(|state| state.operator.as_ref()) {
-                let stream = golden.stream(&handle.stream);
-                if handle.is_empty() {
-                    continue;
-                }
-                let len = handle.header_len(stream.len() as u64) as usize;
-                let header = OperatorHeader::read(&mut Input::new("test", &stream[..len])).unwrap();
-                assert_eq!(header.lost, None);
-                for state in &handle.states {
-                    assert!(header.state(&state.name).is_some(), "{}: {}", golden.name, state.name);
-                }
-                let mut again = Vec::new();
-                header.write(&mut again).unwrap();
-                if header.compressed {
-                    compressed += 1;
-                    again.extend(snappy::IDENTIFIER);
-                }
-                assert!(again == stream[..len], "{}", golden.name);
-                versions.insert(header.compressible);
+        for (handle, stream, len) in golden.operator_streams() {
+            let header = OperatorHeader::read(&mut Input::new("test", &stream[..len])).unwrap();
+            assert_eq!(header.lost, None);
+            for state in &handle.states {
+                assert!(header.state(&state.name).is_some(), "{}: {}", golden.name, state.name);
             }
+            let mut again = Vec::new();
+            header.write(&mut again).unwrap();
+            if header.compressed {
+                compressed += 1;
+                again.extend(snappy::IDENTIFIER);
+            }
+            assert!(again == stream[..len], "{}", golden.name);
+            versions.insert(header.compressible);
         }
     }
     assert_eq!((versions.len(), compressed > 0), (2, true));

@@ -99,7 +99,14 @@ impl<'f, 'h, 'a> HeapEntries<'f, 'h, 'a> {
         let stream_at = self.input.offset();
         let compressed = self.format.header.compressed;
         if compressed {
-            self.held = snappy::decompress(&mut self.input)?;
+            match snappy::decompress(&mut self.input) {
+                Ok(held) => self.held = held,
+                Err(error) => {
+                    // Where the next state begins is not known.
+                    self.input.skip(usize::MAX);
+                    return Err(error);
+                }
+            }
         }
         let mut input = if compressed { Input::new(WHAT, &self.held) } else { self.input.clone() };
         let (state, count) = read_state(&mut input, &self.seen)
@@ -135,7 +142,7 @@ impl<'f, 'h, 'a> HeapEntries<'f, 'h, 'a> {
         let border = self.borders.get(&current.state).and_then(|ends| ends.get(current.read));
         let format = self.format.state(current.state);
         let read = |input: &mut Input<'_>| match format {
-            Some(format) => format.entry(input, border.copied()),
+            Some(format) => format.entry(input, border.copied(), &mut 0),
             None => Err(FormatError::corrupt(WHAT, "a state that the header does not have")),
         };
         let parts = match &mut current.compressed {
@@ -169,7 +176,7 @@ impl<'f, 'h, 'a> HeapEntries<'f, 'h, 'a> {
     /// After an error: on to the next state where that is known to begin, or to the end.
     fn give_up(&mut self) {
         self.current = None;
-        if !self.format.header.compressed || self.input.is_empty() {
+        if !self.format.header.compressed || self.unread == 0 || self.input.is_empty() {
             self.unread = 0;
             self.input.skip(usize::MAX);
         }

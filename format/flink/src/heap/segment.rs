@@ -9,7 +9,10 @@ use crate::key_group::key_group;
 use crate::{FormatError, FormatErrorKind, Input, Result, Serializer};
 use std::collections::HashMap;
 
-/// How much is tried in a key group: bytes looked at, and steps of the choice.
+/// How much is tried in a key group, or in a state that is compressed by itself: bytes and values looked at, and steps of the choice.
+/// So much always, more for each of its bytes, and never above the last.
+const WORK_ALWAYS: usize = 1 << 20;
+const WORK_PER_BYTE: usize = 256;
 const WORK_MAX: usize = 1 << 28;
 /// Candidates in a key group; each takes 8 bytes of memory.
 const CANDIDATES_MAX: usize = 1 << 20;
@@ -40,8 +43,10 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new() -> Self {
-        Self { steps: WORK_MAX, candidates: CANDIDATES_MAX }
+    pub(super) fn new(input: &Input<'_>) -> Self {
+        let of_bytes = input.remaining().saturating_mul(WORK_PER_BYTE);
+        let steps = of_bytes.saturating_add(WORK_ALWAYS).min(WORK_MAX);
+        Self { steps, candidates: CANDIDATES_MAX }
     }
 
     pub(super) fn spend(&mut self, steps: usize) -> Result<()> {
@@ -75,7 +80,7 @@ impl HeapFormat<'_> {
         count: usize,
         input: &Input<'_>,
     ) -> Result<HashMap<u16, Vec<usize>>> {
-        let mut work = Work::new();
+        let mut work = Work::new(input);
         let candidates = self.candidates(group, state, input, &mut work)?;
         let end = input.position() + input.remaining();
         let found = choose(&candidates, count, end, &mut work)?;
@@ -113,8 +118,9 @@ impl HeapFormat<'_> {
         while !input.is_empty() {
             let at = input.position();
             let mut tried = input.clone();
-            let fits = self.pair_fits(group, namespace, key, &mut tried);
-            work.spend(tried.position() - at + 4)?;
+            let mut cost = 4;
+            let fits = self.pair_fits(group, namespace, key, &mut tried, &mut cost);
+            work.spend(cost)?;
             if fits && !tried.is_empty() {
                 candidates.push(work.candidate(at, tried.position())?);
             }
@@ -130,10 +136,14 @@ impl HeapFormat<'_> {
         namespace: &Serializer,
         key: &Serializer,
         input: &mut Input<'_>,
+        cost: &mut usize,
     ) -> bool {
         let start = input.position();
         // A namespace that is always the same bytes is worth much: one that would be written otherwise is none.
         if namespace.is_void_namespace() && !input.rest().starts_with(&[0]) {
+            return false;
+        }
+        if namespace.skip_counting(&mut input.clone(), cost).is_err() {
             return false;
         }
         let Ok(value) = namespace.decode(input) else { return false };
@@ -142,7 +152,7 @@ impl HeapFormat<'_> {
             return false;
         }
         let mut key_alone = input.clone();
-        if key.skip(input).is_err() {
+        if key.skip_counting(input, cost).is_err() {
             return false;
         }
         match key.hash_bytes(&mut key_alone) {

@@ -39,7 +39,7 @@ impl HeapFormat<'_> {
             group,
             input: input.clone(),
             candidates: HashMap::new(),
-            work: Work::new(),
+            work: Work::new(input),
         };
         let found = solver.opaque(state, count, input.clone(), &mut seen.to_vec(), 0)?;
         self.only(state, found)
@@ -130,7 +130,6 @@ impl<'a> Solver<'_, '_, 'a> {
     ) -> Result<Ways<Borders>> {
         let none = Ways { number: 0, way: None };
         loop {
-            let start = input.position();
             if input.is_empty() {
                 self.work.spend(seen.len())?;
                 let fits = seen.iter().all(|seen| *seen);
@@ -144,10 +143,14 @@ impl<'a> Solver<'_, '_, 'a> {
             if count > 0 && format.opaque().is_some() {
                 return self.opaque(state, count, input.clone(), seen, depth + 1);
             }
-            let read = (0..count).try_for_each(|_| format.entry(input, None).map(drop));
-            self.work.spend(input.position() - start)?;
-            if read.is_err() {
-                return Ok(none);
+            for _ in 0..count {
+                // One that takes no bytes is looked at too.
+                let mut cost = 1;
+                let read = format.entry(input, None, &mut cost);
+                self.work.spend(cost)?;
+                if read.is_err() {
+                    return Ok(none);
+                }
             }
         }
     }

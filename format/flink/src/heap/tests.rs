@@ -324,3 +324,49 @@ fn refusals_say_where() {
     twice[bytes.len() - 5] = 2;
     assert!(read(5, &header, &twice).unwrap_err().message.contains("comes twice"));
 }
+
+/// Namespaces of lists of what takes no bytes, and entries that take none: each place at which one could stand says that there are many.
+#[test]
+fn what_takes_no_bytes_is_bounded_too() {
+    let nothing = Serializer::of_nothing();
+    let opaque = Serializer::opaque_snapshot("com.example.Secret", 1, b"").unwrap();
+    let value = |name: &str, namespace: &Serializer, value: &Serializer| {
+        StateMeta::keyed(name, KeyedStateType::Value, namespace.clone(), value.clone())
+    };
+    let lists = Serializer::list_of(&nothing).unwrap();
+    let many = 60_000_i32.to_be_bytes();
+    let front = [&5_i32.to_be_bytes()[..], &[0, 0, 0, 0, 0, 9]].concat();
+    for (states, fill) in [
+        (vec![value("lists", &lists, &opaque)], many.to_vec()),
+        (
+            vec![value("first", &nothing, &opaque), value("second", &nothing, &nothing)],
+            [&[0, 1][..], &many].concat(),
+        ),
+    ] {
+        let header = KeyedHeader::new(nothing.clone(), states);
+        let bytes = [&front[..], &fill.repeat(20_000)].concat();
+        let format = HeapFormat::new(&header, MAX_PARALLELISM);
+        // Without a bound it would take hours.
+        let error = format.entries(5, Input::new("test", &bytes)).unwrap().next().unwrap_err();
+        assert_eq!(error.kind, FormatErrorKind::Incompatible, "{error}");
+    }
+}
+
+/// Where a compressed state cannot be unpacked, nothing says where the next one begins: the error comes once.
+#[test]
+fn errors_end() {
+    let header = opaque_header(true);
+    let mut bytes = written(5, true, &[(1, entries(5, &[&[0; 8]]))]);
+    let len = bytes.len();
+    bytes[len - 1] ^= 1;
+    let format = HeapFormat::new(&header, MAX_PARALLELISM);
+    let mut found = format.entries(5, Input::new("test", &bytes)).unwrap();
+    assert!(found.next().is_err());
+    assert_eq!(found.next(), Ok(None));
+    // Bytes behind the last state.
+    let states = [(0, vec![]), (1, vec![]), (2, vec![]), (3, vec![])];
+    let longer = [written(5, true, &states), snappy::IDENTIFIER.to_vec()].concat();
+    let mut found = format.entries(5, Input::new("test", &longer)).unwrap();
+    assert!(found.next().is_err());
+    assert_eq!(found.next(), Ok(None));
+}

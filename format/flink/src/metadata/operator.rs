@@ -4,7 +4,7 @@ use super::channel::ChannelHandle;
 use super::keyed::KeyedHandle;
 use super::operator_state::OperatorHandle;
 use super::stream::{StreamHandle, StreamKind};
-use super::{Reading, invalid, list, put_count, put_list, read_flag, text};
+use super::{Reading, invalid, list, put_count, put_list, put_optional, read_flag, text};
 use crate::key_group::MAX_PARALLELISM_MAX;
 use crate::operator_id::OperatorId;
 use crate::{Input, Output, Result};
@@ -135,7 +135,7 @@ impl Operator {
         match (version, &self.coordinator) {
             (2, None) => out.put_i32(self.chain_length),
             (2, Some(_)) => return Err(one_of("version 2 has no state of coordinators")),
-            (_, coordinator) => StreamHandle::write_optional(coordinator.as_ref(), out)?,
+            (_, coordinator) => put_optional(coordinator.as_ref(), out, StreamHandle::write)?,
         }
         if self.finished {
             if version == 2 || self.coordinator.is_some() || !self.subtasks.is_empty() {
@@ -232,8 +232,8 @@ impl SubtaskState {
         }
         write_operator(self.operator.as_ref(), out)?;
         write_operator(self.operator_raw.as_ref(), out)?;
-        KeyedHandle::write_optional(self.keyed.as_ref(), out)?;
-        KeyedHandle::write_optional(self.keyed_raw.as_ref(), out)?;
+        put_optional(self.keyed.as_ref(), out, KeyedHandle::write)?;
+        put_optional(self.keyed_raw.as_ref(), out, KeyedHandle::write)?;
         if version >= 3 {
             put_list(&self.inputs, out, |handle, out| handle.write(true, version, out))?;
             return put_list(&self.outputs, out, |handle, out| handle.write(false, version, out));

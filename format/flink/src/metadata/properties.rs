@@ -1,9 +1,9 @@
 //! What stands at the end of `_metadata` from version 4 on: a Java object, `CheckpointProperties`.
 //!
-//! Flink from 1.16 to 2.3 writes the same bytes for the same kind of snapshot, so they are made and recognized whole, without a
-//! parser of Java objects.
+//! Flink from 1.16 to 2.3 writes the same bytes for the same kind of snapshot, so they are made and recognized whole; of
+//! others no more is looked at than where they end.
 
-use crate::{Input, Output, Result};
+use crate::{FormatError, FormatErrorKind, Input, Output, Result, java};
 
 /// The kind of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,12 +88,19 @@ pub fn snapshot_type(properties: &[u8]) -> Option<SnapshotType> {
     rest.starts_with(&checkpoint).then_some(SnapshotType::Checkpoint)
 }
 
-/// That a Java object follows; more of it no reader has to know.
+/// That a Java object follows, up to the end; more of it no reader has to know.
 pub(super) fn check(input: &Input<'_>) -> Result<()> {
-    match input.rest().strip_prefix(STREAM) {
-        Some([_, ..]) => Ok(()),
-        _ => {
-            Err(input.corrupt("the checkpoint's properties, a Java object, are cut off or damaged"))
+    let mut object = input.clone();
+    match java::read(&mut object) {
+        Ok(_) => object.end(),
+        // One that only Java code can read.
+        Err(error) if error.kind == FormatErrorKind::UnsupportedVersion => Ok(()),
+        Err(error) => {
+            let message = format!(
+                "the checkpoint's properties, a Java object, are cut off or damaged: {}",
+                error.message
+            );
+            Err(FormatError { message, ..error })
         }
     }
 }

@@ -164,16 +164,6 @@ impl StreamHandle {
         Ok(Some(Self { position: Position::of(&at), kind }))
     }
 
-    pub(super) fn write_optional(handle: Option<&Self>, out: &mut Vec<u8>) -> Result<()> {
-        match handle {
-            Some(handle) => handle.write(out),
-            None => {
-                out.push(0);
-                Ok(())
-            }
-        }
-    }
-
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<()> {
         match &self.kind {
             StreamKind::Bytes { name, bytes } => {

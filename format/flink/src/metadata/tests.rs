@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests, helpers included")]
+mod damage;
+
 use super::properties::{SnapshotType, snapshot_type};
 use super::*;
 use crate::key_group::KeyGroupRange;

@@ -7,7 +7,8 @@ pub(super) fn read(input: &mut Input<'_>) -> Result<String> {
     let at = input.clone();
     let text = read_utf(input)?;
     let stored = input.since(at.position());
-    if stored.get(2..) != Some(text.as_bytes()) {
+    // Java writes a NUL in two bytes, and reads one of a byte too.
+    if stored.get(2..) != Some(text.as_bytes()) || text.contains('\0') {
         let mut again = Vec::with_capacity(stored.len());
         write_utf(&text, &mut again)?;
         if again != stored {

@@ -8,38 +8,30 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How many elements and entries of each state the operator `buffer` of a golden has; of broadcast state those of one subtask.
 fn counts(golden: &Golden, again: &mut usize) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for operator in &golden.metadata.operators {
-        let states = operator.subtasks.iter().filter_map(|subtask| subtask.state.as_ref());
-        for handle in states.filter_map(|state| state.operator.as_ref()) {
-            let stream = golden.stream(&handle.stream);
-            if handle.is_empty() {
-                continue;
-            }
-            let len = handle.header_len(stream.len() as u64) as usize;
-            let header = OperatorHeader::read(&mut Input::new("test", &stream[..len])).unwrap();
-            *again += rewritten(&stream, &header, handle);
-            let extents = handle.extents(stream.len() as u64).unwrap();
-            for (state, extents) in handle.states.iter().zip(extents) {
-                let meta = header.state(&state.name).unwrap();
-                let mut count = 0;
-                for extent in extents {
-                    let bytes = read_extent(&stream, &header, &extent).unwrap();
-                    if state.mode == Mode::Broadcast {
-                        let entries = BroadcastEntries::new(&bytes, meta).unwrap();
-                        entries.for_each(|entry| {
-                            entry.unwrap();
-                            count += 1;
-                        });
-                    } else {
-                        check_element(&bytes, meta.needed(Role::Value).unwrap()).unwrap();
+    for (handle, stream, len) in golden.operator_streams() {
+        let header = OperatorHeader::read(&mut Input::new("test", &stream[..len])).unwrap();
+        *again += rewritten(&stream, &header, handle);
+        let extents = handle.extents(stream.len() as u64).unwrap();
+        for (state, extents) in handle.states.iter().zip(extents) {
+            let meta = header.state(&state.name).unwrap();
+            let mut count = 0;
+            for extent in extents {
+                let bytes = read_extent(&stream, &header, &extent).unwrap();
+                if state.mode == Mode::Broadcast {
+                    let entries = BroadcastEntries::new(&bytes, meta).unwrap();
+                    entries.for_each(|entry| {
+                        entry.unwrap();
                         count += 1;
-                    }
+                    });
+                } else {
+                    check_element(&bytes, meta.needed(Role::Value).unwrap()).unwrap();
+                    count += 1;
                 }
-                let total = counts.entry(state.name.clone()).or_insert(0);
-                match state.mode {
-                    Mode::Broadcast => *total = count,
-                    _ => *total += count,
-                }
+            }
+            let total = counts.entry(state.name.clone()).or_insert(0);
+            match state.mode {
+                Mode::Broadcast => *total = count,
+                _ => *total += count,
             }
         }
     }

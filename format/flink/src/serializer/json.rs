@@ -4,8 +4,7 @@ use super::kind::Constant;
 use super::number;
 use super::sink::{Group, Keys, Sink};
 use crate::{Input, Result};
-use esker_format::schema::Name;
-use std::fmt::Write;
+use esker_format::schema::{Name, write_json_char, write_json_string};
 
 /// How much text a value may be: so much always, and more for one of many bytes.
 const LEN_BYTES_ALWAYS: usize = 20 << 20;
@@ -94,22 +93,22 @@ impl Sink for JsonSink<'_> {
 
     fn char(&mut self, unit: u16) {
         let c = char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER);
-        push_string(c.encode_utf8(&mut [0; 4]), self.out);
+        write_json_string(c.encode_utf8(&mut [0; 4]), self.out);
     }
 
     fn text(&mut self, input: &mut Input<'_>, len: usize) -> Result<()> {
         if let Some(text) = crate::text::ascii(input, len) {
-            push_string(text, self.out);
+            write_json_string(text, self.out);
             return Ok(());
         }
         self.out.push('"');
-        crate::text::for_each_char(input, len, |c| push_char(c, self.out))?;
+        crate::text::for_each_char(input, len, |c| write_json_char(c, self.out))?;
         self.out.push('"');
         Ok(())
     }
 
     fn utf8(&mut self, text: &str) {
-        push_string(text, self.out);
+        write_json_string(text, self.out);
     }
 
     fn made(&mut self, push: impl FnOnce(&mut String)) {
@@ -204,7 +203,7 @@ impl Sink for JsonSink<'_> {
 
     fn open_variant(&mut self, name: &str) {
         self.out.push('{');
-        push_string(name, self.out);
+        write_json_string(name, self.out);
         self.out.push(':');
     }
 
@@ -220,40 +219,5 @@ pub(crate) fn push_hex(bytes: &[u8], out: &mut String) {
     for byte in bytes {
         out.push(char::from(DIGITS[usize::from(byte >> 4)]));
         out.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-}
-
-/// Appends `text` as JSON; only `"`, `\` and control characters are escaped.
-pub(crate) fn push_string(text: &str, out: &mut String) {
-    out.push('"');
-    if !needs_escapes(text.as_bytes()) {
-        out.push_str(text);
-        out.push('"');
-        return;
-    }
-    text.chars().for_each(|c| push_char(c, out));
-    out.push('"');
-}
-
-/// Whether a byte of `text` is not written as it is. Whole pieces are looked at, so that it is done many at a time.
-fn needs_escapes(text: &[u8]) -> bool {
-    let of = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    text.chunks(64).any(|piece| piece.iter().fold(false, |any, byte| any | of(byte)))
-}
-
-fn push_char(c: char, out: &mut String) {
-    match c {
-        '"' => out.push_str("\\\""),
-        '\\' => out.push_str("\\\\"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        '\u{8}' => out.push_str("\\b"),
-        '\u{c}' => out.push_str("\\f"),
-        '\0'..='\x1f' => {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "\\u{:04x}", u32::from(c));
-        }
-        _ => out.push(c),
     }
 }

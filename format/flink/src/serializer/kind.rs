@@ -196,7 +196,7 @@ pub(crate) struct Constant {
 impl Constant {
     pub(crate) fn new(name: &str) -> Self {
         let mut json = String::with_capacity(name.len() + 2);
-        super::json::push_string(name, &mut json);
+        esker_format::schema::write_json_string(name, &mut json);
         Self { name: name.into(), json: json.into() }
     }
 }

@@ -37,6 +37,12 @@ impl Serializer {
         Self::simple(Simple::Scalar(Scalar::Long))
     }
 
+    /// Of what takes no bytes.
+    #[cfg(test)]
+    pub(crate) fn of_nothing() -> Self {
+        Self::simple(Simple::NullValue)
+    }
+
     /// Of the namespace of state that has none.
     pub fn void_namespace() -> Self {
         Self::simple(Simple::VoidNamespace)

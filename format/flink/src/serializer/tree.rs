@@ -9,11 +9,12 @@ use esker_format::schema::Name;
 use esker_format::{CodecId, encode_value};
 use std::sync::Arc;
 
-/// How much memory a value may take: so much always, and more for one of many bytes.
-const MEMORY_BYTES_ALWAYS: usize = 60 << 20;
+/// How much memory a value may take, as it is counted here: so much always, and more for one of many bytes. A vector that grows, and
+/// the entries of a map that are put in order, take more than twice that for a while: 64 MiB at most where this is what counts.
+const MEMORY_BYTES_ALWAYS: usize = 26 << 20;
 const MEMORY_BYTES_PER_BYTE: usize = 128;
 /// What of the second is behind the first.
-const MEMORY_BYTES_OFFSET: usize = 68 << 20;
+const MEMORY_BYTES_OFFSET: usize = 102 << 20;
 /// What a value takes where it stands, with what a growing vector keeps in reserve, and a piece of memory of its own.
 const VALUE_BYTES: usize = size_of::<Value>() + 16;
 const PIECE_BYTES: usize = 16;
@@ -51,7 +52,11 @@ impl TreeSink {
 
     fn last(&mut self, count: usize) -> Vec<Value> {
         self.spent_bytes += PIECE_BYTES;
-        self.values.split_off(self.values.len().saturating_sub(count))
+        match self.values.len().saturating_sub(count) {
+            // Without a copy where they are all.
+            0 => std::mem::take(&mut self.values),
+            first => self.values.split_off(first),
+        }
     }
 
     /// Puts keys in the order of their bytes in esker, where maps and sets have that one.
@@ -165,11 +170,14 @@ impl Sink for TreeSink {
     }
 
     fn close_map(&mut self, count: usize, keys: Keys<'_>) {
+        self.spent_bytes += PIECE_BYTES;
         let mut entries = Vec::with_capacity(count);
-        let mut values = self.last(2 * count).into_iter();
+        let first = self.values.len().saturating_sub(2 * count);
+        let mut values = self.values.drain(first..);
         while let (Some(key), Some(value)) = (values.next(), values.next()) {
             entries.push((key, value));
         }
+        drop(values);
         self.sort(&mut entries, keys, |(key, _)| key);
         self.push(Value::Map(entries));
     }

@@ -14,14 +14,20 @@ pub(crate) use sql::{INLINE, SLOT_LEN_BYTES, array_header_len_bytes, row_header_
 
 /// How deep values nest: types that contain themselves can be as deep as they like.
 pub(crate) const DEPTH_MAX: usize = 200;
-/// How many values the bytes of one may hold: so many for each byte, and so many always.
+/// How many values the bytes of one may hold: so many for each byte that was read, and so many always. Those that take no bytes are
+/// bounded by nothing else.
 const VALUES_PER_BYTE: usize = 8;
-const VALUES_ALWAYS: usize = 65_536;
+const VALUES_ALWAYS: usize = 1_024;
 
 /// Reads one value, and all that it holds.
 pub(crate) struct Walk {
     depth: usize,
+    /// How many there were so far.
     values: usize,
+    /// Where in its stream it begins.
+    start: u64,
+    /// Bytes that were read at once, and are looked at one by one.
+    framed: usize,
 }
 
 /// Flags of a POJO.
@@ -35,20 +41,32 @@ pub(crate) const ROW_KINDS: [&str; 4] = ["INSERT", "UPDATE_BEFORE", "UPDATE_AFTE
 
 impl Walk {
     pub(crate) fn new(input: &Input<'_>) -> Self {
-        let values = input.remaining().saturating_mul(VALUES_PER_BYTE);
-        Self { depth: DEPTH_MAX, values: values.saturating_add(VALUES_ALWAYS) }
+        Self { depth: DEPTH_MAX, values: 0, start: input.offset(), framed: 0 }
+    }
+
+    /// How many values there were.
+    pub(crate) fn values(&self) -> usize {
+        self.values
     }
 
     /// Goes one level down.
     pub(crate) fn enter<S: Sink>(&mut self, input: &Input<'_>, sink: &S) -> Result<()> {
-        match (self.depth.checked_sub(1), self.values.checked_sub(1), sink.fits()) {
-            (Some(depth), Some(values), true) => {
-                (self.depth, self.values) = (depth, values);
+        let read = usize::try_from(input.offset().saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let justified = read.saturating_add(self.framed).saturating_mul(VALUES_PER_BYTE);
+        let fits = self.values < justified.saturating_add(VALUES_ALWAYS) && sink.fits();
+        match self.depth.checked_sub(1) {
+            Some(depth) if fits => {
+                (self.depth, self.values) = (depth, self.values + 1);
                 Ok(())
             }
-            (None, ..) => Err(input.corrupt(format!("a value nests deeper than {DEPTH_MAX}"))),
+            None => Err(input.corrupt(format!("a value nests deeper than {DEPTH_MAX}"))),
             _ => Err(input.corrupt("a value is larger than its bytes justify")),
         }
+    }
+
+    /// Takes into account that `len` bytes were read at once.
+    pub(crate) fn framed(&mut self, len: usize) {
+        self.framed = self.framed.saturating_add(len);
     }
 
     /// Comes back from there.

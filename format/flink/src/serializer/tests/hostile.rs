@@ -127,6 +127,26 @@ fn counts_and_depth_are_bounded() {
     assert!(error.message.contains("deeper"), "{error}");
 }
 
+/// What takes no bytes is bounded by the bytes around it, in each value of many.
+#[test]
+fn values_without_bytes_are_bounded() {
+    let nothing = Serializer::of_nothing();
+    let list = Serializer::list_of(&nothing).unwrap();
+    let of = |count: i32| {
+        let mut bytes = count.to_be_bytes().to_vec();
+        bytes.resize(200_000, 0);
+        bytes
+    };
+    assert!(list.check(&mut Input::new("value", &of(1_000))).is_ok());
+    let error = list.check(&mut Input::new("value", &of(100_000))).unwrap_err();
+    assert!(error.message.contains("than its bytes justify"), "{error}");
+    // Many of something do not count against each other.
+    let tuples =
+        Serializer::list_of(&Serializer::tuple_of(&[&Serializer::long()]).unwrap()).unwrap();
+    let bytes = [&50_000_i32.to_be_bytes()[..], &[7; 400_000]].concat();
+    assert!(tuples.check(&mut Input::new("value", &bytes)).is_ok());
+}
+
 #[test]
 fn classes_that_are_not_known_are_named() {
     let mut bytes = Vec::new();

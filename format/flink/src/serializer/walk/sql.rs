@@ -40,6 +40,13 @@ impl<'a> Frame<'a> {
         Ok(Self { bytes: input.take(len)?, base, spent: 0 })
     }
 
+    /// The frame of a value of which something is to be made, and where it stood; `None` where it was passed over.
+    fn shown<S: Sink>(input: &mut Input<'a>) -> Result<Option<(Self, Input<'a>)>> {
+        let at = input.clone();
+        let frame = Self::read(input)?;
+        Ok((!S::SKIPS).then_some((frame, at)))
+    }
+
     fn corrupt(&self, message: impl Into<String>) -> FormatError {
         FormatError::corrupt("binary row", message).at(self.base)
     }
@@ -90,11 +97,8 @@ impl Walk {
         input: &mut Input<'_>,
         sink: &mut S,
     ) -> Result<()> {
-        let at = input.clone();
-        let frame = Frame::read(input)?;
-        if S::SKIPS {
-            return Ok(());
-        }
+        let Some((frame, at)) = Frame::shown::<S>(input)? else { return Ok(()) };
+        self.framed(frame.bytes.len());
         self.sql_row(types, frame, &at, sink)
     }
 
@@ -104,11 +108,8 @@ impl Walk {
         input: &mut Input<'_>,
         sink: &mut S,
     ) -> Result<()> {
-        let at = input.clone();
-        let mut frame = Frame::read(input)?;
-        if S::SKIPS {
-            return Ok(());
-        }
+        let Some((mut frame, at)) = Frame::shown::<S>(input)? else { return Ok(()) };
+        self.framed(frame.bytes.len());
         self.sql_array(element, &mut frame, &at, sink)
     }
 
@@ -119,11 +120,8 @@ impl Walk {
         input: &mut Input<'_>,
         sink: &mut S,
     ) -> Result<()> {
-        let at = input.clone();
-        let frame = Frame::read(input)?;
-        if S::SKIPS {
-            return Ok(());
-        }
+        let Some((frame, at)) = Frame::shown::<S>(input)? else { return Ok(()) };
+        self.framed(frame.bytes.len());
         self.sql_map(key, value, frame, &at, sink)
     }
 
