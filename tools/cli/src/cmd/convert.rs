@@ -91,6 +91,13 @@ struct Opaque<'a> {
     skipped: bool,
 }
 
+impl<'a> Opaque<'a> {
+    fn of(state: &'a OpaqueState) -> Self {
+        let OpaqueState { operator, state, class, is_skipped } = state;
+        Self { operator, state, class, skipped: *is_skipped }
+    }
+}
+
 #[derive(Serialize)]
 struct Report<'a> {
     source: &'a str,
@@ -110,13 +117,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
     };
     let status = Harm::worst(&harms).unwrap_or(Status::Ok);
     if args.json {
-        let of = |OpaqueState { operator, state, class, is_skipped }| Opaque {
-            operator,
-            state,
-            class,
-            skipped: *is_skipped,
-        };
-        let opaque = opaque.iter().map(of).collect();
+        let opaque = opaque.iter().map(Opaque::of).collect();
         let report = Report { source, target, status, done: &done, opaque, damage: &harms };
         write_json_line(out, &report)?;
     } else if let (Some(written), Some(present)) = (&done.written, &done.present) {
