@@ -9,7 +9,7 @@
 # FLINK_JVM_OPTS     more JVM options, e.g. -Xmx4g
 # FLINK_TIER         JIT tier: 1 (default) starts fast, 4 runs long work fast
 #
-# Exit status 3: there is no Java 17 with javac, no pip, or no way to the package.
+# Exit status 3: there is no Java 17 with javac, or no pip. 4: there is no way to the package.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,6 +17,7 @@ cache=${ESKER_FLINK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/esker/flink}
 
 die() { echo "flink.sh: $*" >&2; exit 2; }
 missing() { echo "flink.sh: $*" >&2; exit 3; }
+unreachable() { echo "flink.sh: $*" >&2; exit 4; }
 
 need_java() {
   local program version
@@ -40,7 +41,7 @@ download() {
   mkdir "$new/package" "$new/lib"
   echo "flink.sh: downloading apache-flink-libraries==$v" >&2
   python3 -m pip download -q --disable-pip-version-check --no-deps -d "$new/package" \
-    "apache-flink-libraries==$v" >&2 || { rm -rf "$new"; missing "cannot download apache-flink-libraries==$v"; }
+    "apache-flink-libraries==$v" >&2 || { rm -rf "$new"; unreachable "cannot download apache-flink-libraries==$v"; }
   # A wheel keeps the jars under pyflink/lib, a source archive under */deps/lib.
   python3 - "$new/package" "$new/lib" <<'PY'
 import glob, os, re, shutil, sys, tarfile, zipfile

@@ -10,8 +10,7 @@ mod place;
 mod scenarios;
 
 use crate::{cargo, rocksdb};
-use esker_test_support::tool;
-use lab::{Installed, Lab};
+use lab::Lab;
 use place::{Check, Place};
 use scenarios::{SCENARIOS, Scenario};
 use std::time::Instant;
@@ -45,13 +44,7 @@ pub(crate) fn flink(arguments: impl Iterator<Item = String>) -> Result<(), Strin
     let started = Instant::now();
     let (mut run, mut failed) = (0, Vec::new());
     for version in versions {
-        let lab = match Lab::install(version)? {
-            Installed::Yes(lab) => lab,
-            Installed::No(why) => {
-                tool::skip(&format!("restores by Flink {version}"), &why);
-                continue;
-            }
-        };
+        let lab = Lab::install(version)?;
         let (of_version, all) = one_version(&lab, &asked)?;
         failed.extend(of_version);
         run += all;

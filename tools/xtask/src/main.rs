@@ -1,8 +1,10 @@
 //! `cargo xtask`: the one entry point for people who work on esker.
 //!
-//! `ci` runs the lints and then the test command of README.md, which is `test`: every test of the
+//! `ci` runs the lints, has a real Apache Flink restore what the tool writes for it, which is `flink --quick`, and then the test
+//! command of README.md, which is `test`: every test of the
 //! workspace, the feature `rocksdb` on, and the suite once more on S3; `rocksdb` compiles what that links, once;
-//! `servers` installs the object stores that tests start; `flink` has a real Apache Flink restore what the tool writes for it; `asan` runs the tests of the module that holds `unsafe`, under AddressSanitizer; `soak` the tests that are scaled
+//! `servers` installs the object stores that tests start; `asan` runs the tests of the module that holds `unsafe`, under
+//! AddressSanitizer; `soak` the tests that are scaled
 //! by `ESKER_SOAK`, in full; `fuzz` the decoders under libFuzzer; `bench` puts esker beside its peers
 //! (`bench --help`).
 
@@ -69,6 +71,7 @@ fn ci() -> Result<(), String> {
     asan()?;
     fuzz::all(fuzz::CI_SECONDS)?;
     cargo("test --package esker --features metrics,rocksdb --lib metrics")?;
+    flink::flink(["--quick".to_owned()].into_iter())?;
     browser::install();
     run(&mut command(TEST))
 }

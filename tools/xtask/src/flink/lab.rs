@@ -1,24 +1,22 @@
 //! A real Flink, started by the script of `tools/flink`.
 
 use super::place::Check;
+use crate::apt::{self, answers};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 const SCRIPT: &str = "tools/flink/flink.sh";
-/// How the script ends where there is no Java, no pip or no way to PyPI.
+/// How the script ends where there is no Java, or no pip.
 const MISSING: i32 = 3;
+/// What has both, by the names of Debian and its kin; newer ones have no Java 17, but a newer one.
+const PACKAGES: [&str; 2] =
+    ["openjdk-17-jdk-headless python3 python3-pip", "default-jdk-headless python3 python3-pip"];
 
 /// Flink of one version.
 pub(super) struct Lab {
     version: String,
-}
-
-/// A lab, or what is missing for one.
-pub(super) enum Installed {
-    Yes(Lab),
-    No(String),
 }
 
 /// What Flink said of one check.
@@ -29,19 +27,24 @@ pub(super) struct Restored {
 }
 
 impl Lab {
+    /// Flink of that version, downloaded from PyPI if it is not there yet. What that takes is installed where apt is.
+    ///
     /// # Errors
-    /// If Flink is there and its programs cannot be compiled.
-    pub(super) fn install(version: &str) -> Result<Installed, String> {
-        let output = Command::new(SCRIPT).args(["install", version]).output();
-        let output = output.map_err(|error| format!("{SCRIPT}: {error}"))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        match output.status.code() {
-            Some(0) => Ok(Installed::Yes(Self { version: version.to_owned() })),
-            Some(MISSING) => {
-                let last = said.trim().lines().last().unwrap_or_default();
-                Ok(Installed::No(last.trim_start_matches("flink.sh: ").to_owned()))
-            }
-            _ => Err(format!("{SCRIPT} install {version}: {}: {said}", output.status)),
+    /// What is missing and has to be installed, or what cannot be reached; what the compiler says of its programs.
+    pub(super) fn install(version: &str) -> Result<Self, String> {
+        let mut tried = installed(version)?;
+        if tried.is_some() && answers("apt-get") {
+            let [old, new] = PACKAGES;
+            apt::install(old).or_else(|_| apt::install(new))?;
+            tried = installed(version)?;
+        }
+        match tried {
+            None => Ok(Self { version: version.to_owned() }),
+            Some(missing) => Err(format!(
+                "{missing}: restores by a real Flink need a JDK of Java 17 or newer (java and javac), Python 3 with pip, and the \
+                 way to PyPI once (on Debian: apt-get install {})",
+                PACKAGES[1]
+            )),
         }
     }
 
@@ -83,6 +86,24 @@ impl Lab {
             (true, Some(0 | 1)) => Ok(()),
             _ => Err(format!("{SCRIPT} java {} RestoreCheck: {status}\n{said}", self.version)),
         }
+    }
+}
+
+/// Installs Flink; what is missing for that, if something is.
+///
+/// # Errors
+/// If it cannot be downloaded, or its programs cannot be compiled.
+fn installed(version: &str) -> Result<Option<String>, String> {
+    let output = Command::new(SCRIPT).args(["install", version]).output();
+    let output = output.map_err(|error| format!("{SCRIPT}: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    match output.status.code() {
+        Some(0) => Ok(None),
+        Some(MISSING) => {
+            let last = said.trim().lines().last().unwrap_or_default();
+            Ok(Some(last.trim_start_matches("flink.sh: ").to_owned()))
+        }
+        _ => Err(format!("{SCRIPT} install {version}: {}: {}", output.status, said.trim())),
     }
 }
 
