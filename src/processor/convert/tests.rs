@@ -161,11 +161,7 @@ fn golden_snapshots_go_there_and_back() {
             "DevSpec-60-p4m1000-120.jsonl",
             FlinkVersion::V1_20,
         ),
-        (
-            "2.3.0/hashmap-savepoint-canonical-sql/snapshot",
-            SQL,
-            FlinkVersion::V2,
-        ),
+        ("2.3.0/hashmap-savepoint-canonical-sql/snapshot", SQL, FlinkVersion::V2),
     ] {
         let source = open(path);
         let (store, done) = to_esker(&source, &job()).unwrap();

@@ -146,7 +146,9 @@ impl Step {
         for (name, to) in more.into_iter().filter_map(|(name, to)| Some((name, to?))) {
             for sizes in &sizes {
                 let operator = &sizes.operator.uid;
-                if plan.operator.get(operator).is_some_and(|plan| plan.drop) {
+                let is_dropped = plan.operator.get(operator).is_some_and(|plan| plan.drop);
+                // Of what has no state there is nothing to tell.
+                if is_dropped || sizes.states.is_empty() {
                     continue;
                 }
                 steps.push(Self {
