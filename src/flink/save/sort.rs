@@ -118,14 +118,12 @@ impl Sort {
     }
 }
 
+/// Takes key group, state, rest of the key and value.
+type Each<'a> = dyn FnMut(u16, u16, &[u8], &[u8]) -> Result<()> + 'a;
+
 impl Sorted {
-    /// Calls `each` with key group, state, rest of the key and value of what is in `lane`.
-    fn each(
-        &self,
-        lane: Lane,
-        range: AnyRange,
-        each: &mut dyn FnMut(u16, u16, &[u8], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    /// Calls `each` with what is in `lane`.
+    fn each(&self, lane: Lane, range: AnyRange, each: &mut Each<'_>) -> Result<()> {
         let (chain, _) = self.spooled.open(&[lane])?;
         let mut list = Vec::new();
         chain.merge(range, None, &mut |entry| {

@@ -8,6 +8,9 @@ use crate::format::manifest::StateKind;
 use esker_flink::key_group::KeyGroupRange;
 use std::collections::BTreeMap;
 
+/// Takes the subtask of an element and whether it is of broadcast state, the place of its state in the new header, user key and value.
+type EachElement<'a> = dyn FnMut((u32, bool), u16, &[u8], &[u8]) -> Result<()> + 'a;
+
 /// The entries of an operator, sorted where they do not come in order.
 pub(super) struct Prepared<'o> {
     operator: &'o OperatorRewrite<'o>,
@@ -82,11 +85,8 @@ impl OperatorRewrite<'_> {
         })
     }
 
-    /// Calls `each` with subtask, place of the state in the new header, user key and value of what is left of operator state.
-    fn each_element(
-        &self,
-        each: &mut dyn FnMut((u32, bool), u16, &[u8], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    /// Calls `each` with what is left of operator state.
+    fn each_element(&self, each: &mut EachElement<'_>) -> Result<()> {
         let mut scratch = Scratch::default();
         self.snapshot.each_element(self.operator, &mut |subtask, state, user_key, value| {
             let Some(of) = scratch.find(&self.element_states, &state.name) else { return Ok(()) };

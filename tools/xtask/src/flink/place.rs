@@ -82,6 +82,13 @@ impl Place {
         Path::new(GOLDEN).join(&self.version).join(name).join("snapshot")
     }
 
+    /// The same of the version before.
+    pub(super) fn older_golden(&self, name: &str) -> PathBuf {
+        let version = if self.version.starts_with("2.") { "1.20.5" } else { "1.16.3" };
+        let name = format!("{}-{name}", self.backend);
+        Path::new(GOLDEN).join(version).join(name).join("snapshot")
+    }
+
     /// The last checkpoint in such a folder.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "incremental checkpoint, rewritten", backends: ROCKSDB, make: incremental },
     Scenario { name: "Flink -> esker -> Flink", backends: BOTH, make: round_trip },
     Scenario { name: "Flink -> esker -> Flink, 512", backends: BOTH, make: wider_round_trip },
+    Scenario { name: "older Flink -> esker -> Flink", backends: BOTH, make: from_older },
     Scenario { name: "esker -> Flink", backends: BOTH, make: born_here },
 ];
 
@@ -209,8 +210,14 @@ fn incremental(place: &Place) -> Result<Check, String> {
 
 /// To esker's savepoint and back.
 fn there_and_back(place: &Place, max_parallelism: &str) -> Result<PathBuf, String> {
-    let (there, back) = (place.path("esker"), place.path("flink"));
+    let there = place.path("esker");
     place.esker(&[&"convert", &place.golden("savepoint-canonical"), &there])?;
+    back(place, &there, max_parallelism)
+}
+
+/// A savepoint of Flink's of esker's at `there`.
+fn back(place: &Place, there: &Path, max_parallelism: &str) -> Result<PathBuf, String> {
+    let back = place.path("flink");
     place.esker(&[&"verify", &there])?;
     let version = place.feature_version();
     place.esker(&[
@@ -233,6 +240,26 @@ fn round_trip(place: &Place) -> Result<Check, String> {
 fn wider_round_trip(place: &Place) -> Result<Check, String> {
     let check = place.check(&there_and_back(place, "512")?, &place.expected(DEV)?)?;
     Ok(check.parallelism(1).job("DevSpec", 60, 120, 50).max_parallelism(512))
+}
+
+/// From the version before: of 2.3 that is another major one, whose Kryo it does not read.
+fn from_older(place: &Place) -> Result<Check, String> {
+    let there = place.path("esker");
+    let uids = ["--uid=users", "--uid=orders", "--uid=minutes", "--uid=buffer"];
+    let [users, orders, minutes, buffer] = &uids;
+    let source = place.older_golden("savepoint-canonical");
+    place.esker(&[
+        &"convert",
+        &source,
+        &there,
+        users,
+        orders,
+        minutes,
+        buffer,
+        &"--skip-opaque",
+    ])?;
+    let lines = place.expected(DEV)?.without_state("users", "generic");
+    Ok(place.check(&back(place, &there, "256")?, &lines)?.parallelism(3))
 }
 
 /// A savepoint that never was Flink's, of the types that a job of Flink's has.
