@@ -2,9 +2,10 @@
 //! a real Flink by a lab (`--flink-lab`) and of esker by the lab's recipe, one group after the other.
 //!
 //! Keys are 0 to n - 1 in the lab's order, values its 2^20 numbers; warm-up, rounds and chunks are the
-//! lab's too. Skipped by name where there is no lab or no Java.
+//! lab's too. Skipped by name where there is no lab or no Java. Rows `flink.*` need no such lab: see `read`.
 
 mod lab;
+mod read;
 #[cfg(feature = "rocksdb")]
 mod rocks;
 mod snapshots;
@@ -45,6 +46,7 @@ fn target(group: &Group, operation: &str) -> f64 {
 
 /// Measures all rows that are asked for.
 pub(crate) fn run(report: &mut Report, folder: Option<&Path>) -> Result<(), String> {
+    read::run(report)?;
     let lab = Lab::at(folder);
     let heap = Side { name: "heap", target, ask: states::ask };
     for group in &GROUPS {

@@ -7,6 +7,7 @@ mod state;
 use crate::measure::seconds;
 use crate::report::Report;
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -38,12 +39,13 @@ impl Drop for Folder {
 }
 
 /// The tool, if it was built for release as this binary was.
-fn tool() -> Option<PathBuf> {
+pub(crate) fn tool() -> Option<PathBuf> {
     let path = std::env::current_exe().ok()?.with_file_name("esker");
     path.is_file().then_some(path)
 }
 
-const NO_TOOL: &str = "no binary esker beside this one: cargo build --release --package esker-cli";
+pub(crate) const NO_TOOL: &str =
+    "no binary esker beside this one: cargo build --release --package esker-cli";
 
 /// `esker`, to be run with `arguments` and no output.
 fn esker(arguments: &[&dyn AsRef<OsStr>]) -> Result<Command, String> {
@@ -57,7 +59,7 @@ fn esker(arguments: &[&dyn AsRef<OsStr>]) -> Result<Command, String> {
 ///
 /// # Errors
 /// If it ends with another code than `code`; what it says then.
-fn timed(arguments: &[&dyn AsRef<OsStr>], code: i32) -> Result<f64, String> {
+pub(crate) fn timed(arguments: &[&dyn AsRef<OsStr>], code: i32) -> Result<f64, String> {
     let mut command = esker(arguments)?;
     let mut ended = None;
     let time = seconds(|| ended = Some(command.output()));
@@ -68,8 +70,28 @@ fn timed(arguments: &[&dyn AsRef<OsStr>], code: i32) -> Result<f64, String> {
     }
 }
 
+/// How many lines `esker` writes with `arguments`.
+///
+/// # Errors
+/// If it does not end well; what it says then.
+pub(crate) fn counted(arguments: &[&dyn AsRef<OsStr>]) -> Result<u64, String> {
+    let mut command = esker(arguments)?;
+    command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut child = command.spawn().map_err(text)?;
+    let mut lines = 0;
+    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(|out| out.split(b'\n'))
+    {
+        line.map_err(text)?;
+        lines += 1;
+    }
+    match child.wait().map_err(text)? {
+        status if status.success() => Ok(lines),
+        status => Err(format!("{command:?}: {status}")),
+    }
+}
+
 /// All files below `folder`, with their lengths in bytes.
-fn files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, String> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -85,6 +107,6 @@ fn files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, String> {
     Ok(found)
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(crate) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

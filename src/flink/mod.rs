@@ -23,6 +23,7 @@ mod refusal;
 mod rocksdb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
+pub(crate) mod save;
 mod schema;
 mod snapshot;
 mod state;
@@ -42,6 +43,7 @@ pub use get::{FlinkFound, FlinkQuery};
 pub use inventory::{FlinkHeader, FlinkHeaderContent, FlinkStates};
 pub use output::{FlinkContent, FlinkItem};
 pub use place::FlinkFile;
+pub use save::FlinkWritten;
 pub use snapshot::{FlinkOperator, FlinkOptions, FlinkSnapshot, is_flink};
 pub use state::FlinkState;
 pub use stream::FlinkStream;

@@ -2,18 +2,15 @@
 
 use super::filter::FlinkFilter;
 use super::inventory::FlinkStates;
+use super::save::infos;
 use super::snapshot::FlinkSnapshot;
 use super::state::FlinkState;
 use crate::Result;
-use crate::format::manifest::{Ttl, TtlUpdate, TypeInfo};
 use crate::format::schema_file::{OperatorSchema, SchemaFile, StateSchema};
-use crate::format::{CodecId, Schema};
-use esker_flink::Serializer;
-use std::sync::Arc;
 
 impl FlinkSnapshot {
-    /// What a schema file says of the snapshot once it is converted: keys and namespaces by esker's codec `ordered`, values by
-    /// `bincode2`. What cannot be read is bytes.
+    /// What a schema file says of the snapshot once it is converted: keys and namespaces by esker's codec `ordered` where it has
+    /// their types, all else by `bincode2`. What cannot be read is opaque.
     ///
     /// # Errors
     /// Those of [`states`](Self::states).
@@ -29,7 +26,7 @@ impl FlinkSnapshot {
             let key = states.iter().find_map(|state| state.key.as_ref());
             OperatorSchema {
                 uid: operator.label.clone(),
-                key: key.map(|key| info(CodecId::ORDERED, key)),
+                key: key.map(|key| infos::key(key)),
                 states: states.iter().map(FlinkState::schema).collect(),
             }
         });
@@ -40,23 +37,6 @@ impl FlinkSnapshot {
 impl FlinkState {
     /// What a schema file says of it.
     pub fn schema(&self) -> StateSchema {
-        let namespace = self.namespace.as_ref().filter(|namespace| !namespace.is_void_namespace());
-        StateSchema {
-            name: self.name.clone(),
-            kind: self.kind,
-            namespace: namespace.map(|namespace| info(CodecId::ORDERED, namespace)),
-            user_key: self.user_key.as_ref().map(|user_key| info(CodecId::ORDERED, user_key)),
-            value: self.value.as_ref().map(|value| info(CodecId::BINCODE2, value)),
-            ttl: self.has_ttl.then_some(Ttl { duration_ms: None, update: TtlUpdate::Write }),
-            reads: None,
-        }
+        infos::state_schema(self)
     }
-}
-
-fn info(codec: CodecId, serializer: &Arc<Serializer>) -> TypeInfo {
-    let schema = match serializer.opaque() {
-        Some(_) => Schema::Bytes,
-        None => serializer.schema(),
-    };
-    TypeInfo { codec, schema }
 }

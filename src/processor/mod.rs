@@ -8,6 +8,7 @@
 mod bring;
 #[cfg(feature = "parquet")]
 pub mod columnar;
+mod convert;
 mod copy;
 mod diff;
 pub mod load;
@@ -23,12 +24,16 @@ mod write;
 
 pub use crate::snapshot::{Count, EntrySource, SubtaskSource};
 pub use bring::Transport;
+pub use convert::{
+    FlinkConverted, FlinkVersion, FromFlink, OpaqueState, ToFlink, from_flink, to_flink,
+};
 pub use copy::{Copied, copy};
 pub use diff::{Diff, DiffDamage, DiffFilter, Difference, Side, StateDiff, TypeRole, What, diff};
 pub use merge::{Clash, merge};
 pub use rewrite::{
-    AddFieldStep, EntryStep, OperatorPlan, OperatorSplit, Rehearsed, RekeyStep, RewritePlan,
-    Rewritten, SetStep, SplitPlan, StateLeft, StatePlan, TtlStep, Winner, rehearse, rewrite, split,
+    AddFieldStep, EntryStep, FlinkRewritten, FlinkStateLeft, OperatorPlan, OperatorSplit,
+    Rehearsed, RekeyStep, RewritePlan, Rewritten, SetStep, SplitPlan, StateLeft, StatePlan,
+    TtlStep, Winner, flink_manifest, rehearse, rehearse_flink, rewrite, rewrite_flink, split,
 };
 pub use salvage::{LostKey, LostRange, NotAsked, SalvageDamage, Salvaged, StateSalvaged, salvage};
 pub use sort::Sorter;

@@ -6,6 +6,7 @@ mod data;
 #[cfg(feature = "expressions")]
 mod expression;
 mod fields;
+mod flink;
 mod names;
 #[cfg(not(feature = "expressions"))]
 mod no_expression;
@@ -19,11 +20,12 @@ mod steps;
 #[cfg(feature = "expressions")]
 mod syntax;
 
+pub use flink::{FlinkRewritten, FlinkStateLeft, flink_manifest, rehearse_flink, rewrite_flink};
 pub use plan::{OperatorPlan, RewritePlan, StatePlan};
 pub use split::{OperatorSplit, SplitPlan, split};
 pub use step::{AddFieldStep, EntryStep, RekeyStep, SetStep, TtlStep, Winner};
 
-pub(super) use fields::{expired_until_ms, place_of, time};
+pub(super) use fields::{Fields, Reader, Uses, expired_until_ms, place_of, time};
 
 use changes::{StateChange, changes, retype};
 use data::{AllChanges, Made};

@@ -18,6 +18,8 @@ pub struct Template {
     manifest: Manifest,
     /// Of a snapshot, those of each operator that could be read.
     parts: Vec<Vec<Option<Part>>>,
+    /// How many subtasks each operator has, where the manifest's parts do not tell.
+    subtasks: Vec<u32>,
     is_snapshot: bool,
 }
 
@@ -39,7 +41,7 @@ impl Template {
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
         }
-        Ok(Self { manifest, parts, is_snapshot: true })
+        Ok(Self { manifest, parts, subtasks: Vec::new(), is_snapshot: true })
     }
 
     /// What a schema file has ([`SchemaFile::parse`], or a program's own
@@ -62,7 +64,12 @@ impl Template {
             operators: file.operators.iter().map(operator).collect(),
             extra: Default::default(),
         };
-        Self { manifest, parts: Vec::new(), is_snapshot: false }
+        Self::of_operators(manifest, Vec::new())
+    }
+
+    /// What `manifest` has, each operator with so many subtasks; one if that is not said.
+    pub(crate) fn of_operators(manifest: Manifest, subtasks: Vec<u32>) -> Self {
+        Self { manifest, parts: Vec::new(), subtasks, is_snapshot: false }
     }
 
     /// Operators, states and types, and what else the savepoint's manifest is to say; of a snapshot as it has it.
@@ -72,8 +79,12 @@ impl Template {
 
     /// How many subtasks each operator has: as many as in the snapshot, if `asked` says nothing else.
     pub(super) fn parallelism(&self, asked: Option<u32>) -> Vec<u32> {
-        let operators = self.manifest.operators.iter();
-        operators.map(|o| asked.unwrap_or((o.parts.len() as u32).max(1))).collect()
+        let operators = self.manifest.operators.iter().enumerate();
+        let of = |(number, operator): (usize, &Operator)| {
+            let subtasks = self.subtasks.get(number).copied();
+            asked.or(subtasks).unwrap_or((operator.parts.len() as u32).max(1))
+        };
+        operators.map(of).collect()
     }
 
     /// When states with TTL of the operator `number` were captured: of a snapshot the earliest time of the parts

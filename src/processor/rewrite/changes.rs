@@ -122,6 +122,31 @@ impl StateChange {
         Ok(Some(Self { operator, state, info, filters, share, steps, uses }))
     }
 
+    /// What filters and steps have to know of an entry.
+    pub(super) fn uses(&self) -> Uses {
+        self.uses
+    }
+
+    /// Whether steps make other entries of those that stay.
+    pub(super) fn changes_entries(&self) -> bool {
+        self.steps.changes_entries
+    }
+
+    /// Makes of the fields of an entry, captured at `time_ms`, what the steps make of it; `false` if it goes, by a filter or
+    /// a step.
+    ///
+    /// # Errors
+    /// `Invalid` for an expression that cannot be evaluated, or gives what does not fit.
+    pub(super) fn keeps(&self, fields: &mut Fields, time_ms: Option<i64>) -> Result<bool> {
+        fields.now = self.steps.now_ms.map(|now_ms| Value::Signed(now_ms.into()));
+        for filter in &self.filters {
+            if !filter.holds(fields)? {
+                return Ok(false);
+            }
+        }
+        Ok(self.steps.is_empty() || self.steps.apply(fields, time_ms)?)
+    }
+
     /// The time of capture of the state in a part that says `known_ms`, if it has TTL afterwards.
     pub(super) fn ttl_time_ms(&self, known_ms: Option<i64>) -> Option<i64> {
         known_ms.or(self.steps.now_ms).filter(|_| self.steps.ttl.is_some())
@@ -187,8 +212,7 @@ impl Of {
         if !self.reader.read(entry, fields)? {
             return Ok(false);
         }
-        let StateChange { steps, uses, state, .. } = &*self.change;
-        fields.now = steps.now_ms.map(|now_ms| Value::Signed(now_ms.into()));
+        let StateChange { uses, state, .. } = &*self.change;
         fields.state = uses.state.then(|| Value::String(state.clone()));
         if let Some(share) = &self.change.share {
             let group = CompositeKey::decode(entry.key)?.group;
@@ -197,12 +221,7 @@ impl Of {
                 return Ok(false);
             }
         }
-        for filter in &self.change.filters {
-            if !filter.holds(fields)? {
-                return Ok(false);
-            }
-        }
-        Ok(steps.is_empty() || steps.apply(fields, self.time_ms)?)
+        self.change.keeps(fields, self.time_ms)
     }
 
     /// Appends the value of what is left of `entry`, as it is stored.

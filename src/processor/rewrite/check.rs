@@ -14,7 +14,17 @@ impl RewritePlan {
     /// has; two of one name afterwards; a name of no characters; what is dropped and also changed; a
     /// plan that does nothing, or leaves nothing.
     pub fn check(&self, manifest: &Manifest) -> Result<()> {
-        if self.filter.is_none() && self.operator.values().all(OperatorPlan::is_empty) {
+        if self.max_parallelism.or(self.parallelism).is_some() {
+            let message = "max_parallelism and parallelism are for snapshots of Flink's: state of esker's is restored at any";
+            return invalid(message);
+        }
+        self.check_steps(manifest)
+    }
+
+    /// The same of a snapshot of Flink's, as the operators and states of `manifest` describe it.
+    pub(super) fn check_steps(&self, manifest: &Manifest) -> Result<()> {
+        let of_all = self.filter.is_some() || self.max_parallelism.or(self.parallelism).is_some();
+        if !of_all && self.operator.values().all(OperatorPlan::is_empty) {
             return invalid("the plan does nothing");
         }
         for (uid, plan) in &self.operator {

@@ -11,25 +11,25 @@ const TIME_LEN_BYTES: usize = 8;
 
 /// Which fields are asked for.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Uses {
-    pub(super) key: bool,
-    pub(super) namespace: bool,
-    pub(super) user_key: bool,
-    pub(super) value: bool,
-    pub(super) ttl: bool,
+pub(in crate::processor) struct Uses {
+    pub(in crate::processor) key: bool,
+    pub(in crate::processor) namespace: bool,
+    pub(in crate::processor) user_key: bool,
+    pub(in crate::processor) value: bool,
+    pub(in crate::processor) ttl: bool,
     /// The time that counts as now.
-    pub(super) now: bool,
+    pub(in crate::processor) now: bool,
     /// What an expression of a step calls `it`.
-    pub(super) it: bool,
+    pub(in crate::processor) it: bool,
     /// Values are written again: what they hold keeps its order.
-    pub(super) as_written: bool,
+    pub(in crate::processor) as_written: bool,
     /// The name of the state.
-    pub(super) state: bool,
-    pub(super) key_group: bool,
+    pub(in crate::processor) state: bool,
+    pub(in crate::processor) key_group: bool,
 }
 
 impl Uses {
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(in crate::processor) fn and(self, other: Self) -> Self {
         Self {
             key: self.key || other.key,
             namespace: self.namespace || other.namespace,
@@ -47,24 +47,24 @@ impl Uses {
 
 /// The fields of an entry that are asked for; none for what it does not have.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
-    pub(super) key: Option<Value>,
-    pub(super) namespace: Option<Value>,
-    pub(super) user_key: Option<Value>,
+pub(in crate::processor) struct Fields {
+    pub(in crate::processor) key: Option<Value>,
+    pub(in crate::processor) namespace: Option<Value>,
+    pub(in crate::processor) user_key: Option<Value>,
     /// Of a list all elements that are live, of a timer its time in milliseconds.
-    pub(super) value: Option<Value>,
+    pub(in crate::processor) value: Option<Value>,
     /// The time of the last update in milliseconds; of a list one for each element.
-    pub(super) ttl: Option<Value>,
+    pub(in crate::processor) ttl: Option<Value>,
     /// The time that counts as now, in milliseconds, where one is given.
-    pub(super) now: Option<Value>,
+    pub(in crate::processor) now: Option<Value>,
     /// The name of the state in the source, where several have one expression.
-    pub(super) state: Option<Value>,
+    pub(in crate::processor) state: Option<Value>,
     /// The number of the key group, where it is asked for.
-    pub(super) key_group: Option<Value>,
+    pub(in crate::processor) key_group: Option<Value>,
     /// Whether value and time are those of a list's elements.
-    pub(super) is_list: bool,
+    pub(in crate::processor) is_list: bool,
     /// Whether the list has elements that are expired, besides these.
-    pub(super) has_expired: bool,
+    pub(in crate::processor) has_expired: bool,
 }
 
 /// What was last updated then or before is expired at `time_ms`; none if nothing can be.
@@ -76,7 +76,7 @@ pub(in crate::processor) fn expired_until_ms(
 }
 
 /// Reads the entries of one state.
-pub(super) struct Reader {
+pub(in crate::processor) struct Reader {
     key: Option<TypeInfo>,
     info: StateInfo,
     uses: Uses,
@@ -86,7 +86,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Of the state `info`, whose operator has keys of the type `key`, captured at `ttl_time_ms`.
-    pub(super) fn new(
+    pub(in crate::processor) fn new(
         key: Option<&TypeInfo>,
         info: &StateInfo,
         uses: Uses,
@@ -101,7 +101,7 @@ impl Reader {
     ///
     /// # Errors
     /// `Corrupt` if it is no entry of the state; `Incompatible` if a codec is not one of esker's.
-    pub(super) fn read(&self, entry: Entry<'_>, fields: &mut Fields) -> Result<bool> {
+    pub(in crate::processor) fn read(&self, entry: Entry<'_>, fields: &mut Fields) -> Result<bool> {
         let (uses, info) = (self.uses, &self.info);
         let parts = CompositeKey::decode(entry.key)?;
         let keyed = info.kind.is_keyed();
@@ -141,7 +141,7 @@ impl Reader {
     }
 
     /// Where `entry` stands, as text: its key, namespace and user key as JSON, as far as they can be read.
-    pub(super) fn place(&self, entry: Entry<'_>) -> String {
+    pub(in crate::processor) fn place(&self, entry: Entry<'_>) -> String {
         place_of(entry.key, self.key.as_ref(), &self.info)
     }
 
@@ -174,7 +174,7 @@ impl Reader {
     }
 
     /// Appends the elements of a list with TTL that are live to `out`.
-    pub(super) fn put_live(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    pub(in crate::processor) fn put_live(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
         for element in list::elements(bytes) {
             let element = element?;
             if self.is_live(time(element)?.0) {

@@ -39,6 +39,13 @@ pub struct RewritePlan {
     /// it. Nobody looks at a clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub now_ms: Option<i64>,
+    /// Of a snapshot of Flink's, how many key groups all operators have afterwards, 1 to 32,768: what Flink calls the maximum
+    /// parallelism. Keys go to other key groups then, by Java's `hashCode()` of each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_parallelism: Option<u32>,
+    /// Of a snapshot of Flink's, how many subtasks all operators are written by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<u32>,
     /// Operators by their uid; what is not named stays as it is.
     pub operator: BTreeMap<String, OperatorPlan>,
 }

@@ -1,14 +1,17 @@
 //! `cargo xtask`: the one entry point for people who work on esker.
 //!
-//! `ci` runs the lints and then the test command of README.md, which is `test`: every test of the
+//! `ci` runs the lints, has a real Apache Flink restore what the tool writes for it, which is `flink --quick`, and then the test
+//! command of README.md, which is `test`: every test of the
 //! workspace, the feature `rocksdb` on, and the suite once more on S3; `rocksdb` compiles what that links, once;
-//! `servers` installs the object stores that tests start; `asan` runs the tests of the module that holds `unsafe`, under AddressSanitizer; `soak` the tests that are scaled
+//! `servers` installs the object stores that tests start; `asan` runs the tests of the module that holds `unsafe`, under
+//! AddressSanitizer; `soak` the tests that are scaled
 //! by `ESKER_SOAK`, in full; `fuzz` the decoders under libFuzzer; `bench` puts esker beside its peers
 //! (`bench --help`).
 
 mod apt;
 mod browser;
 mod cache;
+mod flink;
 mod fuzz;
 mod rocksdb;
 mod servers;
@@ -24,7 +27,7 @@ const TEST: &str = "cargo xtask test";
 const WORKSPACE_TESTS: &str = "cargo test --workspace --features esker-cli/rocksdb";
 
 const USAGE: &str = "usage: cargo xtask ci | test [ARGUMENT OF cargo test]... | rocksdb | servers | asan | soak | \
-                     fuzz [--seconds N] [TARGET] | \
+                     flink [--quick] | fuzz [--seconds N] [TARGET] | \
                      bench [--only P]... [--quick] [--json] [--flink-lab DIR]";
 
 /// The host that sanitizers run on.
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Some("ci") => ci(),
         Some("asan") => asan(),
         Some("bench") => bench(),
+        Some("flink") => flink::flink(std::env::args().skip(2)),
         Some("fuzz") => fuzz::fuzz(std::env::args().skip(2)),
         Some("rocksdb") => rocksdb::rocksdb(),
         Some("servers") => servers::install(),
@@ -67,6 +71,7 @@ fn ci() -> Result<(), String> {
     asan()?;
     fuzz::all(fuzz::CI_SECONDS)?;
     cargo("test --package esker --features metrics,rocksdb --lib metrics")?;
+    flink::flink(["--quick".to_owned()].into_iter())?;
     browser::install();
     run(&mut command(TEST))
 }

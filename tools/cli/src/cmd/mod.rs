@@ -3,6 +3,7 @@
 mod browse;
 mod check;
 mod completions;
+mod convert;
 mod copy;
 mod diff;
 mod du;
@@ -63,6 +64,7 @@ pub(crate) enum Command {
     Dump(dump::Args),
     Load(load::Args),
     Copy(copy::Args),
+    Convert(convert::Args),
     Diff(diff::Args),
     Report(report::Args),
     Rewrite(rewrite::Args),
@@ -88,6 +90,7 @@ pub(crate) fn run(command: Command, out: &mut (impl Write + Send)) -> io::Result
     match command {
         Command::Bench(args) => bench::run(&args, out),
         Command::Copy(args) => copy::run(&args, out),
+        Command::Convert(args) => convert::run(&args, out),
         Command::Diff(args) => diff::run(&args, out),
         Command::Report(args) => report::run(&args, out),
         Command::Rewrite(args) => rewrite::run(&args, out),
@@ -223,4 +226,15 @@ pub(crate) fn progress(len: u64, what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(&template);
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::stderr()).with_style(style)
+}
+
+/// A count of what is done, where nobody knows how much there is; to be seen on a terminal alone.
+pub(crate) fn counted(what: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template(&format!("{{spinner}} {{human_pos}} {what}, {{elapsed}}"));
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
 }

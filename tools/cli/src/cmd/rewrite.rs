@@ -1,9 +1,11 @@
 //! `esker rewrite`: a snapshot changed by a plan, in a folder where it stands alone.
 
+mod flink;
 mod report;
 mod steps;
 
 use super::{Transfers, progress, write_json_line};
+use crate::flink::FlinkArgs;
 use crate::outcome::{Outcome, Status, say};
 use crate::snapshot::{Harm, Pick, open_store, sizes};
 use esker::processor::{RewritePlan, Transport, rehearse, rewrite};
@@ -40,6 +42,13 @@ use std::io::{self, Write};
 /// its type is refused with operator, state, key and step, and DST is as before. `--step` takes one in TOML;
 /// all of them are in docs/rewrite.md.
 ///
+/// Of a snapshot of Flink's, of any kind and backend, DST becomes a canonical savepoint, which Flink restores into any backend, its
+/// `_metadata` of the version that all from 1.14 to 2.3 read. Operators are named by uid (`--uid` names those of metadata that
+/// knows hashes alone) or by id. Renames, drops and filters are as above, and of the steps `set` and `filter`: types, TTL and serializers of Flink's stay as
+/// they are, byte for byte, and so do entries that nothing changes, those among them that nobody can read without the job's
+/// classes. `--max-parallelism` gives all operators other key groups, by Java's `hashCode()` of every key; keys whose class has a
+/// hash of its own (POJOs, enums) are refused by name.
+///
 /// A plan is a TOML file:
 ///
 /// ```toml
@@ -59,7 +68,7 @@ use std::io::{self, Write};
 /// With `--json` one object: `source`, `target`, `status` (`ok`, `damaged`, `refused`, `absent`,
 /// `unreadable`), `dryRun`, `steps`, and `damage` as `verify` has it. A step has `step`
 /// (`rename-operator`, `drop-operator`, `rename-state`, `drop-state`, `filter`, `set`, `delete-field`,
-/// `add-field`, `ttl`, `remove-ttl`, `codec`, `rekey`), `operator`, `state`, `to`, `what` it says of entries, `entries` and `bytes` of what it is
+/// `add-field`, `ttl`, `remove-ttl`, `codec`, `rekey`, `max-parallelism`, `parallelism`), `operator`, `state`, `to`, `what` it says of entries, `entries` and `bytes` of what it is
 /// about, as `du` counts them, and where entries are looked at `left` and `leftBytes`, of the state in DST. `job`, `checkpoint`, `files` (all of DST),
 /// `linked`, `written` and `present`, each `{"files":…,"bytes":…}`, are null where they are not known.
 #[derive(clap::Args)]
@@ -73,7 +82,9 @@ Examples:
   esker rewrite save new --step 'delays/count=set.to = \"value * 60u\"'
   esker rewrite save new --now 1767225600000 \
     --step 'delays/late=ttl = { duration_ms = 3600000, last_update = \"now\" }'
-  esker rewrite save new --plan plan.toml --dry-run")]
+  esker rewrite save new --plan plan.toml --dry-run
+  esker rewrite /flink/savepoint-1a2b3c new --uid orders --rename-operator orders=purchases
+  esker rewrite /flink/savepoint-1a2b3c new --max-parallelism 512")]
 pub(crate) struct Args {
     /// A savepoint's or checkpoint's folder, its _metadata, or a job's root; a path or URL
     #[arg(value_name = "SRC")]
@@ -99,6 +110,8 @@ pub(crate) struct Args {
     /// Write one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    flink: FlinkArgs,
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
@@ -124,6 +137,9 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
 fn done(args: &Args, steps: &mut Vec<Step>) -> Result<Done, Vec<Harm>> {
     let failed = |error: Error| vec![Harm::of(&error)];
     let of_target = |error: Error| vec![Harm::of_target(&error)];
+    if let Some(snapshot) = args.flink.open(&args.source, args.pick.checkpoint()).map_err(failed)? {
+        return flink::done(args, &snapshot, steps);
+    }
     let snapshot = args.pick.whole(&args.source)?;
     let mut plan: RewritePlan = args.steps.plan(&snapshot.manifest).map_err(failed)?;
     plan.now_ms = args.now.or(plan.now_ms);

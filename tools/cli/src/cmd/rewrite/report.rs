@@ -2,8 +2,10 @@
 
 use crate::outcome::Status;
 use crate::snapshot::{Harm, OperatorSizes, StateSizes};
+use esker::format::manifest::{Manifest, Operator, StateInfo};
+use esker::format::run::StateStats;
 use esker::processor::{
-    Count, EntryStep, OperatorPlan, Rehearsed, RewritePlan, Rewritten, StateLeft,
+    Count, EntryStep, FlinkStateLeft, OperatorPlan, Rehearsed, RewritePlan, Rewritten, StateLeft,
 };
 use serde::Serialize;
 use std::io::{self, Write};
@@ -31,8 +33,9 @@ pub(super) struct Step {
     to: Option<String>,
     /// Of a step among those of a state: what it says.
     what: Option<String>,
-    entries: u64,
-    bytes: u64,
+    /// None of what was not looked at: an operator of Flink's that goes.
+    entries: Option<u64>,
+    bytes: Option<u64>,
     /// Of the state, where its entries are looked at, once it is known.
     left: Option<u64>,
     left_bytes: Option<u64>,
@@ -97,7 +100,81 @@ impl From<Rehearsed> for Done {
     }
 }
 
+impl Done {
+    /// Of a savepoint of Flink's; what was written and what was there, if anything was to be.
+    pub(super) fn of_flink(checkpoint: u64, done: Option<(Count, Count)>) -> Self {
+        let checkpoint = Some(checkpoint);
+        let Some((written, present)) = done else { return Self { checkpoint, ..Self::default() } };
+        let mut all = written;
+        (all.files, all.len_bytes) =
+            (all.files + present.files, all.len_bytes.saturating_add(present.len_bytes));
+        let [files, linked, written, present] =
+            [all, Count::default(), written, present].map(|count| Some(Files::from(count)));
+        Self { job: None, checkpoint, files, linked, written, present }
+    }
+}
+
 impl Step {
+    /// The same of a snapshot of Flink's, as `manifest` describes it; `left` is what there was and is of states.
+    pub(super) fn of_flink(
+        plan: &RewritePlan,
+        manifest: &Manifest,
+        left: &[FlinkStateLeft],
+    ) -> Vec<Self> {
+        let of = |operator: &Operator, info: &StateInfo| {
+            let is =
+                |left: &&FlinkStateLeft| left.operator == operator.uid && left.state == info.name;
+            left.iter().find(is).map(|left| left.before)
+        };
+        let sizes: Vec<OperatorSizes<'_>> = manifest
+            .operators
+            .iter()
+            .map(|operator| {
+                let states = operator.states.iter().map(|info| {
+                    let (entries, key_bytes) = of(operator, info).unwrap_or_default();
+                    let stats = StateStats { key_bytes, ..StateStats::default() };
+                    StateSizes { info, entries, earliest_timer_ms: None, stats, file_len_bytes: 0 }
+                });
+                OperatorSizes { operator, runs: 0, run_len_bytes: 0, states: states.collect() }
+            })
+            .collect();
+        let mut steps = Self::all(plan, &sizes);
+        for step in steps.iter_mut().filter(|step| step.step == "drop-operator") {
+            (step.entries, step.bytes) = (None, None);
+        }
+        let more = [("max-parallelism", plan.max_parallelism), ("parallelism", plan.parallelism)];
+        for (name, to) in more.into_iter().filter_map(|(name, to)| Some((name, to?))) {
+            for sizes in &sizes {
+                let operator = &sizes.operator.uid;
+                let is_dropped = plan.operator.get(operator).is_some_and(|plan| plan.drop);
+                // Of what has no state there is nothing to tell.
+                if is_dropped || sizes.states.is_empty() {
+                    continue;
+                }
+                steps.push(Self {
+                    step: name,
+                    operator: operator.clone(),
+                    state: None,
+                    to: Some(to.to_string()),
+                    what: None,
+                    entries: Some(sizes.states.iter().map(|state| state.entries).sum()),
+                    bytes: Some(sizes.states.iter().map(|state| state.stats.key_bytes).sum()),
+                    left: None,
+                    left_bytes: None,
+                    about: Vec::new(),
+                });
+            }
+        }
+        let left = left.iter().map(|left| StateLeft {
+            operator: left.operator.clone(),
+            state: left.state.clone(),
+            entries: left.left.0,
+            len_bytes: left.left.1,
+        });
+        Self::tell_left(&mut steps, &left.collect::<Vec<_>>());
+        steps
+    }
+
     /// The steps of `plan` in the order of the snapshot.
     pub(super) fn all(plan: &RewritePlan, sizes: &[OperatorSizes<'_>]) -> Vec<Self> {
         let mut steps = Vec::new();
@@ -119,8 +196,8 @@ impl Step {
                         state: state.map(str::to_owned),
                         to: to.cloned(),
                         what,
-                        entries: of.iter().map(|state| state.entries).sum(),
-                        bytes: of.iter().map(bytes).sum(),
+                        entries: Some(of.iter().map(|state| state.entries).sum()),
+                        bytes: Some(of.iter().map(bytes).sum()),
                         left: None,
                         left_bytes: None,
                         about: of.iter().map(|state| state.info.name.clone()).collect(),
@@ -202,6 +279,8 @@ impl Report<'_> {
         let Some(done) = &self.done else { return Ok(()) };
         for Step { step, operator, state, to, what, entries, bytes, left, left_bytes, .. } in steps
         {
+            let count = |count: &Option<u64>| count.map_or("?".to_owned(), |n| n.to_string());
+            let (entries, bytes) = (count(entries), count(bytes));
             let state = state.as_ref().map_or(String::new(), |state| format!("/{state}"));
             let to = to.as_ref().map_or(String::new(), |to| format!(" to {to}"));
             let what =

@@ -29,6 +29,12 @@ pub(super) struct Args {
     /// Do this to the entries of a state, in the order given: a step as a plan has it, in TOML
     #[arg(long, value_name = "OPERATOR/NAME=STEP")]
     step: Vec<String>,
+    /// Of a snapshot of Flink's, give all operators so many key groups: the maximum parallelism, 1 to 32768
+    #[arg(long, value_name = "N")]
+    max_parallelism: Option<u32>,
+    /// Of a snapshot of Flink's, write all operators by so many subtasks
+    #[arg(long, value_name = "N")]
+    parallelism: Option<u32>,
     /// The steps in this TOML file; others are added to it
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -74,6 +80,8 @@ impl Args {
                 state_is(manifest, text).ok_or_else(|| wrong(text, "OPERATOR/NAME=EXPR"))?;
             and(&mut plan.state(uid, name).filter, expression);
         }
+        plan.max_parallelism = self.max_parallelism.or(plan.max_parallelism);
+        plan.parallelism = self.parallelism.or(plan.parallelism);
         Ok(plan)
     }
 }
