@@ -13,6 +13,7 @@ mod get;
 mod header;
 mod inventory;
 mod lines;
+mod measure;
 mod ordered;
 mod output;
 mod part;
@@ -40,6 +41,7 @@ pub use files::{FlinkBackend, FlinkInFlight, FlinkReferenced, FlinkSizes, FlinkU
 pub use filter::FlinkFilter;
 pub use get::{FlinkFound, FlinkQuery};
 pub use inventory::{FlinkHeader, FlinkHeaderContent, FlinkStates};
+pub use measure::{FlinkLarge, FlinkMeasure, FlinkMeasures};
 pub use output::{FlinkContent, FlinkItem};
 pub use place::FlinkFile;
 pub use snapshot::{FlinkOperator, FlinkOptions, FlinkSnapshot, is_flink};
