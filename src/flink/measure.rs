@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 
 /// How many buckets of sizes there are: bucket 0 for no bytes, bucket *b* from 2^(*b* - 1) bytes up to, but not including,
 /// 2^*b*; the last has all that is above.
-pub const SIZE_BUCKETS: usize = 32;
+pub(super) const SIZE_BUCKETS: usize = 32;
 /// Into how many slices the key groups are cut.
-pub const SLICES: usize = 64;
+pub(super) const SLICES: usize = 64;
 /// How many of the largest entries are kept.
 const LARGEST_MAX: usize = 8;
 /// How much of a large entry's key is kept, in bytes of its text.

@@ -3,6 +3,7 @@
 //! A [`FlinkSnapshot`] is opened from its `_metadata`, wherever its files are now. The bytes are those of
 //! [`esker_flink`].
 
+mod changelog;
 mod copy;
 mod damage;
 mod entry;

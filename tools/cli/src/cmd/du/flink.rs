@@ -21,6 +21,13 @@ pub(super) fn run(
         Err(error) => return Ok(say_refused(&args.snapshot, &error)),
     };
     let sizes = snapshot.sizes();
+    if !args.json {
+        // A file that several operators need counts once here, and for each of them below.
+        let files = snapshot.files();
+        let bytes: u64 = files.iter().map(|file| file.len_bytes).sum();
+        writeln!(out, "files       {}, {bytes} bytes", files.len())?;
+        writeln!(out, "metadata    {} bytes\n", snapshot.len_bytes())?;
+    }
     for (operator, sizes) in snapshot.operators().iter().zip(&sizes) {
         let of_operator = measures.iter().filter(|((label, _), _)| *label == operator.label);
         let key_groups = operator.max_parallelism;
