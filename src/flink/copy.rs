@@ -9,7 +9,7 @@ use crate::store::{PART_LEN_BYTES, ended};
 use crate::{Error, ErrorKind, Result, Store};
 use bytes::Bytes;
 use esker_flink::Metadata;
-use esker_flink::metadata::{FILE_NAME, StreamHandle, StreamKind};
+use esker_flink::metadata::{FILE_NAME, Slot, StreamHandle, StreamKind};
 use futures::future::{self, FutureExt};
 use futures::stream;
 use std::collections::BTreeMap;
@@ -101,8 +101,13 @@ impl FlinkSnapshot {
         let mut names = BTreeMap::new();
         let mut metadata = self.metadata().clone();
         without_segments(&mut metadata);
-        metadata.visit_streams_mut(|_, handle| -> Result<()> {
-            let stream = self.stream(handle)?;
+        metadata.visit_streams_mut(|site, handle| -> Result<()> {
+            // Of a log the handle says how long it is unpacked.
+            let (stream, stated) = match site.slot {
+                Slot::KeyedChanges => (self.log_stream(handle)?, handle.len_bytes()),
+                _ => (self.stream(handle)?, None),
+            };
+            let len_bytes = Some(stated.unwrap_or(stream.len_bytes()));
             let Some(file) = stream.file() else { return Ok(()) };
             let identity = (handle.path().unwrap_or_default().to_owned(), start_of(handle));
             let name = match names.get(&identity) {
@@ -113,8 +118,7 @@ impl FlinkSnapshot {
                     name
                 }
             };
-            handle.kind =
-                StreamKind::Relative { path: name.clone(), len_bytes: Some(stream.len_bytes()) };
+            handle.kind = StreamKind::Relative { path: name.clone(), len_bytes };
             files.insert(name, stream);
             Ok(())
         })?;

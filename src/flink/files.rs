@@ -54,7 +54,7 @@ pub struct FlinkInFlight {
     pub is_input: bool,
     /// Gate and channel, or partition and subpartition.
     pub channel: (i32, i32),
-    /// Their bytes.
+    /// Their bytes as stored: four for the length of each of [`buffers`](Self::buffers) among them.
     pub len_bytes: u64,
     /// In how many buffers they are.
     pub buffers: u64,
@@ -146,6 +146,11 @@ impl FlinkSnapshot {
             };
             *size = size.saturating_add(handle.len_bytes().unwrap_or(0));
         });
+        for (operator, sizes) in self.metadata().operators.iter().zip(&mut sizes) {
+            let states = operator.subtasks.iter().filter_map(|subtask| subtask.state.as_deref());
+            let logged = states.filter_map(|state| state.keyed.as_ref()).map(logged_len_bytes);
+            sizes.keyed = logged.fold(sizes.keyed, u64::saturating_add);
+        }
         sizes
     }
 
@@ -182,6 +187,16 @@ impl FlinkSnapshot {
             Ok(()) => {}
         }
     }
+}
+
+/// Bytes of changes that stand in `_metadata` itself.
+fn logged_len_bytes(handle: &KeyedHandle) -> u64 {
+    let KeyedHandle::Changelog(handle) = handle else { return 0 };
+    let changes = handle.changes.iter().filter_map(|changes| match changes {
+        KeyedHandle::ChangelogBytes(changes) => Some(&changes.changes),
+        _ => None,
+    });
+    changes.flatten().map(|change| change.bytes.len() as u64).sum()
 }
 
 fn start_of(handle: &StreamHandle) -> u64 {

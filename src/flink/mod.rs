@@ -3,6 +3,7 @@
 //! A [`FlinkSnapshot`] is opened from its `_metadata`, wherever its files are now. The bytes are those of
 //! [`esker_flink`].
 
+mod changelog;
 mod copy;
 mod damage;
 mod entry;
@@ -13,6 +14,7 @@ mod get;
 mod header;
 mod inventory;
 mod lines;
+mod measure;
 mod ordered;
 mod output;
 mod part;
@@ -41,6 +43,7 @@ pub use files::{FlinkBackend, FlinkInFlight, FlinkReferenced, FlinkSizes, FlinkU
 pub use filter::FlinkFilter;
 pub use get::{FlinkFound, FlinkQuery};
 pub use inventory::{FlinkHeader, FlinkHeaderContent, FlinkStates};
+pub use measure::{FlinkLarge, FlinkMeasure, FlinkMeasures};
 pub use output::{FlinkContent, FlinkItem};
 pub use place::FlinkFile;
 pub use save::FlinkWritten;

@@ -1,5 +1,6 @@
 //! What a handle of a subtask's state stands for, opened when somebody first reads from it.
 
+use super::changelog::{Log, check_base};
 use super::damage::FlinkDamage;
 use super::header::{KeyedStates, OperatorStates};
 use super::rocksdb::Database;
@@ -9,7 +10,8 @@ use super::stream::FlinkStream;
 use super::walk::timer_states;
 use crate::{Error, ErrorKind, Result};
 use esker_flink::metadata::{
-    IncrementalHandle, KeyGroupsFormat, KeyGroupsHandle, KeyedHandle, OperatorHandle,
+    ChangelogHandle, IncrementalHandle, KeyGroupsFormat, KeyGroupsHandle, KeyedHandle,
+    OperatorHandle,
 };
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -42,9 +44,24 @@ pub(super) enum Handle<'s> {
 pub(super) enum Opened<'s> {
     Canonical(Keyed<'s>),
     Heap(Keyed<'s>),
-    Database { database: Database, states: KeyedStates },
-    RawTimers { handle: &'s KeyGroupsHandle, stream: FlinkStream },
-    Operator { handle: &'s OperatorHandle, stream: FlinkStream, states: OperatorStates },
+    Database {
+        database: Database,
+        states: KeyedStates,
+    },
+    /// What was materialized, and the log over it.
+    Changelog {
+        bases: Vec<Opened<'s>>,
+        log: Log,
+    },
+    RawTimers {
+        handle: &'s KeyGroupsHandle,
+        stream: FlinkStream,
+    },
+    Operator {
+        handle: &'s OperatorHandle,
+        stream: FlinkStream,
+        states: OperatorStates,
+    },
 }
 
 impl Opened<'_> {
@@ -52,7 +69,17 @@ impl Opened<'_> {
         match self {
             Self::Canonical(keyed) | Self::Heap(keyed) => Some(&keyed.stream),
             Self::RawTimers { stream, .. } | Self::Operator { stream, .. } => Some(stream),
-            Self::Database { .. } => None,
+            Self::Database { .. } | Self::Changelog { .. } => None,
+        }
+    }
+
+    /// The states of keyed state.
+    pub(super) fn keyed_states(&self) -> Option<&KeyedStates> {
+        match self {
+            Self::Canonical(keyed) | Self::Heap(keyed) => Some(&keyed.states),
+            Self::Database { states, .. } => Some(states),
+            Self::Changelog { log, .. } => Some(&log.states),
+            Self::RawTimers { .. } | Self::Operator { .. } => None,
         }
     }
 }
@@ -194,12 +221,19 @@ impl<'s> Part<'s> {
                 let database = Database::open(&files.collect::<Result<Vec<_>>>()?)?;
                 Ok(Opened::Database { database, states })
             }
-            KeyedHandle::Changelog(_)
-            | KeyedHandle::ChangelogBytes(_)
-            | KeyedHandle::ChangelogFiles(_) => {
-                let message = "state of the changelog backend, which is not read yet: take a canonical savepoint of \
-                               the job, which holds the same";
-                Err(Error::new(ErrorKind::Unsupported, message).at_path(self.snapshot.path()))
+            KeyedHandle::Changelog(handle) => {
+                let bases = handle.materialized.iter().map(|base| {
+                    check_base(base, self.snapshot.path())?;
+                    self.read_keyed(base)
+                });
+                let bases = bases.collect::<Result<Vec<_>>>()?;
+                let states: Vec<_> = bases.iter().filter_map(Opened::keyed_states).collect();
+                let log = Log::read(self.snapshot, self.operator, handle, &states)?;
+                Ok(Opened::Changelog { bases, log })
+            }
+            KeyedHandle::ChangelogBytes(_) | KeyedHandle::ChangelogFiles(_) => {
+                let message = "changes of state outside of a changelog";
+                Err(Error::new(ErrorKind::Corrupt, message).at_path(self.snapshot.path()))
             }
         }
     }
@@ -209,19 +243,44 @@ impl<'s> Part<'s> {
         KeyedStates::read(&meta, meta.len_bytes(), &self.operator.label)
     }
 
+    /// The states of what was materialized, without its data, and of the log, which is read.
+    fn changelog_states(&self, handle: &'s ChangelogHandle) -> Result<KeyedStates> {
+        let bases = handle.materialized.iter().map(|base| {
+            check_base(base, self.snapshot.path())?;
+            match base {
+                KeyedHandle::Incremental(base) => self.database_states(base),
+                base => match self.read_keyed(base)? {
+                    Opened::Canonical(keyed) | Opened::Heap(keyed) => Ok(keyed.states),
+                    _ => Err(Error::new(ErrorKind::Corrupt, "no keyed state")),
+                },
+            }
+        });
+        let bases = bases.collect::<Result<Vec<_>>>()?;
+        let bases: Vec<_> = bases.iter().collect();
+        Ok(Log::read(self.snapshot, self.operator, handle, &bases)?.states)
+    }
+
     /// The states alone: of a database no file is fetched.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
     pub(super) fn states(&self) -> Result<PartStates> {
-        if let Handle::Keyed(KeyedHandle::Incremental(handle)) = self.handle {
-            return self.database_states(handle).map(PartStates::Keyed);
+        match self.handle {
+            Handle::Keyed(KeyedHandle::Incremental(handle)) => {
+                return self.database_states(handle).map(PartStates::Keyed);
+            }
+            Handle::Keyed(KeyedHandle::Changelog(handle)) => {
+                return self.changelog_states(handle).map(PartStates::Keyed);
+            }
+            _ => {}
         }
         Ok(match &*self.open()? {
             Opened::Canonical(keyed) | Opened::Heap(keyed) => {
                 PartStates::Keyed(keyed.states.clone())
             }
-            Opened::Database { states, .. } => PartStates::Keyed(states.clone()),
+            Opened::Database { states, .. } | Opened::Changelog { log: Log { states, .. }, .. } => {
+                PartStates::Keyed(states.clone())
+            }
             Opened::RawTimers { handle, stream } => {
                 PartStates::Timers(timer_states(handle, stream, &self.operator.label)?)
             }

@@ -37,10 +37,15 @@ impl Refusals {
     ) -> impl Iterator<Item = FlinkDamage> {
         let part = plan.parts.get(unit.part);
         let path = part.and_then(super::part::Part::path);
+        // Entries of a database or a log lie in several files: the snapshot's stands for them, and no offset.
+        let is_one_file = path.is_some();
+        let path = path.or_else(|| part.map(|part| part.snapshot.path().to_owned()));
         let operator = part.map(|part| part.operator.label.clone()).unwrap_or_default();
         let (subtask, is_keyed) = (part.map(|part| part.subtask), !unit.groups.is_empty());
         self.0.into_iter().map(move |(state, refusal)| {
-            let error = Error::from(refusal.first);
+            let FormatError { offset, .. } = refusal.first;
+            let offset = offset.filter(|_| is_one_file);
+            let error = Error::from(FormatError { offset, ..refusal.first });
             FlinkDamage {
                 operator: operator.clone(),
                 subtask,

@@ -1,14 +1,14 @@
 //! A snapshot of Flink's: its operators, and where the state of each lies.
 
-use super::place::Place;
+use super::place::{FlinkFile, Place};
 use super::stream::FlinkStream;
 use crate::format::RelativeName;
 use crate::{Error, ErrorKind, Result, Store, block_on};
 use bytes::Bytes;
 use esker_flink::metadata::{FILE_NAME, StreamHandle, StreamKind};
-use esker_flink::{Metadata, OperatorId};
+use esker_flink::{Metadata, OperatorId, Serializer};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// `_metadata` above this size, in bytes, is refused: 1 GiB.
 const METADATA_LEN_BYTES_MAX: u64 = 1 << 30;
@@ -22,6 +22,9 @@ pub struct FlinkOptions {
     pub uids: Vec<String>,
     /// Prefixes of absolute paths, and what stands in their place now.
     pub maps: Vec<(String, String)>,
+    /// Types of keys by the operator's uid or id, for changelogs that do not tell: words as
+    /// [`Serializer::parse_spec`] takes them.
+    pub key_types: Vec<(String, String)>,
 }
 
 /// An operator of a snapshot.
@@ -50,6 +53,8 @@ pub struct FlinkSnapshot {
     path: Arc<str>,
     len_bytes: u64,
     pub(super) options: FlinkOptions,
+    /// By the number of an operator with changelogs, what writes its keys, where that was looked for.
+    pub(super) keys: Mutex<BTreeMap<usize, Option<Serializer>>>,
 }
 
 /// Whether `bytes`, the first four or more of a file, begin Flink's metadata.
@@ -93,6 +98,7 @@ impl FlinkSnapshot {
             path: path.into(),
             len_bytes: bytes.len() as u64,
             options: options.clone(),
+            keys: Mutex::default(),
         })
     }
 
@@ -196,6 +202,25 @@ impl FlinkSnapshot {
             }
         };
         let len_bytes = len_bytes.unwrap_or(file.len_bytes.saturating_sub(start));
+        Self::within(file, start, len_bytes)
+    }
+
+    /// The same of a changelog's log: of its file the handle says how many bytes it holds unpacked, behind the first one. All
+    /// of the file is meant.
+    ///
+    /// # Errors
+    /// As for [`stream`](Self::stream).
+    pub fn log_stream(&self, handle: &StreamHandle) -> Result<FlinkStream> {
+        let file = match &handle.leaf().kind {
+            StreamKind::File { path, .. } => self.place.absolute(path)?,
+            StreamKind::Relative { path, .. } => self.place.relative(path)?,
+            _ => return self.stream(handle),
+        };
+        let len_bytes = file.len_bytes;
+        Ok(FlinkStream::of_file(file, 0, len_bytes))
+    }
+
+    fn within(file: Arc<FlinkFile>, start: u64, len_bytes: u64) -> Result<FlinkStream> {
         if start.saturating_add(len_bytes) > file.len_bytes {
             let message = format!(
                 "the file has {} bytes, and _metadata says {}: it was cut off",

@@ -1,6 +1,9 @@
 //! The snapshots that real Flink wrote, and the lines that they hold.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod changed;
+mod in_flight;
+
 use super::{FlinkFilter, FlinkOptions, FlinkSnapshot};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
@@ -78,13 +81,14 @@ fn known(line: &str) -> String {
 fn is_readable(path: &str) -> bool {
     let is_database =
         path.contains("/rocksdb-checkpoint-") || path.contains("/rocksdb-savepoint-native");
-    cfg!(feature = "rocksdb") || !is_database
+    // No golden changelog was materialized, which makes a database of it.
+    path.contains("changelog") || cfg!(feature = "rocksdb") || !is_database
 }
 
 #[test]
 fn every_golden_snapshot_holds_what_it_should() {
     for Golden { path, expected, is_in_flight } in goldens() {
-        if is_in_flight || path.contains("changelog") || !is_readable(&path) {
+        if is_in_flight || !is_readable(&path) {
             continue;
         }
         let found = lines(&FlinkSnapshot::open_at(&path, &options()).unwrap());

@@ -10,8 +10,9 @@ use super::state::FlinkState;
 use super::walk::{Plan, Unit, Walk, is_passing};
 use crate::format::manifest::StateKind;
 use crate::{Error, ErrorKind, Result};
+use esker_flink::channel;
 use esker_flink::key_group::key_group;
-use esker_flink::metadata::{Site, StreamHandle, StreamKind};
+use esker_flink::metadata::{Site, Slot, StreamHandle, StreamKind};
 use esker_flink::{FormatError, FormatErrorKind, Input, Serializer};
 use std::collections::BTreeSet;
 
@@ -37,14 +38,15 @@ enum Found {
 impl FlinkSnapshot {
     /// Checks that every file that `_metadata` names is there and as long as it says, that every key group and every element
     /// of operator state decodes to its last byte, and that each key lies in the key group of its hash, as far as Java's hash of
-    /// its type is known. `progress` is told of [`steps`](Self::steps). Records in flight and coordinators' state are looked
-    /// at by length alone.
+    /// its type is known; of records in flight that every buffer is there. `progress` is told of
+    /// [`steps`](Self::steps). Coordinators' state is looked at by length alone.
     ///
     /// # Errors
     /// The stores' that are no damage.
     pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<FlinkVerified> {
         let mut verified = FlinkVerified::default();
         self.verify_files(&mut verified)?;
+        self.verify_in_flight(&mut verified)?;
         let filter = FlinkFilter::default();
         let plan = Plan::every_copy(self, &filter);
         let work = |unit: &Unit, give: &mut dyn FnMut(Found) -> Result<()>| {
@@ -84,7 +86,7 @@ impl FlinkSnapshot {
             if files.insert(path.to_owned()) {
                 verified.files += 1;
             }
-            match self.whole(handle) {
+            match self.whole(site.slot, handle) {
                 Ok(len_bytes) => verified.len_bytes = verified.len_bytes.saturating_add(len_bytes),
                 Err(error) if is_passing(&error) => return Err(error),
                 Err(error) if refused.insert(path.to_owned()) => {
@@ -96,8 +98,42 @@ impl FlinkSnapshot {
         })
     }
 
+    /// That every buffer of records in flight is where its handle says, and their bytes are as many.
+    fn verify_in_flight(&self, verified: &mut FlinkVerified) -> Result<()> {
+        let operators = self.operators().iter().zip(&self.metadata().operators);
+        for (operator, subtask) in
+            operators.flat_map(|(one, stored)| stored.subtasks.iter().map(move |s| (one, s)))
+        {
+            let Some(state) = subtask.state.as_deref() else { continue };
+            for handle in state.inputs.iter().chain(&state.outputs) {
+                // A file that is missing was told of.
+                let Ok(stream) = self.stream(&handle.stream) else { continue };
+                let checked = stream.read(0..stream.len_bytes()).and_then(|bytes| {
+                    channel::check(&bytes, handle).map_err(|error| stream.refused(error))
+                });
+                match checked {
+                    Err(error) if is_passing(&error) => return Err(error),
+                    Err(error) => verified.damage.push(FlinkDamage {
+                        operator: operator.label.clone(),
+                        subtask: Some(subtask.index),
+                        state: None,
+                        key_groups: None,
+                        entries: None,
+                        error,
+                    }),
+                    Ok(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The length of a stream whose file is there, as long as it should be.
-    fn whole(&self, handle: &StreamHandle) -> Result<u64> {
+    fn whole(&self, slot: Slot, handle: &StreamHandle) -> Result<u64> {
+        if slot == Slot::KeyedChanges {
+            // How long it is unpacked is looked at by who reads it.
+            return self.log_stream(handle).map(|stream| stream.len_bytes());
+        }
         let stream = self.stream(handle)?;
         let (StreamKind::File { len_bytes, .. } | StreamKind::Relative { len_bytes, .. }) =
             &handle.kind
@@ -148,7 +184,8 @@ impl Visitor for Check {
             // What nothing can read is no damage.
             Err(error) if error.kind == FormatErrorKind::Incompatible => {}
             Err(error) => {
-                let error = FormatError { offset: error.offset.or(Some(offset)), ..error };
+                // Its own offset counts within the entry.
+                let error = FormatError { offset: Some(offset), ..error };
                 self.refused.add(of.state, key_group, error);
             }
             Ok(()) => {}

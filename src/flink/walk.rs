@@ -1,6 +1,7 @@
 //! Units of work, each some key groups of a subtask or its operator state, and the walk through the entries of one.
 
 mod canonical;
+mod changelog;
 mod database;
 mod heap;
 mod operator;
@@ -8,6 +9,7 @@ mod timers;
 
 pub(super) use timers::timer_states;
 
+use super::changelog::cut;
 use super::damage::FlinkDamage;
 pub(super) use super::entry::Element;
 use super::entry::Visitor;
@@ -23,8 +25,6 @@ use std::ops::Range;
 
 /// Key groups of one unit hold about this many bytes.
 const UNIT_LEN_BYTES: u64 = 4 << 20;
-/// Into how many units the key groups of a database are cut: each reads all of its states.
-const DATABASE_UNITS: u16 = 16;
 
 /// Some key groups of a part, or its operator state.
 pub(super) struct Unit {
@@ -102,13 +102,8 @@ impl<'s> Plan<'s> {
             Handle::Operator(_) => std::iter::once(0..0).collect(),
             Handle::RawKeyed(handle) => by_len(handle),
             Handle::Keyed(KeyedHandle::KeyGroups(handle)) => by_len(handle),
-            Handle::Keyed(handle) => {
-                let all = handle.range().key_groups();
-                let step = all.len().div_ceil(DATABASE_UNITS.into()).max(1);
-                let starts = all.clone().step_by(step);
-                let end = |start: u16| u32::from(start) + step as u32;
-                starts.map(|start| start..end(start).min(all.end.into()) as u16).collect()
-            }
+            // Each reads all states of a database, and one piece of a log.
+            Handle::Keyed(handle) => cut(handle.range().key_groups()).collect(),
         };
         let number = self.parts.len();
         let mut is_first = true;
@@ -183,6 +178,7 @@ impl Walk<'_> {
                 self.lost(part, unit, states);
                 self.database(part, database, states, unit.groups.clone())
             }
+            Opened::Changelog { bases, log } => self.changelog(part, (bases, log), unit),
             Opened::RawTimers { handle, stream } => {
                 self.timers(part, (handle, stream), unit.groups.clone())
             }

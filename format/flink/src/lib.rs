@@ -5,6 +5,7 @@
 
 pub mod canonical;
 pub mod changelog;
+pub mod channel;
 mod entry;
 pub mod header;
 pub mod heap;

@@ -62,7 +62,10 @@ fn replay(log: &Changelog, change: Change<'_>, replayed: &mut Replayed) {
 /// The changes of a handle, in order.
 fn each_change(golden: &Golden, handle: &KeyedHandle, visit: &mut dyn FnMut(&LoggedChange<'_>)) {
     let KeyedHandle::Changelog(handle) = handle else { return };
-    assert!(handle.materialized.is_empty(), "{}", golden.name);
+    // Who reads it needs what was materialized: `esker::flink` does.
+    if !handle.materialized.is_empty() {
+        return;
+    }
     for changes in &handle.changes {
         let KeyedHandle::ChangelogFiles(changes) = changes else { panic!("{changes:?}") };
         for file in &changes.files {

@@ -26,7 +26,7 @@ pub struct ChannelHandle {
 pub struct ChannelState {
     /// Input: gate and channel; output: partition and subpartition.
     pub channel: (i32, i32),
-    /// Bytes of its buffers.
+    /// Bytes of its buffers, each with four for its length.
     pub state_bytes: i64,
     /// Where in the stream each buffer begins, in bytes.
     pub offsets: Vec<u64>,

@@ -1,6 +1,9 @@
 //! `esker du`: where the bytes of a snapshot are, without reading its data.
 
+mod flink;
+
 use super::{say_harms, say_refused, table, write_json_line};
+use crate::flink::FlinkArgs;
 use crate::outcome::Outcome;
 use crate::snapshot::{OperatorSizes, StateSizes, find_snapshot, part_harms, sizes};
 use esker::format::composite::CompositeKey;
@@ -17,6 +20,8 @@ use std::io::{self, Write};
 /// change of parallelism several parts share a run, and the indexes of the runs are read, so that each
 /// counts once. Of a native checkpoint, entries are about so many, and all that is known besides is how
 /// long the files of each state are.
+///
+/// Flink keeps no such figures: of its snapshots every entry is read.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,6 +37,8 @@ pub(crate) struct Args {
     /// Write one JSON object per state
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    flink: FlinkArgs,
 }
 
 /// The longest bar, in characters.
@@ -69,6 +76,11 @@ struct Large {
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> io::Result<Outcome> {
+    match args.flink.open(&args.snapshot, args.checkpoint) {
+        Ok(None) => {}
+        Ok(Some(snapshot)) => return flink::run(args, &snapshot, out),
+        Err(error) => return Ok(say_refused(&args.snapshot, &error)),
+    }
     let opened = find_snapshot(&args.snapshot, args.checkpoint).and_then(|at| at.open());
     let snapshot = match opened {
         Ok(snapshot) => snapshot,
@@ -196,6 +208,15 @@ fn show_skew(stats: &StateStats, out: &mut impl Write) -> io::Result<()> {
     for (slice, bytes) in stats.slices.iter() {
         slices[usize::from(slice).min(SLICES - 1)] = bytes;
     }
+    show_slices(&slices, (65_536, 1024), out)
+}
+
+/// The same of slices of so many key groups each, of so many in all.
+fn show_slices(
+    slices: &[u64],
+    (key_groups, each): (u32, u32),
+    out: &mut impl Write,
+) -> io::Result<()> {
     let most = slices.iter().copied().max().unwrap_or(0).max(1);
     let level = |bytes: &u64| {
         let top = LEVELS.len() as u128 - 1;
@@ -203,7 +224,8 @@ fn show_skew(stats: &StateStats, out: &mut impl Write) -> io::Result<()> {
     };
     let bars: String = slices.iter().map(level).collect();
     let all = slices.iter().fold(0_u64, |all, bytes| all.saturating_add(*bytes));
-    let skew = most as f64 * SLICES as f64 / all.max(1) as f64;
-    writeln!(out, "  key groups 0 to 65535; the fullest 1024 have {skew:.1} times the mean")?;
+    let skew = most as f64 * slices.len() as f64 / all.max(1) as f64;
+    let last = key_groups.saturating_sub(1);
+    writeln!(out, "  key groups 0 to {last}; the fullest {each} have {skew:.1} times the mean")?;
     writeln!(out, "    |{bars}|")
 }

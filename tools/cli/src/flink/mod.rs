@@ -17,12 +17,16 @@ pub(crate) struct FlinkArgs {
     /// without it
     #[arg(long = "map", value_name = "FROM=TO", value_parser = mapped)]
     maps: Vec<(String, String)>,
+    /// The type of an operator's keys, where only a changelog is stored that does not tell it: long, string,
+    /// tuple<string,long> and others; may be repeated
+    #[arg(long = "key-type", value_name = "UID=TYPE", value_parser = mapped)]
+    key_types: Vec<(String, String)>,
 }
 
 impl FlinkArgs {
     pub(crate) fn options(&self) -> FlinkOptions {
-        let Self { uids, maps } = self.clone();
-        FlinkOptions { uids, maps }
+        let Self { uids, maps, key_types } = self.clone();
+        FlinkOptions { uids, maps, key_types }
     }
 
     /// The snapshot of Flink's that `argument` names, of a job's folder its last checkpoint or `checkpoint`; none if it names
