@@ -60,7 +60,7 @@ impl Walk {
                 Ok(())
             }
             None => Err(input.corrupt(format!("a value nests deeper than {DEPTH_MAX}"))),
-            _ => Err(input.corrupt("a value is larger than its bytes justify")),
+            _ => Err(too_large(input)),
         }
     }
 
@@ -84,6 +84,7 @@ impl Walk {
         match &of.kind {
             // It takes no bytes, and so has to be counted.
             Kind::Simple(Simple::NullValue) => {}
+            Kind::Simple(_) if !sink.fits() => return Err(too_large(input)),
             Kind::Simple(simple) => return simple_value(*simple, input, sink),
             _ => {}
         }
@@ -401,6 +402,11 @@ impl Walk {
         sink.of_class(&subclass.class);
         Ok(())
     }
+}
+
+#[cold]
+fn too_large(input: &Input<'_>) -> FormatError {
+    input.corrupt("a value is larger than its bytes justify")
 }
 
 /// That only the code of `class` can read what follows.
