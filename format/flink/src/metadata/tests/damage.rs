@@ -6,7 +6,7 @@ use crate::{Metadata, OperatorId};
 
 /// Shorter files are damaged at every byte, longer ones at about so many.
 const WHOLE_LEN_BYTES: usize = 6_000;
-const PLACES: usize = 300;
+const PLACES: usize = 100;
 
 /// Every place of a short file, some of a long one; others of each.
 fn places(number: usize, len: usize) -> impl Iterator<Item = usize> {
@@ -34,20 +34,19 @@ fn goldens_with_a_changed_byte_are_refused_or_read_as_they_are() {
     for (number, golden) in goldens().iter().enumerate() {
         let mut bytes = golden.bytes.clone();
         for at in places(number, bytes.len()) {
-            for mask in [1 << (at % 8), 0xff] {
-                bytes[at] ^= mask;
-                match Metadata::read(&bytes) {
-                    Ok(metadata) => {
-                        assert!(metadata.write().unwrap() == bytes, "{} at {at}", golden.name);
-                        read += 1;
-                    }
-                    Err(error) => {
-                        assert!(error.offset.is_some(), "{} at {at}: {error}", golden.name);
-                        refused += 1;
-                    }
+            let mask = if at % 2 == 0 { 1 << (at / 2 % 8) } else { 0xff };
+            bytes[at] ^= mask;
+            match Metadata::read(&bytes) {
+                Ok(metadata) => {
+                    assert!(metadata.write().unwrap() == bytes, "{} at {at}", golden.name);
+                    read += 1;
                 }
-                bytes[at] ^= mask;
+                Err(error) => {
+                    assert!(error.offset.is_some(), "{} at {at}: {error}", golden.name);
+                    refused += 1;
+                }
             }
+            bytes[at] ^= mask;
         }
     }
     assert!(refused > 10_000 && read > 10_000, "{refused} {read}");
