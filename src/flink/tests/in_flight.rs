@@ -175,7 +175,7 @@ fn what_was_captured_lacks_the_records_in_flight_and_nothing_else() {
         };
         let (carts, stock) = (done("carts"), done("stock"));
         assert!(carts.len() < all.len() && stock.len() < all.len(), "{path}");
-        assert!(carts.len() > 10 && stock.len() > 10, "{path}");
+        assert!(!carts.is_empty() && !stock.is_empty(), "{path}");
         assert_eq!(lines(&snapshot), expected(&carts, &stock), "{path}");
         // The formulas are the job's: all records give what it predicted.
         let text = std::fs::read_to_string(super::golden().join("expected").join(after)).unwrap();

@@ -263,9 +263,9 @@ fn records_in_flight_are_listed_by_channel() {
         let of = channels.iter().filter(|channel| channel["direction"] == direction);
         of.map(|channel| channel[what].as_u64().unwrap()).sum::<u64>()
     };
-    // Each record is a length, a kind, a time and a number; each buffer has its length before it.
+    // Each record is a length, a kind, a time and a number; each buffer has its length before it, and here the version of its stream.
     let (input, output) = (sum("input", "bytes"), sum("output", "bytes"));
-    let lengths = 4 * (sum("input", "buffers") + sum("output", "buffers"));
+    let lengths = 8 * (sum("input", "buffers") + sum("output", "buffers"));
     assert!(input > 0 && output > 0);
     assert_eq!((input + output - lengths) % 21, 0);
     let (code, out, _) = run::esker(Path::new("."), &["inspect", &path]);
