@@ -71,7 +71,7 @@ fn ci() -> Result<(), String> {
     asan()?;
     fuzz::all(fuzz::CI_SECONDS)?;
     cargo("test --package esker --features metrics,rocksdb --lib metrics")?;
-    flink::flink(["--quick".to_owned()].into_iter())?;
+    flink::ci()?;
     browser::install();
     run(&mut command(TEST))
 }

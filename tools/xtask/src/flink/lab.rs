@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 const SCRIPT: &str = "tools/flink/flink.sh";
-/// How the script ends where there is no Java, or no pip.
+/// How the script ends where there is no Java, or no pip; and where there is no way to PyPI.
 const MISSING: i32 = 3;
+const UNREACHABLE: i32 = 4;
 /// What has both, by the names of Debian and its kin; newer ones have no Java 17, but a newer one.
 const PACKAGES: [&str; 2] =
     ["openjdk-17-jdk-headless python3 python3-pip", "default-jdk-headless python3 python3-pip"];
@@ -17,6 +18,22 @@ const PACKAGES: [&str; 2] =
 /// Flink of one version.
 pub(super) struct Lab {
     version: String,
+}
+
+/// Why there is no Flink.
+pub(super) enum NoLab {
+    /// What it takes is not to be had on this machine.
+    Missing(String),
+    /// It does not work.
+    Failed(String),
+}
+
+impl NoLab {
+    pub(super) fn message(self) -> String {
+        match self {
+            Self::Missing(message) | Self::Failed(message) => message,
+        }
+    }
 }
 
 /// What Flink said of one check.
@@ -31,20 +48,24 @@ impl Lab {
     ///
     /// # Errors
     /// What is missing and has to be installed, or what cannot be reached; what the compiler says of its programs.
-    pub(super) fn install(version: &str) -> Result<Self, String> {
-        let mut tried = installed(version)?;
-        if tried.is_some() && answers("apt-get") {
+    pub(super) fn install(version: &str) -> Result<Self, NoLab> {
+        let mut tried = installed(version);
+        if let Err(NoLab::Missing(_)) = tried
+            && answers("apt-get")
+        {
             let [old, new] = PACKAGES;
-            apt::install(old).or_else(|_| apt::install(new))?;
-            tried = installed(version)?;
+            if apt::install(old).or_else(|_| apt::install(new)).is_ok() {
+                tried = installed(version);
+            }
         }
         match tried {
-            None => Ok(Self { version: version.to_owned() }),
-            Some(missing) => Err(format!(
+            Ok(()) => Ok(Self { version: version.to_owned() }),
+            Err(NoLab::Missing(missing)) => Err(NoLab::Missing(format!(
                 "{missing}: restores by a real Flink need a JDK of Java 17 or newer (java and javac), Python 3 with pip, and the \
                  way to PyPI once (on Debian: apt-get install {})",
                 PACKAGES[1]
-            )),
+            ))),
+            Err(failed) => Err(failed),
         }
     }
 
@@ -89,21 +110,24 @@ impl Lab {
     }
 }
 
-/// Installs Flink; what is missing for that, if something is.
+/// Installs Flink.
 ///
 /// # Errors
 /// If it cannot be downloaded, or its programs cannot be compiled.
-fn installed(version: &str) -> Result<Option<String>, String> {
+fn installed(version: &str) -> Result<(), NoLab> {
     let output = Command::new(SCRIPT).args(["install", version]).output();
-    let output = output.map_err(|error| format!("{SCRIPT}: {error}"))?;
+    let output = output.map_err(|error| NoLab::Failed(format!("{SCRIPT}: {error}")))?;
     let said = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
-        Some(0) => Ok(None),
-        Some(MISSING) => {
+        Some(0) => Ok(()),
+        Some(MISSING | UNREACHABLE) => {
             let last = said.trim().lines().last().unwrap_or_default();
-            Ok(Some(last.trim_start_matches("flink.sh: ").to_owned()))
+            Err(NoLab::Missing(last.trim_start_matches("flink.sh: ").to_owned()))
         }
-        _ => Err(format!("{SCRIPT} install {version}: {}: {}", output.status, said.trim())),
+        _ => {
+            let message = format!("{SCRIPT} install {version}: {}: {}", output.status, said.trim());
+            Err(NoLab::Failed(message))
+        }
     }
 }
 
