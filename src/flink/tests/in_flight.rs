@@ -14,11 +14,10 @@ const RECORDS: u64 = 200;
 /// What is on the way, by partition of the source, and by subtask that it goes to.
 type Bytes = BTreeMap<(String, i32), Vec<u8>>;
 
-fn add(
-    snapshot: &FlinkSnapshot,
-    handles: &[ChannelHandle],
-    add: &mut dyn FnMut((i32, i32), &[u8]),
-) {
+/// Is given a channel and a block of it.
+type Each<'a> = dyn FnMut((i32, i32), &[u8]) + 'a;
+
+fn add(snapshot: &FlinkSnapshot, handles: &[ChannelHandle], add: &mut Each<'_>) {
     for handle in handles {
         let stream = snapshot.stream(&handle.stream).unwrap();
         let stream = stream.read(0..stream.len_bytes()).unwrap();

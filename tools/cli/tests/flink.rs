@@ -138,8 +138,8 @@ fn a_savepoint_that_is_cut_short_is_damaged_and_says_where() {
 
 /// A golden snapshot of 2.3.0, by its folder.
 fn golden_path(name: &str) -> String {
-    let found = goldens().into_iter().filter(|golden| golden.name == format!("2.3.0/{name}"));
-    found.last().unwrap().path
+    let mut found = goldens().into_iter().filter(|golden| golden.name == format!("2.3.0/{name}"));
+    found.next_back().unwrap().path
 }
 
 #[test]
