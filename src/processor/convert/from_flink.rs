@@ -51,7 +51,7 @@ pub struct FlinkConverted {
 /// expires. Serializer snapshots, operator ids and the states of coordinators are kept beside, for [`to_flink`](super::to_flink()).
 ///
 /// Everything is read once, or twice if there are such nulls, and sorted in files of about its size in the system's
-/// temporary folder. Memory: as [`Bootstrap`] and [`write_savepoint`](crate::processor::write_savepoint) say. `progress` is told of entries, when
+/// temporary folder. Memory: as [`Bootstrap`](crate::processor::load::Bootstrap) and [`write_savepoint`](crate::processor::write_savepoint) say. `progress` is told of entries, when
 /// they are read and when they are durable.
 ///
 /// # Errors
