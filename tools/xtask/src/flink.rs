@@ -9,7 +9,7 @@ mod lines;
 mod place;
 mod scenarios;
 
-use crate::{cargo, rocksdb};
+use crate::{WORKSPACE_TESTS, command, rocksdb, run};
 use esker_test_support::tool;
 use lab::{Lab, NoLab};
 use place::{Check, Place};
@@ -40,19 +40,19 @@ struct Asked {
 pub(crate) fn flink(arguments: impl Iterator<Item = String>) -> Result<(), String> {
     let asked = asked(arguments)?;
     rocksdb::rocksdb()?;
-    // As the tests have it.
-    cargo("build --workspace --features esker-cli/rocksdb --bin esker")?;
+    // The tool as tests have it, so that nothing is compiled for this alone; it is built with a test of its own.
+    run(&mut command(&format!("{WORKSPACE_TESTS} --test flink_write --no-run")))?;
     let versions = if asked.quick { &VERSIONS[..1] } else { &VERSIONS[..] };
     let started = Instant::now();
-    let (mut run, mut failed) = (0, Vec::new());
+    let (mut restored, mut failed) = (0, Vec::new());
     for version in versions {
         let lab = Lab::install(version).map_err(NoLab::message)?;
         let (of_version, all) = one_version(&lab, &asked)?;
         failed.extend(of_version);
-        run += all;
+        restored += all;
     }
     println!(
-        "flink: {run} restores in {:.0} s, {} failed",
+        "flink: {restored} restores in {:.0} s, {} failed",
         started.elapsed().as_secs_f64(),
         failed.len()
     );
