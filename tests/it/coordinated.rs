@@ -200,7 +200,7 @@ pub(crate) fn inputs_are_aligned<F: Tested>() {
     let mut restored_in_flight = 0;
     let rounds = u64::from(soak::count(160)).max(modes.len() as u64);
     for round in 0..8 * rounds {
-        // Whether a death finds any in flight is nobody's decision: it is tried until one does.
+        // A death may come when all is sent: it is tried until one does not.
         if round >= rounds && restored_in_flight > 0 {
             break;
         }
@@ -215,6 +215,8 @@ pub(crate) fn inputs_are_aligned<F: Tested>() {
             }
             let waits = matches!(mode, Mode::ExactlyOnce { timeout: None } | Mode::AtLeastOnce);
             assert!(!waits || held.in_flight == 0, "round {round}, {mode:?}");
+            let flies = mode == Mode::Unaligned && held.is_halfway;
+            assert!(!flies || held.in_flight >= aligned::SENT_BEFORE_BARRIER, "round {round}");
             held.in_flight
         };
         let random = Random::new(soak::hash(soak::seed(), 2000 + round));

@@ -1,5 +1,5 @@
-//! Counters with two inputs under a coordinator: one source's barriers come later than the other's, they are aligned
-//! or not, and records in flight are an operator of their own.
+//! Counters with two inputs under a coordinator: one source's barriers come later than the other's, with records before
+//! them, they are aligned or not, and records in flight are an operator of their own.
 
 use crate::backends::Tested;
 use esker::backend::operator::{OperatorBackend, OperatorListState};
@@ -25,6 +25,10 @@ use std::time::{Duration, Instant};
 const SOURCES: [&str; 2] = ["left", "right"];
 const COUNTER: &str = "count";
 const KEYS: u64 = 23;
+/// A source sends no more before the next checkpoint is complete, however long its store takes for that.
+const SENT_BETWEEN: u64 = 400;
+/// What the second source sends between the first one's barrier and its own: in flight, where barriers are not aligned.
+pub(super) const SENT_BEFORE_BARRIER: u64 = 5;
 
 pub(super) fn plans(parallelism: u32) -> Vec<OperatorPlan> {
     let plan = |uid: &str, parallelism| OperatorPlan { uid: uid.to_owned(), parallelism };
@@ -41,10 +45,10 @@ enum Feed {
     Aborted(u64),
 }
 
-/// The subtasks: sources first.
+/// Of the first source and the counters.
 type Wires = Arc<Mutex<Vec<Sender<Feed>>>>;
 
-/// Passes on what the coordinator says: barriers to the sources, which send them on; the rest to all.
+/// Passes on what the coordinator says: barriers to the first source, which sends them on; the rest to all.
 struct Told(Wires);
 
 impl Told {
@@ -56,8 +60,8 @@ impl Told {
 
 impl Listener for Told {
     fn triggered(&mut self, order: &Order) {
-        for (source, to) in self.0.lock().unwrap().iter().take(SOURCES.len()).enumerate() {
-            drop(to.send(Feed::Barrier(source, order.clone())));
+        if let Some(first) = self.0.lock().unwrap().first() {
+            drop(first.send(Feed::Barrier(0, order.clone())));
         }
     }
 
@@ -222,6 +226,8 @@ struct Source<B: Backend> {
     offset: Handle<OperatorListState<u64>>,
     checkpoints: SubtaskCheckpoints,
     counters: Vec<(KeyGroupRange, Sender<Feed>)>,
+    /// Hears all that this one hears, afterwards.
+    follower: Option<Sender<Feed>>,
     writes: Writes,
 }
 
@@ -231,6 +237,7 @@ impl<B: Backend> Source<B> {
         factory: &F,
         number: usize,
         counters: Vec<(KeyGroupRange, Sender<Feed>)>,
+        follower: Option<Sender<Feed>>,
     ) -> Self {
         let uid = SOURCES[number];
         let mut backend = job.backend_of(factory, uid, 0).unwrap();
@@ -238,13 +245,14 @@ impl<B: Backend> Source<B> {
         let offset = operator.open(OperatorListDescriptor::<u64>::split("offset")).unwrap();
         let checkpoints = block_on(job.restore(0, &mut backend, Some(&mut operator))).unwrap();
         let writes = Writes::default();
-        Self { number, backend, operator, offset, checkpoints, counters, writes }
+        Self { number, backend, operator, offset, checkpoints, counters, follower, writes }
     }
 
     /// Sends its numbers, and barriers until it is told nothing more; says when all sources have sent all.
     fn run(mut self, feeds: &Receiver<Feed>, numbers: u64, left: &Mutex<usize>, done: &Says) {
         let state = self.operator.state(self.offset).unwrap();
         let mut next = state.get().first().copied().unwrap_or(0);
+        let mut sent_until = next + SENT_BETWEEN;
         let mut is_done = false;
         loop {
             if next == numbers && !std::mem::replace(&mut is_done, true) {
@@ -254,14 +262,21 @@ impl<B: Backend> Source<B> {
                     say(done);
                 }
             }
-            let feed = match is_done {
+            let feed = match is_done || next >= sent_until {
                 true => feeds.recv().map_err(|_| TryRecvError::Disconnected),
-                // The second one looks up now and then only: its barriers come later.
+                // The second one looks up now and then only.
                 false if next % [1, 64][self.number] > 0 => Err(TryRecvError::Empty),
                 false => feeds.try_recv(),
             };
             match feed {
                 Ok(Feed::Barrier(_, order)) => {
+                    let late = numbers.min(next + self.number as u64 * SENT_BEFORE_BARRIER);
+                    while next < late {
+                        if !self.send(next, numbers) {
+                            return;
+                        }
+                        next += 1;
+                    }
                     self.operator.state(self.offset).unwrap().update(vec![next]);
                     let operator = Some(&self.operator);
                     let share = self.checkpoints.capture(&order, &mut self.backend, operator);
@@ -269,17 +284,22 @@ impl<B: Backend> Source<B> {
                     for (_, counter) in &self.counters {
                         drop(counter.send(Feed::Barrier(self.number, order.clone())));
                     }
+                    self.tell(Feed::Barrier(self.number + 1, order));
                 }
-                Ok(Feed::Completed(checkpoint)) => self.checkpoints.completed(checkpoint),
-                Ok(Feed::Aborted(checkpoint)) => self.checkpoints.aborted(checkpoint),
+                Ok(Feed::Completed(checkpoint)) => {
+                    self.checkpoints.completed(checkpoint);
+                    sent_until = next + SENT_BETWEEN;
+                    self.tell(Feed::Completed(checkpoint));
+                }
+                Ok(Feed::Aborted(checkpoint)) => {
+                    self.checkpoints.aborted(checkpoint);
+                    self.tell(Feed::Aborted(checkpoint));
+                }
                 Ok(Feed::Number(..)) => unreachable!(),
                 Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => {
-                    let number = self.number as u64 * numbers + next;
-                    let group = (number % KEYS).with_encoded(KeyGroup::of);
-                    let owner = self.counters.iter().find(|(range, _)| range.contains(group));
                     // A dead counter reads nothing: the job begins anew.
-                    if owner.unwrap().1.send(Feed::Number(self.number, number)).is_err() {
+                    if !self.send(next, numbers) {
                         return;
                     }
                     next += 1;
@@ -288,6 +308,20 @@ impl<B: Backend> Source<B> {
                     }
                 }
             }
+        }
+    }
+
+    /// Sends one of its numbers; false if its counter is dead.
+    fn send(&self, number: u64, numbers: u64) -> bool {
+        let number = self.number as u64 * numbers + number;
+        let group = (number % KEYS).with_encoded(KeyGroup::of);
+        let owner = self.counters.iter().find(|(range, _)| range.contains(group));
+        owner.unwrap().1.send(Feed::Number(self.number, number)).is_ok()
+    }
+
+    fn tell(&self, feed: Feed) {
+        if let Some(follower) = &self.follower {
+            drop(follower.send(feed));
         }
     }
 }
@@ -304,7 +338,7 @@ pub(super) fn run<F: Tested>(
     let (dies, died) = oneshot::channel();
     let (done, all_sent) = oneshot::channel();
     let [dies, done] = [dies, done].map(|says| Arc::new(Mutex::new(Some(says))));
-    let (mut wires, mut threads, mut counters) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut threads, mut counters) = (Vec::new(), Vec::new());
     for subtask in 0..parallelism {
         let counter = Counter::open(job, factory, subtask, mode, dies_at);
         let ((to, feeds), dies) = (mpsc::channel(), Arc::clone(&dies));
@@ -312,16 +346,17 @@ pub(super) fn run<F: Tested>(
         threads.push(spawn(move || counter.run(&feeds, &dies)));
     }
     let left = Arc::new(Mutex::new(SOURCES.len()));
-    for number in 0..SOURCES.len() {
-        let source = Source::open(job, factory, number, counters.clone());
+    let mut follower = None;
+    for number in (0..SOURCES.len()).rev() {
+        let source = Source::open(job, factory, number, counters.clone(), follower);
         let (to, feeds) = mpsc::channel();
-        wires.push(to);
+        follower = Some(to);
         let (left, done) = (Arc::clone(&left), Arc::clone(&done));
         threads.push(spawn(move || source.run(&feeds, numbers, &left, &done)));
     }
-    wires.extend(counters.into_iter().map(|(_, to)| to));
-    let wires = Arc::new(Mutex::new(wires));
-    job.listen(Told(Arc::clone(&wires)));
+    let counters = counters.into_iter().map(|(_, to)| to);
+    let wires = Arc::new(Mutex::new(follower.into_iter().chain(counters).collect()));
+    job.listen(Told(Wires::clone(&wires)));
     let control = job.control();
     let stops = async {
         if all_sent.await.is_ok() {
@@ -354,7 +389,9 @@ pub(super) struct Held {
     pub(super) found: BTreeMap<u64, u64>,
     /// How often it is to be, as far as the sources were.
     pub(super) expected: BTreeMap<u64, u64>,
-    pub(super) in_flight: usize,
+    pub(super) in_flight: u64,
+    /// Whether both sources had more to send.
+    pub(super) is_halfway: bool,
 }
 
 /// Of a job that reads so many numbers of each source; `store` is where the names in its manifest begin.
@@ -364,7 +401,7 @@ pub(super) fn held<F: Tested>(
     factory: &F,
     numbers: u64,
 ) -> Held {
-    let mut expected = BTreeMap::new();
+    let (mut expected, mut is_halfway) = (BTreeMap::new(), true);
     for (source, uid) in (0..).zip(SOURCES) {
         let stored = find_operator(manifest, uid).unwrap();
         let mut operator = OperatorBackend::restoring(stored);
@@ -372,6 +409,7 @@ pub(super) fn held<F: Tested>(
         let elements = block_on(read_operator_state(store, stored)).unwrap();
         operator.restore(&elements, 0, 1).unwrap();
         let next = operator.state(offset).unwrap().get().first().copied().unwrap();
+        is_halfway &= next < numbers;
         let sent = source * numbers..source * numbers + next;
         sent.for_each(|number| *expected.entry(number % KEYS).or_default() += 1);
     }
@@ -391,5 +429,5 @@ pub(super) fn held<F: Tested>(
     block_on(records.restore(store, manifest, &Default::default())).unwrap();
     let records = in_flight.replay().unwrap();
     records.iter().for_each(|(key, _)| *found.entry(*key).or_default() += 1);
-    Held { found, expected, in_flight: records.len() }
+    Held { found, expected, in_flight: records.len() as u64, is_halfway }
 }
