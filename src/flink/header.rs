@@ -101,21 +101,25 @@ pub(super) fn keyed(
         return Ok(timers(&meta.name, value, key).of_operator(operator));
     }
     let namespace = meta.serializer(Role::Namespace).map(|namespace| Arc::new(namespace.clone()));
-    let kind = match meta.keyed_type() {
-        Some(KeyedStateType::Value) => StateKind::Value,
-        Some(KeyedStateType::List) => StateKind::List,
-        Some(KeyedStateType::Map) => StateKind::Map,
-        Some(KeyedStateType::Reducing) => StateKind::Reducing,
-        Some(KeyedStateType::Aggregating | KeyedStateType::Folding) => StateKind::Aggregating,
-        None => {
-            let message = format!("state {:?} does not say of which type it is", meta.name);
-            return Err(FormatError::corrupt("state header", message));
-        }
+    let Some(kind) = kind(meta) else {
+        let message = format!("state {:?} does not say of which type it is", meta.name);
+        return Err(FormatError::corrupt("state header", message));
     };
     let user_key = meta.serializer(Role::UserKey);
     let key = Arc::clone(key);
     let values = (user_key, Some(value));
     Ok(FlinkState::keyed(meta.name.clone(), kind, key, namespace, values).of_operator(operator))
+}
+
+/// Of which kind keyed state is, if its header says.
+pub(crate) fn kind(meta: &StateMeta) -> Option<StateKind> {
+    Some(match meta.keyed_type()? {
+        KeyedStateType::Value => StateKind::Value,
+        KeyedStateType::List => StateKind::List,
+        KeyedStateType::Map => StateKind::Map,
+        KeyedStateType::Reducing => StateKind::Reducing,
+        KeyedStateType::Aggregating | KeyedStateType::Folding => StateKind::Aggregating,
+    })
 }
 
 /// Timers, whose serializer names those of key and namespace.

@@ -11,7 +11,7 @@ mod feed;
 mod files;
 mod filter;
 mod get;
-mod header;
+pub(crate) mod header;
 mod inventory;
 mod lines;
 mod measure;
@@ -31,7 +31,7 @@ mod snapshot;
 mod state;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verify;
 mod walk;
 

@@ -7,6 +7,7 @@ mod heap;
 mod operator;
 mod timers;
 
+pub(super) use heap::each_of_map;
 pub(super) use timers::timer_states;
 
 use super::changelog::cut;

@@ -5,6 +5,7 @@ use crate::Error;
 use crate::flink::entry::FlinkValue;
 use crate::flink::header::keyed;
 use crate::flink::state::FlinkState;
+use crate::flink::walk::each_of_map;
 use crate::format::manifest::StateKind;
 use esker_flink::changelog::{Change, Changelog, Definition, LoggedChange, Operation};
 use esker_flink::header::{Role, StateMeta};
@@ -307,9 +308,10 @@ fn map<'a>(held: &mut Held<'a>, operation: Operation<'a>, value: &Serializer) ->
     match operation {
         Operation::Clear => {}
         Operation::Set(bytes) | Operation::Add(bytes) => {
-            for (user_key, value) in entries_of(bytes, value)? {
+            each_of_map(value.entry(), false, bytes, &mut |user_key, value| {
                 entries.insert(user_key, Some(value));
-            }
+                true
+            })?;
         }
         Operation::PutEntry { user_key, value } => {
             entries.insert(user_key, Some(FlinkValue::One(value)));
@@ -318,32 +320,4 @@ fn map<'a>(held: &mut Held<'a>, operation: Operation<'a>, value: &Serializer) ->
         _ => return Err(FormatError::corrupt(super::WHAT, "a map has no such operation")),
     }
     Ok(())
-}
-
-/// The entries of a map in one value.
-fn entries_of<'a>(
-    bytes: &'a [u8],
-    serializer: &Serializer,
-) -> std::result::Result<Vec<(&'a [u8], FlinkValue<'a>)>, FormatError> {
-    let mut input = Input::new("map", bytes);
-    let (of_key, of_value) = serializer
-        .entry()
-        .ok_or_else(|| input.corrupt("a map without serializers of keys and values"))?;
-    let count = input.count(1)?;
-    let mut entries = Vec::new();
-    for _ in 0..count {
-        let start = input.position();
-        of_key.skip(&mut input)?;
-        let user_key = input.since(start);
-        let value = if input.bool()? {
-            FlinkValue::Null
-        } else {
-            let start = input.position();
-            of_value.skip(&mut input)?;
-            FlinkValue::One(input.since(start))
-        };
-        entries.push((user_key, value));
-    }
-    input.end()?;
-    Ok(entries)
 }

@@ -3,13 +3,13 @@
 use crate::flink::FlinkState;
 use crate::format::manifest::{StateInfo, Ttl, TtlUpdate, TypeInfo};
 use crate::format::schema_file::StateSchema;
-use crate::format::{CodecId, Schema};
+use crate::format::{CodecId, Ordered, Schema};
 use esker_flink::Serializer;
 
 /// The type of what `serializer` writes as keys, namespaces or user keys.
 pub(crate) fn key(serializer: &Serializer) -> TypeInfo {
     let schema = schema(serializer);
-    let codec = if is_ordered(&schema) { CodecId::ORDERED } else { CodecId::BINCODE2 };
+    let codec = if Ordered::has(&schema) { CodecId::ORDERED } else { CodecId::BINCODE2 };
     TypeInfo { codec, schema }
 }
 
@@ -42,18 +42,5 @@ pub(crate) fn state_schema(state: &FlinkState) -> StateSchema {
         // Flink does not write down how long entries live.
         ttl: state.has_ttl.then_some(Ttl { duration_ms: None, update: TtlUpdate::Write }),
         reads: None,
-    }
-}
-
-/// Whether the codec `ordered` has values of `schema`.
-fn is_ordered(schema: &Schema) -> bool {
-    use Schema::{
-        Bool, Bytes, Char, I8, I16, I32, I64, I128, String, U8, U16, U32, U64, U128, Unit,
-    };
-    match schema {
-        Unit | Bool | Char | String | Bytes => true,
-        U8 | U16 | U32 | U64 | U128 | I8 | I16 | I32 | I64 | I128 => true,
-        Schema::Tuple(parts) => parts.iter().all(is_ordered),
-        _ => false,
     }
 }

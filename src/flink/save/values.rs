@@ -5,7 +5,7 @@ use crate::format::Value;
 use crate::format::manifest::StateKind;
 use crate::{Error, ErrorKind, Result};
 use esker_flink::canonical::{put_list_element, put_map_value};
-use esker_flink::{FormatError, Input, Serializer};
+use esker_flink::{FormatError, Input, Output, Serializer};
 
 /// Between the elements of a list in canonical form.
 const DELIMITER: u8 = b',';
@@ -165,6 +165,71 @@ pub(crate) fn put_canonical(
         }
     }
     Ok(())
+}
+
+/// Appends one value without its time.
+pub(crate) type PutValue<'a> = &'a dyn Fn(Option<&Value>, &mut Vec<u8>) -> Result<()>;
+
+/// How values of a state stand in canonical form.
+pub(crate) struct Form<'a> {
+    pub(crate) kind: StateKind,
+    pub(crate) has_ttl: bool,
+    /// Which error it is if a time is missing.
+    pub(crate) lacking: ErrorKind,
+    pub(crate) put: PutValue<'a>,
+}
+
+impl Form<'_> {
+    /// Appends what an entry holds, but for timers, which hold nothing; how many there are of it. `value` and `ttl` are as
+    /// in [`Held`].
+    ///
+    /// # Errors
+    /// `lacking` if it has no time and must; those of `put`.
+    pub(crate) fn put(
+        &self,
+        value: Option<&Value>,
+        ttl: Option<&Value>,
+        out: &mut Vec<u8>,
+    ) -> Result<u64> {
+        match (self.kind, value) {
+            (StateKind::List, Some(Value::Seq(elements))) => {
+                let times = match ttl {
+                    Some(Value::Seq(times)) => &times[..],
+                    _ => &[],
+                };
+                let mut element = Vec::new();
+                for (number, value) in elements.iter().enumerate() {
+                    element.clear();
+                    self.put_time(times.get(number), &mut element)?;
+                    (self.put)(Some(value), &mut element)?;
+                    put_list_element(&element, out);
+                }
+                return Ok(elements.len() as u64);
+            }
+            (StateKind::Map, Some(Value::Option(None))) if !self.has_ttl => {
+                put_map_value(None, out);
+                return Ok(1);
+            }
+            (StateKind::Map, _) => put_map_value(Some(&[]), out),
+            _ => {}
+        }
+        self.put_time(ttl, out)?;
+        (self.put)(value, out)?;
+        Ok(1)
+    }
+
+    fn put_time(&self, time: Option<&Value>, out: &mut Vec<u8>) -> Result<()> {
+        if !self.has_ttl {
+            return Ok(());
+        }
+        let time = match time {
+            Some(Value::Signed(time)) => i64::try_from(*time).ok(),
+            _ => None,
+        };
+        let none = || Error::new(self.lacking, "it has no time of its last update");
+        out.put_i64(time.ok_or_else(none)?);
+        Ok(())
+    }
 }
 
 /// Of a heap's list or map that only Java code takes apart.

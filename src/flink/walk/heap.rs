@@ -7,7 +7,7 @@ use crate::flink::part::{Keyed, Part};
 use crate::flink::state::FlinkState;
 use crate::format::manifest::StateKind;
 use esker_flink::heap::HeapFormat;
-use esker_flink::{Entry, FormatError, Input};
+use esker_flink::{Entry, FormatError, Input, Serializer};
 use std::ops::Range;
 
 impl Walk<'_> {
@@ -87,10 +87,12 @@ impl Walk<'_> {
             }
             StateKind::Map => {
                 let mut stopped = None;
-                let read = each_of_map(state, value, &mut |user_key, value| {
-                    stopped = visit(Some(user_key), value).err();
-                    stopped.is_none()
-                });
+                let serializers = state.user_key.as_deref().zip(state.value.as_deref());
+                let read =
+                    each_of_map(serializers, state.has_ttl, value, &mut |user_key, value| {
+                        stopped = visit(Some(user_key), value).err();
+                        stopped.is_none()
+                    });
                 match (stopped, read) {
                     (Some(error), _) => Err(error),
                     (None, Err(_)) => visit(Some(&[]), FlinkValue::One(&[])),
@@ -102,17 +104,19 @@ impl Walk<'_> {
     }
 }
 
-/// Calls `f` with each entry of a map in one value, until it returns false.
+/// Calls `f` with each entry of a map in one value, until it returns false; before values may be the time of their
+/// last update, which the serializer of a log's values counts as theirs.
 ///
 /// # Errors
 /// `Corrupt` if it is no map.
-fn each_of_map<'a>(
-    state: &FlinkState,
+pub(in crate::flink) fn each_of_map<'a>(
+    serializers: Option<(&Serializer, &Serializer)>,
+    has_time: bool,
     value: &'a [u8],
     f: &mut dyn FnMut(&'a [u8], FlinkValue<'a>) -> bool,
 ) -> std::result::Result<(), FormatError> {
     let mut input = Input::new("map", value);
-    let (Some(of_key), Some(of_value)) = (&state.user_key, &state.value) else {
+    let Some((of_key, of_value)) = serializers else {
         return Err(input.corrupt("a map without serializers of keys and values"));
     };
     for _ in 0..input.count(1)? {
@@ -123,7 +127,7 @@ fn each_of_map<'a>(
             FlinkValue::Null
         } else {
             let start = input.position();
-            if state.has_ttl {
+            if has_time {
                 input.i64()?;
             }
             of_value.skip(&mut input)?;

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
-use crate::flink::{FlinkFilter, FlinkOptions, FlinkSnapshot};
+use crate::flink::tests::{lines as flink_lines, open, options};
+use crate::flink::{FlinkFilter, FlinkSnapshot};
 use crate::format::canonical::{Canonical, Expired};
 use crate::format::manifest::{Operator, StateInfo, StateKind};
 use crate::format::part::{Part, RunRef};
@@ -13,53 +14,10 @@ use crate::snapshot::{ChainReader, MANIFEST_NAME, OpenSnapshot, SnapshotSettings
 use crate::{ErrorKind, Result, Store, block_on};
 use esker_flink::OperatorId;
 use esker_flink::header::Role;
-use std::path::{Path, PathBuf};
+use esker_test_support::flink::{assert_lines, expected, known};
 
-const UIDS: [&str; 8] =
-    ["users", "orders", "minutes", "buffer", "carts", "stock", "outbox", "numbers"];
 const DEV: &str = "DevSpec-60-p2m128-120.jsonl";
 const SQL: &str = "SqlWriter-50-p2m128-150.jsonl";
-
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("format/flink/golden")
-}
-
-fn options() -> FlinkOptions {
-    FlinkOptions { uids: UIDS.map(str::to_owned).to_vec(), ..FlinkOptions::default() }
-}
-
-fn open(path: &str) -> FlinkSnapshot {
-    FlinkSnapshot::open_at(golden().join(path).to_str().unwrap(), &options()).unwrap()
-}
-
-fn expected(name: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(golden().join("expected").join(name)).unwrap();
-    known(text.lines().map(str::to_owned).collect())
-}
-
-/// Sorted, without the source, and without opaque values, which expected lines show.
-fn known(mut lines: Vec<String>) -> Vec<String> {
-    lines.retain(|line| !line.starts_with(r#"{"operator":"numbers","#));
-    for line in &mut lines {
-        if line.contains(r#""state":"generic""#) {
-            let head = line.find(r#","value":"#).unwrap();
-            line.truncate(head);
-        }
-    }
-    lines.sort_unstable();
-    lines
-}
-
-fn flink_lines(snapshot: &FlinkSnapshot) -> Vec<String> {
-    let mut text = String::new();
-    let mut keep = |lines: &str| {
-        text.push_str(lines);
-        Ok(())
-    };
-    let damage = snapshot.lines(&FlinkFilter::default(), &mut |_| {}, &mut keep).unwrap();
-    assert!(damage.is_empty(), "{:?}", damage.first());
-    known(text.lines().map(str::to_owned).collect())
-}
 
 fn opened(store: &Store) -> OpenSnapshot {
     let name = RelativeName::new(MANIFEST_NAME).unwrap();
@@ -77,7 +35,7 @@ fn lines(snapshot: &OpenSnapshot) -> Vec<String> {
             }
         }
     }
-    known(lines)
+    known(&lines.join("\n"))
 }
 
 fn lines_of(
@@ -128,18 +86,6 @@ fn to(version: FlinkVersion, max_parallelism: u32) -> ToFlink {
     ToFlink { version, max_parallelism, parallelism: None }
 }
 
-#[track_caller]
-fn assert_lines(found: &[String], expected: &[String]) {
-    let missing = expected.iter().find(|line| !found.contains(line));
-    let extra = found.iter().find(|line| !expected.contains(line));
-    assert!(
-        found == expected,
-        "{} of {}, missing {missing:?}, extra {extra:?}",
-        found.len(),
-        expected.len()
-    );
-}
-
 /// The same line of keys and values that are rows as esker has them: with their kinds, which Flink's lines do not show.
 fn with_row_kinds(line: &str) -> String {
     let of_row = |line: String, end: &str| {
@@ -168,17 +114,17 @@ fn golden_snapshots_go_there_and_back() {
         let snapshot = opened(&store);
         let (manifest, checkpoint) = (&snapshot.manifest, source.metadata().checkpoint_id);
         assert_eq!((&*manifest.job, manifest.checkpoint as i64), ("job", checkpoint), "{path}");
-        let of_esker = expected(file).into_iter();
-        let of_esker: Vec<String> = match file {
-            SQL => of_esker.map(|line| with_row_kinds(&line)).collect(),
-            _ => of_esker.collect(),
-        };
-        assert_lines(&lines(&snapshot), &of_esker);
+        let of_flink = known(&expected(file));
+        let of_esker = of_flink.iter().map(|line| match file {
+            SQL => with_row_kinds(line),
+            _ => line.clone(),
+        });
+        assert_lines(&lines(&snapshot), &of_esker.collect::<Vec<_>>(), path);
         let kept = |opaque: &OpaqueState| opaque.state == "generic" && !opaque.is_skipped;
         assert!(done.opaque.iter().all(kept), "{:?}", done.opaque);
 
         let made = back(&store, &to(version, 128)).unwrap();
-        assert_lines(&flink_lines(&made), &expected(file));
+        assert_lines(&flink_lines(&made), &of_flink, path);
         for operator in made.operators() {
             let before = source.operators().iter().find(|before| before.id == operator.id).unwrap();
             let (was, is) = (source.layout(before).unwrap(), made.layout(operator).unwrap());
@@ -227,7 +173,7 @@ fn other_key_groups_and_parallelisms_hold_the_same() {
         let operator = made.operator("users").unwrap();
         let is = (operator.parallelism, operator.max_parallelism);
         assert_eq!(is, (parallelism.unwrap_or(3), max_parallelism));
-        assert_lines(&flink_lines(&made), &expected(DEV));
+        assert_lines(&flink_lines(&made), &known(&expected(DEV)), DEV);
     }
 }
 
@@ -239,10 +185,11 @@ fn opaque_states_are_left_out_if_asked_and_go_to_no_other_major_version() {
     let (operator, state) = ("users".to_owned(), "generic".to_owned());
     let skipped = OpaqueState { operator, state, class: class.into(), is_skipped: true };
     assert_eq!(done.opaque, [skipped]);
-    let mut left = expected(DEV);
+    let mut left = known(&expected(DEV));
     left.retain(|line| !line.contains(r#""state":"generic""#));
-    assert_lines(&lines(&opened(&store)), &left);
-    assert_lines(&flink_lines(&back(&store, &to(FlinkVersion::V1_20, 128)).unwrap()), &left);
+    assert_lines(&lines(&opened(&store)), &left, "esker's");
+    let made = back(&store, &to(FlinkVersion::V1_20, 128)).unwrap();
+    assert_lines(&flink_lines(&made), &left, "Flink's");
 
     let (store, _) = to_esker(&source, &job()).unwrap();
     let refused = back(&store, &to(FlinkVersion::V1_20, 128)).err().unwrap();
@@ -268,11 +215,11 @@ fn born(schema: &str, lines: &str) -> Store {
 #[test]
 fn what_never_was_flinks_gets_serializers_of_flinks() {
     let file = "DevCompactSpec-150-p2m128-300.jsonl";
-    let text = std::fs::read_to_string(golden().join("expected").join(file)).unwrap();
+    let text = expected(file);
     let store = born(COMPACT, &text);
     for (version, max_parallelism) in [(FlinkVersion::V1_20, 128), (FlinkVersion::V2, 4_096)] {
         let made = back(&store, &to(version, max_parallelism)).unwrap();
-        assert_lines(&flink_lines(&made), &expected(file));
+        assert_lines(&flink_lines(&made), &known(&text), file);
         let carts = made.operator("carts").unwrap();
         assert_eq!(carts.id, OperatorId::of_uid("carts"));
         // The same serializers as those of a job of Flink's with these types.

@@ -2,6 +2,7 @@
 
 use super::nulls::nullable;
 use super::origin;
+use crate::flink::header;
 use crate::flink::save::infos;
 use crate::format::Schema;
 use crate::format::manifest::{Operator, StateInfo, StateKind, TypeInfo};
@@ -79,14 +80,7 @@ fn known(meta: StateMeta, info: &StateInfo, key: Option<&Serializer>) -> Option<
     let value = meta.serializer(Role::Value);
     let own_namespace = meta.serializer(Role::Namespace);
     let (mut user_key, mut namespace) = (None, own_namespace.cloned());
-    let kind = match meta.keyed_type() {
-        Some(KeyedStateType::Value) => StateKind::Value,
-        Some(KeyedStateType::List) => StateKind::List,
-        Some(KeyedStateType::Map) => StateKind::Map,
-        Some(KeyedStateType::Reducing) => StateKind::Reducing,
-        Some(KeyedStateType::Aggregating | KeyedStateType::Folding) => StateKind::Aggregating,
-        None => info.kind,
-    };
+    let kind = header::kind(&meta).unwrap_or(info.kind);
     let mut value = value.cloned();
     match info.kind {
         StateKind::TimerEvent | StateKind::TimerProcessing => {

@@ -9,14 +9,14 @@ use super::invalid;
 #[cfg(not(feature = "expressions"))]
 use super::no_expression::Expression;
 use super::step::{RekeyStep, Winner};
-use super::steps::{NOW, STATE, is_ordered, plain};
+use super::steps::{NOW, STATE, plain};
 use crate::backend::EntrySink;
 use crate::format::composite::CompositeKey;
 use crate::format::list::{elements, put_encoded};
 use crate::format::manifest::{Operator, StateInfo, StateKind, TypeInfo};
 use crate::format::part::{Part, RunRef};
 use crate::format::run::{Entry, KEY_LEN_BYTES_MAX, Op};
-use crate::format::{CodecId, KeyGroup, KeyGroupRange, decode_value, encode_value};
+use crate::format::{CodecId, KeyGroup, KeyGroupRange, Ordered, decode_value, encode_value};
 use crate::processor::{Fold, Spool, Spooled};
 use crate::snapshot::{ChainReader, EntrySource};
 use crate::store::blocking;
@@ -59,7 +59,7 @@ impl Rekey {
                     format!("keys have codec={}, not one of esker's: give type", old.codec);
                 return invalid(message);
             }
-            () if is_ordered(schema) => CodecId::ORDERED,
+            () if Ordered::has(schema) => CodecId::ORDERED,
             () => CodecId::BINCODE2,
         };
         let new = TypeInfo { codec, schema: schema.clone() };

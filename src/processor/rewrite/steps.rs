@@ -10,7 +10,7 @@ use super::step::{AddFieldStep, EntryStep, SetStep, TtlStep};
 use crate::format::codec::CodecId;
 use crate::format::manifest::{StateInfo, StateKind, Ttl, TtlUpdate, TypeInfo};
 use crate::format::schema::{FieldEdit, Place};
-use crate::format::{Schema, Value};
+use crate::format::{Ordered, Schema, Value};
 use crate::{Error, ErrorKind, Result};
 
 /// Names that expressions of steps have besides those of an entry.
@@ -105,7 +105,7 @@ impl Steps {
                 value.codec = codec.clone();
                 match codec.as_str() {
                     "bincode2" => Step::Codec,
-                    "ordered" if is_ordered(&value.schema) => Step::Codec,
+                    "ordered" if Ordered::has(&value.schema) => Step::Codec,
                     "ordered" => return invalid(ORDERED_HAS),
                     other => return invalid(format!("{other:?} is not one of esker's codecs")),
                 }
@@ -218,19 +218,6 @@ impl Step {
             Self::Codec => {}
         }
         Ok(true)
-    }
-}
-
-/// Whether the codec `ordered` has values of `schema`.
-pub(super) fn is_ordered(schema: &Schema) -> bool {
-    use Schema::{
-        Bool, Bytes, Char, I8, I16, I32, I64, I128, String, U8, U16, U32, U64, U128, Unit,
-    };
-    match schema {
-        Unit | Bool | Char | String | Bytes => true,
-        U8 | U16 | U32 | U64 | U128 | I8 | I16 | I32 | I64 | I128 => true,
-        Schema::Tuple(parts) => parts.iter().all(is_ordered),
-        _ => false,
     }
 }
 

@@ -3,69 +3,14 @@
 
 mod run;
 
+use esker_test_support::flink::{Golden, UIDS, assert_lines, expected, golden, goldens, known};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Operators of the jobs that wrote them, as metadata of Flink 1.x knows hashes alone.
-const UIDS: [&str; 8] =
-    ["users", "orders", "minutes", "buffer", "carts", "stock", "outbox", "numbers"];
-
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../format/flink/golden")
-}
-
-/// A snapshot, and the lines that are expected of it.
-struct Golden {
-    name: String,
-    path: String,
-    expected: Vec<String>,
-    is_in_flight: bool,
-}
-
-fn goldens() -> Vec<Golden> {
-    let mut found = Vec::new();
-    for version in ["1.14.6", "1.16.3", "1.20.5", "2.3.0"] {
-        for folder in fs::read_dir(golden().join(version)).unwrap() {
-            let folder = folder.unwrap().path();
-            let about = fs::read_to_string(folder.join("snapshot.json")).unwrap();
-            let about: Value = serde_json::from_str(&about).unwrap();
-            for snapshot in about["snapshots"].as_array().unwrap() {
-                let expected =
-                    golden().join("expected").join(snapshot["expected"].as_str().unwrap());
-                let expected = fs::read_to_string(expected).unwrap();
-                let name = folder.file_name().unwrap().to_str().unwrap();
-                found.push(Golden {
-                    name: format!("{version}/{name}"),
-                    path: folder
-                        .join(snapshot["path"].as_str().unwrap())
-                        .to_str()
-                        .unwrap()
-                        .to_owned(),
-                    expected: expected.lines().map(comparable).collect(),
-                    is_in_flight: snapshot["inFlight"] == true,
-                });
-            }
-        }
-    }
-    assert!(found.len() > 60, "{}", found.len());
-    found
-}
-
-/// Whether this build can read it.
+/// Whether this build of the tool can read it.
 fn is_readable(golden: &Golden) -> bool {
-    let is_database = golden.name.contains("/rocksdb-checkpoint-")
-        || golden.name.contains("/rocksdb-savepoint-native");
-    // What a changelog was materialized into is a database, but in no golden.
-    golden.name.contains("changelog") || cfg!(feature = "rocksdb") || !is_database
-}
-
-/// A line without the value of a state that only Kryo reads.
-fn comparable(line: &str) -> String {
-    match line.split_once(r#","value":"#) {
-        Some((head, _)) if line.contains(r#""state":"generic""#) => head.to_owned(),
-        _ => line.to_owned(),
-    }
+    golden.is_readable(cfg!(feature = "rocksdb"))
 }
 
 fn with_uids<'a>(args: &[&'a str]) -> Vec<&'a str> {
@@ -76,23 +21,16 @@ fn with_uids<'a>(args: &[&'a str]) -> Vec<&'a str> {
 fn dumped(path: &str) -> (i32, Vec<String>, String) {
     let (code, out, err) =
         run::esker(Path::new("."), &with_uids(&["dump", "--format", "jsonl", "--sorted", path]));
-    let lines = out.lines().filter(|line| !line.starts_with(r#"{"operator":"numbers","#));
-    (code, lines.map(comparable).collect(), err)
+    (code, known(&out), err)
 }
 
 #[test]
 fn every_snapshot_of_real_flink_holds_what_its_job_wrote() {
     let mut compared = 0;
     for golden in goldens().iter().filter(|golden| is_readable(golden) && !golden.is_in_flight) {
-        let (code, mut found, err) = dumped(&golden.path);
+        let (code, found, err) = dumped(&golden.path);
         assert_eq!(code, 0, "{}: {err}", golden.name);
-        let mut expected = golden.expected.clone();
-        // Without their values some are in another order.
-        found.sort_unstable();
-        expected.sort_unstable();
-        let difference = expected.iter().zip(&found).find(|(expected, found)| expected != found);
-        assert_eq!(difference, None, "{}", golden.name);
-        assert_eq!(found.len(), expected.len(), "{}", golden.name);
+        assert_lines(&found, &known(&expected(&golden.expected)), &golden.path);
         compared += 1;
     }
     println!("{compared} snapshots compared");
@@ -149,6 +87,7 @@ fn du_counts_every_entry_once() {
     assert_eq!((code, err.contains("opaque")), (0, false), "{err}");
     let states: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let golden = goldens().into_iter().find(|golden| golden.path == path).unwrap();
+    let written = known(&expected(&golden.expected));
     let of = |operator: &str, state: &str| {
         let mut found = states.iter().filter(|s| s["operator"] == operator && s["state"] == state);
         (found.next().unwrap(), found.next().is_none())
@@ -164,7 +103,7 @@ fn du_counts_every_entry_once() {
         ("buffer", "pending"),
     ] {
         let head = format!(r#"{{"operator":"{operator}","state":"{state}","#);
-        let lines = golden.expected.iter().filter(|line| line.starts_with(&head)).count() as u64;
+        let lines = written.iter().filter(|line| line.starts_with(&head)).count() as u64;
         let (found, is_alone) = of(operator, state);
         assert_eq!(found["entries"], lines, "{operator}/{state}: {found}");
         assert!(lines > 0 && is_alone);
@@ -221,12 +160,10 @@ fn a_changelog_is_read_like_any_other_snapshot() {
     assert_eq!(code, 0, "{err}");
     let golden = goldens().into_iter().find(|golden| golden.path == path).unwrap();
     let head = r#"{"operator":"carts","state":"prices","kind":"map","key":"cart/7","#;
-    let mut expected: Vec<_> =
-        golden.expected.iter().filter(|line| line.starts_with(head)).collect();
-    expected.sort_unstable();
-    let mut found: Vec<_> = out.lines().collect();
-    found.sort_unstable();
-    assert!(found == expected && !found.is_empty(), "{out}");
+    let mut written = known(&expected(&golden.expected));
+    written.retain(|line| line.starts_with(head));
+    let found = known(&out);
+    assert!(found == written && !found.is_empty(), "{out}");
 
     // Both backends log alike.
     let other = golden_path("hashmap-checkpoint-changelog");

@@ -6,26 +6,22 @@
 
 mod run;
 
+use esker_test_support::flink::{expected, golden};
 use run::esker;
 use serde_json::Value;
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tempfile::TempDir;
 
 const TRANSCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/flink_write.txt");
 /// The lines that the job had written which `golden/DEV` is a savepoint of.
-const EXPECTED: &str = "expected/DevSpec-60-p2m128-120.jsonl";
-
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../format/flink/golden")
-}
+const EXPECTED: &str = "DevSpec-60-p2m128-120.jsonl";
 
 /// A folder in which `golden` leads to the golden snapshots.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(golden().canonicalize().unwrap(), folder.path().join("golden"))
-        .unwrap();
+    std::os::unix::fs::symlink(golden(), folder.path().join("golden")).unwrap();
     folder
 }
 
@@ -156,7 +152,7 @@ fn ok(folder: &Path, line: &str) {
 fn what_goes_there_comes_back_even_if_it_was_changed_on_the_way() {
     let folder = folder();
     let folder = folder.path();
-    let expected = fs::read_to_string(golden().join(EXPECTED)).unwrap();
+    let expected = expected(EXPECTED);
     ok(folder, "convert golden/2.3.0/hashmap-savepoint-canonical/snapshot there");
     assert_same(&dumped(folder, "there"), &sorted(expected.lines()));
     // A savepoint of esker's as any: renamed, filtered and edited by what works on those.

@@ -39,15 +39,20 @@ struct Asked {
 /// If the tool fails, or Flink does not find what it should.
 pub(crate) fn flink(arguments: impl Iterator<Item = String>) -> Result<(), String> {
     let asked = asked(arguments)?;
+    let versions = if asked.quick { &VERSIONS[..1] } else { &VERSIONS[..] };
+    let installed = versions.iter().map(|version| Lab::install(version).map_err(NoLab::message));
+    restores(&asked, &installed.collect::<Result<Vec<_>, _>>()?)
+}
+
+/// Runs the scenarios with each Flink.
+fn restores(asked: &Asked, labs: &[Lab]) -> Result<(), String> {
     rocksdb::rocksdb()?;
     // The tool as tests have it, so that nothing is compiled for this alone; it is built with a test of its own.
     run(&mut command(&format!("{WORKSPACE_TESTS} --test flink_write --no-run")))?;
-    let versions = if asked.quick { &VERSIONS[..1] } else { &VERSIONS[..] };
     let started = Instant::now();
     let (mut restored, mut failed) = (0, Vec::new());
-    for version in versions {
-        let lab = Lab::install(version).map_err(NoLab::message)?;
-        let (of_version, all) = one_version(&lab, &asked)?;
+    for lab in labs {
+        let (of_version, all) = one_version(lab, asked)?;
         failed.extend(of_version);
         restored += all;
     }
@@ -68,7 +73,7 @@ pub(crate) fn flink(arguments: impl Iterator<Item = String>) -> Result<(), Strin
 /// As for [`flink`].
 pub(crate) fn ci() -> Result<(), String> {
     match Lab::install(VERSIONS[0]) {
-        Ok(_) => flink(["--quick".to_owned()].into_iter()),
+        Ok(lab) => restores(&Asked { quick: true, ..Asked::default() }, &[lab]),
         Err(NoLab::Missing(why)) => {
             tool::skip("restores by Flink of what the tool writes for it", &why);
             Ok(())

@@ -50,6 +50,22 @@ impl<T: OrderedKey> ValueCodec<T> for Ordered {
     }
 }
 
+impl Ordered {
+    /// Whether it has values of `schema`.
+    #[must_use]
+    pub fn has(schema: &Schema) -> bool {
+        use Schema::{
+            Bool, Bytes, Char, I8, I16, I32, I64, I128, String, U8, U16, U32, U64, U128, Unit,
+        };
+        match schema {
+            Unit | Bool | Char | String | Bytes => true,
+            U8 | U16 | U32 | U64 | U128 | I8 | I16 | I32 | I64 | I128 => true,
+            Schema::Tuple(parts) => parts.iter().all(Self::has),
+            _ => false,
+        }
+    }
+}
+
 /// Reads what [`escape`] wrote.
 pub(crate) fn unescape(reader: &mut Reader<'_>) -> Result<Vec<u8>> {
     let mut out = Vec::new();

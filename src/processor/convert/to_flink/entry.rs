@@ -1,14 +1,13 @@
 //! Entries of esker's in Flink's canonical form.
 
-use crate::flink::save::values;
+use crate::flink::save::values::{self, Form};
 use crate::format::Value;
 use crate::format::manifest::{StateInfo, StateKind};
 use crate::processor::convert::types::FlinkType;
 use crate::processor::rewrite::Fields;
 use crate::{Error, ErrorKind, Result};
-use esker_flink::canonical::{put_list_element, put_map_value};
+use esker_flink::Serializer;
 use esker_flink::keys::{KeyFormat, KeyParts};
-use esker_flink::{Output, Serializer};
 
 /// An entry in canonical form.
 #[derive(Default)]
@@ -45,7 +44,13 @@ impl Made {
             _ => None,
         };
         if timestamp_ms.is_none() {
-            put_held(info, state, fields, value)?;
+            let form = Form {
+                kind: info.kind,
+                has_ttl: info.ttl.is_some(),
+                lacking: ErrorKind::Corrupt,
+                put: &|value, out| put_value(state, value, out),
+            };
+            form.put(fields.value.as_ref(), fields.ttl.as_ref(), value)?;
             if info.kind == StateKind::List && value.is_empty() {
                 return Ok(false);
             }
@@ -55,51 +60,6 @@ impl Made {
         format.put(&KeyParts { key, namespace, user_key, timestamp_ms }, composite);
         Ok(true)
     }
-}
-
-/// Appends what an entry holds in canonical form.
-fn put_held(info: &StateInfo, state: &FlinkType, fields: &Fields, out: &mut Vec<u8>) -> Result<()> {
-    let has_ttl = info.ttl.is_some();
-    match (&fields.value, info.kind) {
-        (Some(Value::Seq(elements)), StateKind::List) => {
-            let times = match &fields.ttl {
-                Some(Value::Seq(times)) => &times[..],
-                _ => &[],
-            };
-            let mut element = Vec::new();
-            for (number, value) in elements.iter().enumerate() {
-                element.clear();
-                put_time(has_ttl, times.get(number), &mut element)?;
-                put_value(state, Some(value), &mut element)?;
-                put_list_element(&element, out);
-            }
-            Ok(())
-        }
-        (Some(Value::Option(None)), StateKind::Map) if !has_ttl => {
-            put_map_value(None, out);
-            Ok(())
-        }
-        (value, kind) => {
-            if kind == StateKind::Map {
-                put_map_value(Some(&[]), out);
-            }
-            put_time(has_ttl, fields.ttl.as_ref(), out)?;
-            put_value(state, value.as_ref(), out)
-        }
-    }
-}
-
-fn put_time(has_ttl: bool, time: Option<&Value>, out: &mut Vec<u8>) -> Result<()> {
-    if !has_ttl {
-        return Ok(());
-    }
-    let time = match time {
-        Some(Value::Signed(time)) => i64::try_from(*time).ok(),
-        _ => None,
-    };
-    let none = || Error::new(ErrorKind::Corrupt, "it has no time of its last update");
-    out.put_i64(time.ok_or_else(none)?);
-    Ok(())
 }
 
 pub(super) fn put_value(state: &FlinkType, value: Option<&Value>, out: &mut Vec<u8>) -> Result<()> {

@@ -7,6 +7,7 @@ use crate::flink::save::{KeyedEntry, NewOperator, Sort, Writer};
 use crate::format::KeyGroupRange;
 use crate::format::manifest::{Operator, StateInfo, StateKind};
 use crate::format::part::{Part, RunRef};
+use crate::format::run::Entry;
 use crate::processor::convert::origin::OfOperator;
 use crate::processor::convert::types::{self, FlinkType};
 use crate::processor::rewrite::{Fields, Reader, Uses};
@@ -149,14 +150,10 @@ impl<'m> Converted<'m> {
         let mut made = Made::default();
         chain.merge(range, None, &mut |entry| {
             progress(1);
-            let id = entry.key.first_chunk().map(|id| u32::from_be_bytes(*id)).unwrap_or_default();
-            let (Some(reader), Some((place, info, state))) =
-                (readers.get(&id), self.states.get(&id))
-            else {
+            let Some((reader, (place, info, state))) = self.state_of(&readers, entry) else {
                 return Ok(());
             };
-            let named =
-                |error: Error| error.of(format_args!("state={}{}", info.name, reader.place(entry)));
+            let named = |error| named(error, info, reader, entry);
             let Some(format) = formats.get(usize::from(*place)) else { return Ok(()) };
             let mut fields = Fields::default();
             if !reader.read(entry, &mut fields).map_err(named)? {
@@ -172,6 +169,16 @@ impl<'m> Converted<'m> {
         })
     }
 
+    /// What reads an entry, and whose it is; none if its state is left out.
+    fn state_of<'a>(
+        &'a self,
+        readers: &'a BTreeMap<u32, Reader>,
+        entry: Entry<'_>,
+    ) -> Option<(&'a Reader, &'a (u16, &'m StateInfo, FlinkType))> {
+        let id = entry.key.first_chunk().map(|id| u32::from_be_bytes(*id))?;
+        readers.get(&id).zip(self.states.get(&id))
+    }
+
     fn elements(
         &self,
         chain: &ChainReader,
@@ -185,14 +192,10 @@ impl<'m> Converted<'m> {
         let (mut user_key, mut value) = (Vec::new(), Vec::new());
         chain.merge(KeyGroupRange::ALL, None, &mut |entry| {
             progress(1);
-            let id = entry.key.first_chunk().map(|id| u32::from_be_bytes(*id)).unwrap_or_default();
-            let (Some(reader), Some((place, info, state))) =
-                (readers.get(&id), self.states.get(&id))
-            else {
+            let Some((reader, (place, info, state))) = self.state_of(&readers, entry) else {
                 return Ok(());
             };
-            let named =
-                |error: Error| error.of(format_args!("state={}{}", info.name, reader.place(entry)));
+            let named = |error| named(error, info, reader, entry);
             let mut fields = Fields::default();
             reader.read(entry, &mut fields).map_err(named)?;
             value.clear();
@@ -258,4 +261,8 @@ fn metadata(
         metadata.finished = origin.finished;
     }
     Ok(metadata)
+}
+
+fn named(error: Error, info: &StateInfo, reader: &Reader, entry: Entry<'_>) -> Error {
+    error.of(format_args!("state={}{}", info.name, reader.place(entry)))
 }

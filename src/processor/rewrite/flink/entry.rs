@@ -1,17 +1,17 @@
 //! One entry of Flink's, changed.
 
 use super::operator::{OperatorRewrite, StateRewrite};
-use crate::flink::save::{KeyedEntry, KeyedSink, values};
+use crate::flink::save::values::{self, Form};
+use crate::flink::save::{KeyedEntry, KeyedSink};
 use crate::flink::{FlinkEntry, FlinkState, FlinkValue};
 use crate::format::Value;
 use crate::format::manifest::StateKind;
 use crate::processor::rewrite::changes::StateChange;
 use crate::processor::rewrite::fields::{Fields, Uses};
 use crate::{Error, ErrorKind, Result};
-use esker_flink::canonical::{put_list_element, put_map_value};
 use esker_flink::key_group::key_group;
 use esker_flink::keys::{KeyFormat, KeyParts};
-use esker_flink::{FormatError, Output, Serializer};
+use esker_flink::{FormatError, Serializer};
 
 type Read<T> = std::result::Result<T, FormatError>;
 
@@ -224,49 +224,16 @@ fn read(state: &FlinkState, entry: &FlinkEntry<'_>, uses: Uses, fields: &mut Fie
 
 /// Appends the value of a changed entry in canonical form; how many there are of it.
 fn put_changed(state: &FlinkState, fields: &Fields, out: &mut Vec<u8>) -> Result<u64> {
-    match (state.kind, &fields.value) {
-        (StateKind::TimerEvent | StateKind::TimerProcessing, _) => Ok(1),
-        (StateKind::List, Some(Value::Seq(elements))) => {
-            let times = match &fields.ttl {
-                Some(Value::Seq(times)) => &times[..],
-                _ => &[],
-            };
-            let mut element = Vec::new();
-            for (number, value) in elements.iter().enumerate() {
-                element.clear();
-                put_time(state, times.get(number), &mut element)?;
-                put_value(state, Some(value), &mut element)?;
-                put_list_element(&element, out);
-            }
-            Ok(elements.len() as u64)
-        }
-        (StateKind::Map, Some(Value::Option(None))) if !state.has_ttl => {
-            put_map_value(None, out);
-            Ok(1)
-        }
-        (kind, value) => {
-            if kind == StateKind::Map {
-                put_map_value(Some(&[]), out);
-            }
-            put_time(state, fields.ttl.as_ref(), out)?;
-            put_value(state, value.as_ref(), out)?;
-            Ok(1)
-        }
+    if matches!(state.kind, StateKind::TimerEvent | StateKind::TimerProcessing) {
+        return Ok(1);
     }
-}
-
-/// Appends the time of the last update, which stands before a value with TTL.
-fn put_time(state: &FlinkState, time: Option<&Value>, out: &mut Vec<u8>) -> Result<()> {
-    if !state.has_ttl {
-        return Ok(());
-    }
-    let time = match time {
-        Some(Value::Signed(time)) => i64::try_from(*time).ok(),
-        _ => None,
+    let form = Form {
+        kind: state.kind,
+        has_ttl: state.has_ttl,
+        lacking: ErrorKind::Invalid,
+        put: &|value, out| put_value(state, value, out),
     };
-    let none = || Error::new(ErrorKind::Invalid, "it has no time of its last update");
-    out.put_i64(time.ok_or_else(none)?);
-    Ok(())
+    form.put(fields.value.as_ref(), fields.ttl.as_ref(), out)
 }
 
 fn put_value(state: &FlinkState, value: Option<&Value>, out: &mut Vec<u8>) -> Result<()> {

@@ -3,68 +3,10 @@
 
 use super::*;
 use crate::block_on;
-use crate::flink::{FlinkFilter, FlinkOptions};
+use crate::flink::tests::{lines, open, options};
 use esker_flink::OperatorId;
 use esker_flink::metadata::{KeyedHandle, StreamKind};
-use std::path::{Path, PathBuf};
-
-const UIDS: [&str; 9] =
-    ["users", "orders", "minutes", "buffer", "carts", "stock", "outbox", "numbers", "people"];
-
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("format/flink/golden")
-}
-
-fn options() -> FlinkOptions {
-    FlinkOptions { uids: UIDS.map(str::to_owned).to_vec(), ..FlinkOptions::default() }
-}
-
-fn open(path: &str) -> FlinkSnapshot {
-    FlinkSnapshot::open_at(golden().join(path).to_str().unwrap(), &options()).unwrap()
-}
-
-/// The lines of a file of `expected/`.
-fn expected(name: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(golden().join("expected").join(name)).unwrap();
-    text.lines().map(str::to_owned).collect()
-}
-
-/// The lines of a snapshot, without those of the source, sorted; opaque values, which expected lines show, are left out.
-fn lines(snapshot: &FlinkSnapshot) -> Vec<String> {
-    let mut text = String::new();
-    let mut keep = |lines: &str| {
-        text.push_str(lines);
-        Ok(())
-    };
-    let damage = snapshot.lines(&FlinkFilter::default(), &mut |_| {}, &mut keep).unwrap();
-    assert!(damage.is_empty(), "{:?}", damage.first());
-    let all = text.lines().filter(|line| !line.starts_with(r#"{"operator":"numbers","#));
-    known(all.map(str::to_owned).collect())
-}
-
-fn known(mut lines: Vec<String>) -> Vec<String> {
-    for line in &mut lines {
-        if line.contains(r#""state":"generic""#) {
-            let head = line.find(r#","value":"#).unwrap();
-            line.truncate(head);
-        }
-    }
-    lines.sort_unstable();
-    lines
-}
-
-#[track_caller]
-fn assert_lines(found: &[String], expected: Vec<String>) {
-    let expected = known(expected);
-    let missing = expected.iter().find(|line| !found.contains(line));
-    let extra = found.iter().find(|line| !expected.contains(line));
-    assert!(
-        found == expected,
-        "{} of {}, missing {missing:?}, extra {extra:?}",
-        found.len(),
-        expected.len()
-    );
-}
+use esker_test_support::flink::{assert_lines, expected, golden, known};
 
 fn rewritten_to(
     target: &Store,
@@ -103,10 +45,9 @@ fn a_uid_is_renamed_and_all_else_stays() {
             let both = (before.parallelism, before.max_parallelism, &before.coordinator);
             assert_eq!(both, (after.parallelism, after.max_parallelism, &after.coordinator));
         }
-        let lines_of = expected(DEV).into_iter();
         let users = r#"{"operator":"users","#;
-        let renamed = lines_of.map(|line| line.replace(users, r#"{"operator":"people","#));
-        assert_lines(&lines(&made), renamed.collect());
+        let renamed = expected(DEV).replace(users, r#"{"operator":"people","#);
+        assert_lines(&lines(&made), &known(&renamed), path);
         assert!(done.written.entries >= 2_050, "{}", done.written.entries);
         // What was written is canonical, and nothing is outside of the folder.
         metadata
@@ -169,7 +110,7 @@ fn key_groups_are_as_many_as_asked() {
         for operator in made.operators() {
             assert_eq!((operator.parallelism, operator.max_parallelism), (5, max_parallelism));
         }
-        assert_lines(&lines(&made), expected(file));
+        assert_lines(&lines(&made), &known(&expected(file)), path);
     }
 }
 
@@ -180,7 +121,7 @@ fn databases_become_canonical() {
         ("2.3.0/rocksdb-savepoint-native/snapshot", DEV, "parallelism = 1"),
         ("1.20.5/rocksdb-savepoint-native/snapshot", DEV, "max_parallelism = 64"),
     ] {
-        assert_lines(&lines(&rewritten(path, plan).0), expected(file));
+        assert_lines(&lines(&rewritten(path, plan).0), &known(&expected(file)), path);
     }
 }
 
@@ -202,8 +143,8 @@ fn entries_are_filtered_by_what_they_hold() {
     for path in &SOURCES[..4] {
         let (made, done) = rewritten(path, &plan);
         let json = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
-        let mut left = expected(DEV);
-        left.retain(|line| {
+        let before = expected(DEV);
+        let left = before.lines().filter(|line| {
             let line = json(line);
             let value = &line["value"];
             match (line["operator"].as_str().unwrap(), line["state"].as_str().unwrap()) {
@@ -221,7 +162,8 @@ fn entries_are_filtered_by_what_they_hold() {
                 _ => true,
             }
         });
-        assert_lines(&lines(&made), left);
+        let left: Vec<&str> = left.collect();
+        assert_lines(&lines(&made), &known(&left.join("\n")), path);
         let of = done.left.iter().find(|left| left.state == "long").unwrap();
         assert!(of.before.0 == 60 && of.left.0 < 60, "{of:?}");
     }
@@ -247,8 +189,9 @@ fn values_are_set_and_keep_their_types() {
     "#;
     for path in &SOURCES[..4] {
         let (made, _) = rewritten(path, plan);
-        let edited = expected(DEV).into_iter().map(|line| {
-            let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let lines_before = expected(DEV);
+        let edited = lines_before.lines().map(|line| {
+            let json: serde_json::Value = serde_json::from_str(line).unwrap();
             let value = json["value"].to_string();
             let number = json["value"].as_i64().unwrap_or_default();
             let (operator, state) =
@@ -275,10 +218,11 @@ fn values_are_set_and_keep_their_types() {
                     let of = json["value"][1].as_i64().unwrap();
                     line.replace(&format!(",{of}]"), &format!(",{}]", of + 1))
                 }
-                _ => line,
+                _ => line.to_owned(),
             }
         });
-        assert_lines(&lines(&made), edited.collect());
+        let edited: Vec<String> = edited.collect();
+        assert_lines(&lines(&made), &known(&edited.join("\n")), path);
     }
 }
 
@@ -332,7 +276,8 @@ fn a_second_call_finds_what_is_there_and_another_plan_is_refused() {
     assert_eq!(present.files, 0);
     let other = rewritten_to(&target, &source, "parallelism = 4").err().unwrap();
     assert_eq!(other.kind(), ErrorKind::Conflict, "{other}");
-    assert_lines(&lines(&FlinkSnapshot::open(&target, None, &options()).unwrap()), expected(DEV));
+    let made = FlinkSnapshot::open(&target, None, &options()).unwrap();
+    assert_lines(&lines(&made), &known(&expected(DEV)), DEV);
     // What would be left is told without a target.
     let plan = RewritePlan::from_toml("parallelism = 3").unwrap();
     assert_eq!(rehearse_flink(&source, &plan).unwrap(), first.left);

@@ -178,12 +178,17 @@ fn show(sizes: &OperatorSizes<'_>, reports: &[Report<'_>], out: &mut impl Write)
         if state.info.kind.is_keyed() {
             show_skew(&state.stats, out)?;
         }
-        writeln!(out, "  largest, key and value")?;
-        for Large { key_group, key, key_bytes, value_bytes } in &report.largest {
-            let group = key_group.map(|group| format!(" key group {group}")).unwrap_or_default();
-            writeln!(out, "    {key_bytes} + {value_bytes} bytes{group} {key}")?;
-        }
+        show_largest(&report.largest, out)?;
         writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn show_largest(largest: &[Large], out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "  largest, key and value")?;
+    for Large { key_group, key, key_bytes, value_bytes } in largest {
+        let group = key_group.map(|group| format!(" key group {group}")).unwrap_or_default();
+        writeln!(out, "    {key_bytes} + {value_bytes} bytes{group} {key}")?;
     }
     Ok(())
 }

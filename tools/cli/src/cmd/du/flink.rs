@@ -1,6 +1,6 @@
 //! How large the states of a snapshot of Flink's are: all of its entries are read.
 
-use super::{Args, Large, Report, bars, show_slices};
+use super::{Args, Large, Report, bars, show_largest, show_slices};
 use crate::cmd::{progress, say_harms, say_refused, table, write_json_line};
 use crate::flink::harms;
 use crate::outcome::Outcome;
@@ -106,11 +106,7 @@ fn show(reports: &[Report<'_>], key_groups: u32, out: &mut impl Write) -> io::Re
             }
             show_slices(&slices, (key_groups, key_groups.div_ceil(SLICES as u32)), out)?;
         }
-        writeln!(out, "  largest, key and value")?;
-        for Large { key_group, key, key_bytes, value_bytes } in &report.largest {
-            let group = key_group.map(|group| format!(" key group {group}")).unwrap_or_default();
-            writeln!(out, "    {key_bytes} + {value_bytes} bytes{group} {key}")?;
-        }
+        show_largest(&report.largest, out)?;
         writeln!(out)?;
     }
     Ok(())
