@@ -3,6 +3,7 @@
 
 mod changed;
 mod copied;
+mod damage;
 mod in_flight;
 
 use super::{FlinkFilter, FlinkOptions, FlinkSnapshot};
