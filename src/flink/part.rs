@@ -11,7 +11,7 @@ use super::walk::timer_states;
 use crate::{Error, ErrorKind, Result};
 use esker_flink::metadata::{
     ChangelogHandle, IncrementalHandle, KeyGroupsFormat, KeyGroupsHandle, KeyedHandle,
-    OperatorHandle,
+    OperatorHandle, SubtaskState,
 };
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -35,9 +35,22 @@ pub(super) struct Part<'s> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Handle<'s> {
     Keyed(&'s KeyedHandle),
-    /// Timers that an operator wrote beside.
-    RawKeyed(&'s KeyGroupsHandle),
+    /// Timers that an operator wrote beside its keyed state.
+    RawKeyed(&'s KeyGroupsHandle, Option<&'s KeyedHandle>),
     Operator(&'s OperatorHandle),
+}
+
+impl<'s> Handle<'s> {
+    /// The handles of a subtask, in the order of the output.
+    pub(super) fn of(state: &'s SubtaskState) -> impl Iterator<Item = Self> {
+        let keyed = state.keyed.as_ref();
+        let raw = state.keyed_raw.as_ref().and_then(|handle| match handle {
+            KeyedHandle::KeyGroups(handle) => Some(Self::RawKeyed(handle, keyed)),
+            _ => None,
+        });
+        let operator = state.operator.as_ref().filter(|handle| !handle.is_empty());
+        [keyed.map(Self::Keyed), raw, operator.map(Self::Operator)].into_iter().flatten()
+    }
 }
 
 /// What is behind a handle.
@@ -56,6 +69,8 @@ pub(super) enum Opened<'s> {
     RawTimers {
         handle: &'s KeyGroupsHandle,
         stream: FlinkStream,
+        /// The states of timers that keyed state has too: in full checkpoints of RocksDB by Flink 1.15.
+        copies: BTreeSet<String>,
     },
     Operator {
         handle: &'s OperatorHandle,
@@ -144,7 +159,7 @@ impl<'s> Part<'s> {
     pub(super) fn damage(&self, error: Error) -> FlinkDamage {
         let groups = match self.handle {
             Handle::Operator(_) => None,
-            Handle::RawKeyed(handle) => Some(handle.range.key_groups()),
+            Handle::RawKeyed(handle, _) => Some(handle.range.key_groups()),
             Handle::Keyed(handle) => Some(handle.range().key_groups()),
         };
         FlinkDamage {
@@ -186,9 +201,15 @@ impl<'s> Part<'s> {
     fn read(&self) -> Result<Opened<'s>> {
         match self.handle {
             Handle::Keyed(handle) => self.read_keyed(handle),
-            Handle::RawKeyed(handle) => {
+            Handle::RawKeyed(handle, keyed) => {
                 let stream = self.snapshot.stream(&handle.stream)?;
-                Ok(Opened::RawTimers { handle, stream })
+                let mut copies = BTreeSet::new();
+                if let Some(KeyedHandle::KeyGroups(keyed)) = keyed {
+                    let (_, states) = self.key_groups(keyed)?;
+                    let timers = states.states.into_iter().filter(FlinkState::is_timer);
+                    copies.extend(timers.map(|state| state.name));
+                }
+                Ok(Opened::RawTimers { handle, stream, copies })
             }
             Handle::Operator(handle) => {
                 let stream = self.snapshot.stream(&handle.stream)?;
@@ -199,16 +220,22 @@ impl<'s> Part<'s> {
         }
     }
 
+    fn key_groups(&self, handle: &KeyGroupsHandle) -> Result<(FlinkStream, KeyedStates)> {
+        let stream = self.snapshot.stream(&handle.stream)?;
+        let len_bytes = handle.header_len(stream.len_bytes());
+        let states = KeyedStates::read(&stream, len_bytes, &self.operator.label)?;
+        Ok((stream, states))
+    }
+
     fn read_keyed(&self, handle: &'s KeyedHandle) -> Result<Opened<'s>> {
         match handle {
             KeyedHandle::KeyGroups(handle) => {
-                let stream = self.snapshot.stream(&handle.stream)?;
-                let len_bytes = handle.header_len(stream.len_bytes());
-                let states = KeyedStates::read(&stream, len_bytes, &self.operator.label)?;
+                let (stream, states) = self.key_groups(handle)?;
                 let is_canonical = match handle.format {
                     KeyGroupsFormat::Canonical => true,
-                    KeyGroupsFormat::Native { .. } => false,
-                    KeyGroupsFormat::Legacy => !is_of_heap(handle, &stream)?,
+                    // Flink 1.15 has full checkpoints of RocksDB, which are canonical, behind the heap's handles.
+                    KeyGroupsFormat::Native { .. } => is_of_heap(handle, &stream)? == Some(false),
+                    KeyGroupsFormat::Legacy => is_of_heap(handle, &stream)? != Some(true),
                 };
                 let keyed = Keyed { handle, stream, states };
                 Ok(if is_canonical { Opened::Canonical(keyed) } else { Opened::Heap(keyed) })
@@ -281,8 +308,10 @@ impl<'s> Part<'s> {
             Opened::Database { states, .. } | Opened::Changelog { log: Log { states, .. }, .. } => {
                 PartStates::Keyed(states.clone())
             }
-            Opened::RawTimers { handle, stream } => {
-                PartStates::Timers(timer_states(handle, stream, &self.operator.label)?)
+            Opened::RawTimers { handle, stream, copies } => {
+                let mut states = timer_states(handle, stream, &self.operator.label)?;
+                states.retain(|state| !copies.contains(&state.name));
+                PartStates::Timers(states)
             }
             Opened::Operator { states, .. } => PartStates::Operator(states.clone()),
         })
@@ -301,13 +330,19 @@ pub(super) fn ends(groups: Range<u16>) -> Option<(u16, u16)> {
     groups.end.checked_sub(1).filter(|last| *last >= groups.start).map(|last| (groups.start, last))
 }
 
-/// Whether a stream that may hold either is of the heap's own format: there a key group begins with its number.
-fn is_of_heap(handle: &KeyGroupsHandle, stream: &FlinkStream) -> Result<bool> {
-    // Canonical state begins with a state's id of two bytes and a length of four, so that 0 says nothing.
-    let Some((group, offset)) = handle.present().find(|(group, _)| *group > 0) else {
-        return Ok(false);
-    };
-    let end = offset.saturating_add(4).min(stream.len_bytes());
-    let found = stream.read(offset.min(end)..end)?;
-    Ok(*found == u32::from(group).to_be_bytes())
+/// Whether a stream that may hold either is of the heap's own format, where a key group begins with its number, or canonical;
+/// none if nothing tells.
+fn is_of_heap(handle: &KeyGroupsHandle, stream: &FlinkStream) -> Result<Option<bool>> {
+    let mut is_of_heap = None;
+    // Canonical state begins with a state's id of two bytes and a length of four, so that 0 says nothing. One key group may be
+    // damaged.
+    for (group, offset) in handle.present().filter(|(group, _)| *group > 0).take(3) {
+        let end = offset.saturating_add(4).min(stream.len_bytes());
+        let found = stream.read(offset.min(end)..end)?;
+        is_of_heap = Some(*found == u32::from(group).to_be_bytes());
+        if is_of_heap == Some(true) {
+            break;
+        }
+    }
+    Ok(is_of_heap)
 }

@@ -71,14 +71,7 @@ impl<'s> Plan<'s> {
             let mut broadcast = BTreeSet::new();
             for subtask in subtasks {
                 let Some(state) = subtask.state.as_deref() else { continue };
-                let raw = state.keyed_raw.as_ref().and_then(|handle| match handle {
-                    KeyedHandle::KeyGroups(handle) => Some(Handle::RawKeyed(handle)),
-                    _ => None,
-                });
-                let operator_state = state.operator.as_ref().filter(|handle| !handle.is_empty());
-                let keyed = state.keyed.as_ref().map(Handle::Keyed);
-                let handles = [keyed, raw, operator_state.map(Handle::Operator)];
-                for handle in handles.into_iter().flatten() {
+                for handle in Handle::of(state) {
                     let mut part = Part::new(snapshot, operator, subtask.index, handle);
                     if let (Handle::Operator(handle), false) = (handle, every_copy) {
                         let states = handle.states.iter();
@@ -101,7 +94,7 @@ impl<'s> Plan<'s> {
         let units = match part.handle {
             Handle::Operator(_) if filter.key_groups.is_some() => return,
             Handle::Operator(_) => std::iter::once(0..0).collect(),
-            Handle::RawKeyed(handle) => by_len(handle),
+            Handle::RawKeyed(handle, _) => by_len(handle),
             Handle::Keyed(KeyedHandle::KeyGroups(handle)) => by_len(handle),
             // Each reads all states of a database, and one piece of a log.
             Handle::Keyed(handle) => cut(handle.range().key_groups()).collect(),
@@ -180,8 +173,8 @@ impl Walk<'_> {
                 self.database(part, database, states, unit.groups.clone())
             }
             Opened::Changelog { bases, log } => self.changelog(part, (bases, log), unit),
-            Opened::RawTimers { handle, stream } => {
-                self.timers(part, (handle, stream), unit.groups.clone())
+            Opened::RawTimers { handle, stream, copies } => {
+                self.timers(part, (handle, stream, copies), unit.groups.clone())
             }
             Opened::Operator { handle, stream, states } => {
                 self.operator(part, (handle, stream), states)

@@ -137,9 +137,13 @@ impl OperatorHeader {
         }
         let compressible = version >= 6;
         let compressed = compressible && read_bool(input)?;
-        // The first element's offset is where its first chunk begins, behind what opens the compressed stream.
-        let opened = compressed && input.rest().ends_with(&snappy::IDENTIFIER);
-        let len = input.remaining() - if opened { snappy::IDENTIFIER.len() } else { 0 };
+        // The first element's offset is where its first chunk begins, behind what opens the compressed stream, and in Flink 1.18.1
+        // those of empty states before it.
+        let mut head = input.rest();
+        while let Some(rest) = head.strip_suffix(&snappy::IDENTIFIER).filter(|_| compressed) {
+            head = rest;
+        }
+        let len = head.len();
         let input = &mut input.part(len)?;
         let start = input.clone();
         let mut lists = StateLists::read(input, 2)?;

@@ -6,8 +6,10 @@
 
 #[cfg(test)]
 mod tests;
+mod unflushed;
 mod writer;
 
+pub use unflushed::{Unflushed, is_whole};
 pub use writer::OperatorWriter;
 
 use crate::header::{OperatorHeader, Role, StateMeta};

@@ -187,7 +187,7 @@ mod tests {
                 checked += 1;
             }
         }
-        assert_eq!(checked, 2);
+        assert_eq!(checked, 3);
     }
 
     fn timers(bytes: &[u8]) -> Result<usize> {

@@ -40,13 +40,7 @@ impl FlinkSnapshot {
             };
             layout.is_in_order &= is_in_order(state);
             let part = |handle| Part::new(self, operator, subtask.index, handle);
-            let operator_state = state.operator.as_ref().filter(|handle| !handle.is_empty());
-            let handles = [
-                state.keyed.as_ref().map(Handle::Keyed),
-                state.keyed_raw.as_ref().and_then(raw_keyed),
-                operator_state.map(Handle::Operator),
-            ];
-            for handle in handles.into_iter().flatten() {
+            for handle in Handle::of(state) {
                 match part(handle).states().map_err(of)? {
                     PartStates::Keyed(found) => {
                         add_keyed(&mut layout.keyed, found, &mut keyed_states).map_err(of)?;
@@ -78,13 +72,6 @@ fn is_in_order(state: &SubtaskState) -> bool {
         Some(_) => false,
     };
     ascends && state.keyed_raw.is_none()
-}
-
-fn raw_keyed(handle: &KeyedHandle) -> Option<Handle<'_>> {
-    match handle {
-        KeyedHandle::KeyGroups(handle) => Some(Handle::RawKeyed(handle)),
-        _ => None,
-    }
 }
 
 /// Adds what another subtask has.

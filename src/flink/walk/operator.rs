@@ -10,8 +10,8 @@ use crate::format::manifest::StateKind;
 use crate::{Error, Result};
 use bytes::Bytes;
 use esker_flink::metadata::OperatorHandle;
-use esker_flink::operator::BroadcastEntries;
-use esker_flink::{FormatError, Input, snappy};
+use esker_flink::operator::{BroadcastEntries, Unflushed, is_whole};
+use esker_flink::{FormatError, FormatErrorKind, Input, snappy};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -32,13 +32,32 @@ impl Walk<'_> {
                 return Ok(());
             }
         };
-        let mut piece = Piece { stream, bytes: Bytes::new(), start: 0 };
-        for (stored, extents) in handle.states.iter().zip(&extents) {
+        let unflushed = match states.header.compressed {
+            true => match unflushed((handle, &extents), stream, states) {
+                Ok(unflushed) => unflushed,
+                Err(error) if is_passing(&error) => return Err(error),
+                Err(error) => {
+                    self.harm(part, None, None, error);
+                    return Ok(());
+                }
+            },
+            false => None,
+        };
+        let mut piece = Piece::of(stream);
+        for (place, (stored, extents)) in handle.states.iter().zip(&extents).enumerate() {
             let Some(state) = states.states.iter().find(|state| state.name == stored.name) else {
                 self.unknown(part, &stored.name, states, stream);
                 continue;
             };
             if !self.filter.wants_state(state) || part.left_out.contains(stored.name.as_str()) {
+                continue;
+            }
+            if let Some(unflushed) = &unflushed {
+                let offset = stored.offsets.first().copied().unwrap_or_default();
+                let offset = stream.offset_in_file(offset);
+                for bytes in unflushed.elements(place) {
+                    self.held(part, (state, states), bytes, (stream, offset))?;
+                }
                 continue;
             }
             for extent in extents {
@@ -51,15 +70,24 @@ impl Walk<'_> {
                     }
                 };
                 let offset = stream.offset_in_file(extent.start);
-                if state.kind == StateKind::OperatorBroadcast {
-                    self.broadcast(part, (state, states), &bytes, (stream, offset))?;
-                } else {
-                    let element = Element { user_key: None, value: &bytes };
-                    self.visitor.element(state, element, offset)?;
-                }
+                self.held(part, (state, states), &bytes, (stream, offset))?;
             }
         }
         Ok(())
+    }
+
+    /// What a state has at one offset.
+    fn held(
+        &mut self,
+        part: &Part<'_>,
+        (state, states): (&FlinkState, &OperatorStates),
+        bytes: &[u8],
+        (stream, offset): (&FlinkStream, u64),
+    ) -> Result<()> {
+        if state.kind == StateKind::OperatorBroadcast {
+            return self.broadcast(part, (state, states), bytes, (stream, offset));
+        }
+        self.visitor.element(state, Element { user_key: None, value: bytes }, offset)
     }
 
     fn broadcast(
@@ -120,6 +148,38 @@ impl Walk<'_> {
     }
 }
 
+/// What a compressed stream holds, if its elements are not where their offsets are.
+///
+/// # Errors
+/// `Incompatible` if they are not, and cannot be told apart; the store's.
+fn unflushed(
+    (handle, extents): (&OperatorHandle, &[Vec<Range<u64>>]),
+    stream: &FlinkStream,
+    states: &OperatorStates,
+) -> Result<Option<Unflushed>> {
+    let mut piece = Piece::of(stream);
+    for (stored, extents) in handle.states.iter().zip(extents) {
+        let Some(meta) = states.header.state(&stored.name) else { continue };
+        for extent in extents {
+            match piece.read(extent, true) {
+                Ok(bytes) if is_whole(&bytes, meta, stored.mode) => continue,
+                Err(error) if is_passing(&error) => return Err(error),
+                _ => {}
+            }
+            let bytes = stream.read(0..stream.len_bytes())?;
+            return match Unflushed::read(&bytes, &states.header, handle) {
+                Ok(unflushed) => Ok(Some(unflushed)),
+                Err(error) if error.kind == FormatErrorKind::Incompatible => {
+                    Err(stream.refused(error))
+                }
+                // It is damaged, which its elements say one by one.
+                Err(_) => Ok(None),
+            };
+        }
+    }
+    Ok(None)
+}
+
 /// What was fetched of a stream last.
 struct Piece<'a> {
     stream: &'a FlinkStream,
@@ -127,7 +187,11 @@ struct Piece<'a> {
     start: u64,
 }
 
-impl Piece<'_> {
+impl<'a> Piece<'a> {
+    fn of(stream: &'a FlinkStream) -> Self {
+        Self { stream, bytes: Bytes::new(), start: 0 }
+    }
+
     /// What lies at `extent`, unpacked.
     ///
     /// # Errors

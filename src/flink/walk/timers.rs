@@ -10,6 +10,7 @@ use crate::format::manifest::StateKind;
 use esker_flink::Input;
 use esker_flink::metadata::KeyGroupsHandle;
 use esker_flink::raw_timers::{RawTimer, RawTimers};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Key groups of so many bytes are looked at to tell which timers there are.
@@ -20,7 +21,7 @@ impl Walk<'_> {
     pub(super) fn timers(
         &mut self,
         part: &Part<'_>,
-        (handle, stream): (&KeyGroupsHandle, &FlinkStream),
+        (handle, stream, copies): (&KeyGroupsHandle, &FlinkStream, &BTreeSet<String>),
         groups: Range<u16>,
     ) -> Result<()> {
         for (group, range) in raw_groups(handle, stream, groups) {
@@ -46,7 +47,7 @@ impl Walk<'_> {
                 match timers.next() {
                     Ok(Some(timer)) => {
                         let state = state_of(&timer, &mut states, &part.operator.label);
-                        if self.filter.wants_state(state) {
+                        if self.filter.wants_state(state) && !copies.contains(&state.name) {
                             self.heap_entry(state, &timer.entry, offset)?;
                         }
                     }

@@ -3,9 +3,10 @@
 use super::Changelog;
 use crate::header::{KeyedStateType, Role, StateKind, StateMeta};
 use crate::{FormatError, FormatErrorKind, Input, Result, Serializer, java};
+use std::ops::RangeInclusive;
 
-/// The only version of a definition's head.
-const DEFINITION_VERSION: i32 = 7;
+/// Versions of a definition's head, which differ in nothing that is read: 6 up to Flink 1.17, 7 since.
+const DEFINITION_VERSIONS: RangeInclusive<i32> = 6..=7;
 
 /// What a change says of one state; its parts are still encoded.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,8 +103,9 @@ impl Definition {
     fn read(input: &mut Input<'_>) -> Result<(u16, Self)> {
         let at = input.clone();
         let version = input.i32()?;
-        if version != DEFINITION_VERSION {
-            return Err(at.unsupported(format!("definition of version {version}, where 7 is read")));
+        if !DEFINITION_VERSIONS.contains(&version) {
+            let message = format!("definition of version {version}, where 6 and 7 are read");
+            return Err(at.unsupported(message));
         }
         let meta = StateMeta::read(input)?;
         let (mut ttl, mut default) = (false, None);

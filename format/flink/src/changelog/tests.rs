@@ -116,7 +116,7 @@ fn goldens_are_replayed() {
             assert_eq!(found, count, "{}: {state}", golden.name);
         }
     }
-    assert_eq!((checked, said), (12, 24));
+    assert_eq!((checked, said), (15, 30));
 }
 
 /// A log of one state without a namespace to speak of, and its changes.

@@ -8,7 +8,7 @@ use crate::decoding;
 use esker_flink::Input;
 use esker_flink::header::{OperatorHeader, Role};
 use esker_flink::metadata::{Mode, OperatorHandle, Position, StateOffsets, StreamHandle};
-use esker_flink::operator::{BroadcastEntries, check_element, read_extent};
+use esker_flink::operator::{BroadcastEntries, Unflushed, check_element, is_whole, read_extent};
 
 /// How many offsets of each state a seed has.
 const OFFSETS: usize = 4;
@@ -47,7 +47,13 @@ pub(crate) fn operator(bytes: &[u8]) {
                     (_, Ok(value)) => drop(check_element(&element, value)),
                     _ => {}
                 }
+                is_whole(&element, meta, state.mode);
             }
+        }
+        let Ok(all) = Unflushed::read(stream, &header, &handle) else { return };
+        for (place, state) in handle.states.iter().enumerate() {
+            let count = all.elements(place).count();
+            assert!(count == state.offsets.len() || header.state(&state.name).is_none());
         }
     });
 }
