@@ -7,12 +7,13 @@ use super::rocksdb::Database;
 use super::snapshot::{FlinkOperator, FlinkSnapshot};
 use super::state::FlinkState;
 use super::stream::FlinkStream;
-use super::walk::timer_states;
+use super::walk::{is_passing, timer_states};
 use crate::{Error, ErrorKind, Result};
 use esker_flink::metadata::{
     ChangelogHandle, IncrementalHandle, KeyGroupsFormat, KeyGroupsHandle, KeyedHandle,
     OperatorHandle, SubtaskState,
 };
+use esker_flink::snappy::IDENTIFIER;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -205,9 +206,15 @@ impl<'s> Part<'s> {
                 let stream = self.snapshot.stream(&handle.stream)?;
                 let mut copies = BTreeSet::new();
                 if let Some(KeyedHandle::KeyGroups(keyed)) = keyed {
-                    let (_, states) = self.key_groups(keyed)?;
-                    let timers = states.states.into_iter().filter(FlinkState::is_timer);
-                    copies.extend(timers.map(|state| state.name));
+                    match self.key_groups(keyed) {
+                        Ok((_, KeyedStates { states, .. })) => {
+                            let timers = states.into_iter().filter(FlinkState::is_timer);
+                            copies.extend(timers.map(|state| state.name));
+                        }
+                        Err(error) if is_passing(&error) => return Err(error),
+                        // Then these are the only ones.
+                        Err(_) => {}
+                    }
                 }
                 Ok(Opened::RawTimers { handle, stream, copies })
             }
@@ -234,8 +241,9 @@ impl<'s> Part<'s> {
                 let is_canonical = match handle.format {
                     KeyGroupsFormat::Canonical => true,
                     // Flink 1.15 has full checkpoints of RocksDB, which are canonical, behind the heap's handles.
-                    KeyGroupsFormat::Native { .. } => is_of_heap(handle, &stream)? == Some(false),
-                    KeyGroupsFormat::Legacy => is_of_heap(handle, &stream)? != Some(true),
+                    KeyGroupsFormat::Native { .. } | KeyGroupsFormat::Legacy => {
+                        !is_of_heap(handle, &stream, states.header.state_count())?
+                    }
                 };
                 let keyed = Keyed { handle, stream, states };
                 Ok(if is_canonical { Opened::Canonical(keyed) } else { Opened::Heap(keyed) })
@@ -330,19 +338,29 @@ pub(super) fn ends(groups: Range<u16>) -> Option<(u16, u16)> {
     groups.end.checked_sub(1).filter(|last| *last >= groups.start).map(|last| (groups.start, last))
 }
 
-/// Whether a stream that may hold either is of the heap's own format, where a key group begins with its number, or canonical;
-/// none if nothing tells.
-fn is_of_heap(handle: &KeyGroupsHandle, stream: &FlinkStream) -> Result<Option<bool>> {
-    let mut is_of_heap = None;
-    // Canonical state begins with a state's id of two bytes and a length of four, so that 0 says nothing. One key group may be
-    // damaged.
-    for (group, offset) in handle.present().filter(|(group, _)| *group > 0).take(3) {
-        let end = offset.saturating_add(4).min(stream.len_bytes());
-        let found = stream.read(offset.min(end)..end)?;
-        is_of_heap = Some(*found == u32::from(group).to_be_bytes());
-        if is_of_heap == Some(true) {
-            break;
-        }
+/// Whether a stream that may hold either is of the heap's own format, and not canonical.
+fn is_of_heap(handle: &KeyGroupsHandle, stream: &FlinkStream, state_count: usize) -> Result<bool> {
+    // The heap writes every key group, those without entries too.
+    if handle.present().count() < handle.range.key_groups().len() {
+        return Ok(false);
     }
-    Ok(is_of_heap)
+    // There a key group begins with its number; in canonical state with a state's id of two bytes and a key's length of four. One key
+    // group may be damaged, or have a key of so many bytes.
+    let (mut looked_at, mut alike) = (0, 0);
+    for (group, offset) in handle.present().take(4) {
+        let end = offset.saturating_add(6).min(stream.len_bytes());
+        let found = stream.read(offset.min(end)..end)?;
+        let (number, behind) = found.split_at(found.len().min(4));
+        // Of key group 0 what follows tells: a state's id or a compressed stream, not the rest of a length.
+        let fits = match *behind {
+            [high, low] if group == 0 => {
+                let id = usize::from(u16::from_be_bytes([high, low]));
+                id < state_count || behind == &IDENTIFIER[..2]
+            }
+            _ => true,
+        };
+        looked_at += 1;
+        alike += usize::from(fits && number == u32::from(group).to_be_bytes());
+    }
+    Ok(alike * 2 >= looked_at)
 }

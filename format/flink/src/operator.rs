@@ -2,14 +2,14 @@
 //! "Operator state").
 //!
 //! The handle says where each element of a list begins, and where a map does; an element ends where the next one begins. Compressed,
-//! each begins with a chunk of its own.
+//! each begins with a chunk of its own, but for those of two versions of Flink ([`Unflushed`]).
 
 #[cfg(test)]
 mod tests;
 mod unflushed;
 mod writer;
 
-pub use unflushed::{Unflushed, is_whole};
+pub use unflushed::Unflushed;
 pub use writer::OperatorWriter;
 
 use crate::header::{OperatorHeader, Role, StateMeta};

@@ -175,7 +175,8 @@ impl Writer {
                 if self.state.apply(sequence, &record) != Ok(Applied::Effective) {
                     return self.resync();
                 }
-                if self.is_fenced() {
+                // A publish that came before the newer claim counts, and its publisher is to know.
+                if self.is_fenced() && !self.is_publishing() {
                     return self.end(Phase::Fenced, Action::Fenced);
                 }
                 let first = self.state.first().max(first);
@@ -241,6 +242,11 @@ impl Writer {
         }
     }
 
+    fn is_publishing(&self) -> bool {
+        let pending = self.pending.as_ref();
+        pending.is_some_and(|pending| matches!(pending.intent, Intent::Publish { .. }))
+    }
+
     fn resync(&mut self) -> Result<Action, LogError> {
         let mut reader = Box::<Reader>::default();
         let action = reader.start();
@@ -283,6 +289,8 @@ impl Writer {
         let tried = self.pending.as_ref().and_then(|pending| pending.tried.as_ref());
         match (self.state.base_sequence(), tried) {
             (Some(base), Some((sequence, _))) if base > *sequence => self.attempt(false),
+            // Everything after this is the newer owner's.
+            _ if self.is_fenced() => self.end(Phase::Fenced, Action::Done),
             _ => self.end(Phase::Idle, Action::Done),
         }
     }

@@ -62,7 +62,7 @@ fn verified(path: &Path, of: &str) -> Vec<FlinkDamage> {
     for damage in damage.iter().chain(&of_lines).chain(&of_states).chain(&of_measure) {
         named(damage, of);
     }
-    // Who reads the data finds what `verify` finds in it.
+    // `verify` finds what they find who read the data.
     assert!(of_lines.is_empty() || !damage.is_empty(), "{of}: {of_lines:#?}");
     damage
 }

@@ -10,8 +10,8 @@ use crate::format::manifest::StateKind;
 use crate::{Error, Result};
 use bytes::Bytes;
 use esker_flink::metadata::OperatorHandle;
-use esker_flink::operator::{BroadcastEntries, Unflushed, is_whole};
-use esker_flink::{FormatError, FormatErrorKind, Input, snappy};
+use esker_flink::operator::{BroadcastEntries, Unflushed};
+use esker_flink::{FormatError, Input, snappy};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -32,16 +32,12 @@ impl Walk<'_> {
                 return Ok(());
             }
         };
-        let unflushed = match states.header.compressed {
-            true => match unflushed((handle, &extents), stream, states) {
-                Ok(unflushed) => unflushed,
-                Err(error) if is_passing(&error) => return Err(error),
-                Err(error) => {
-                    self.harm(part, None, None, error);
-                    return Ok(());
-                }
-            },
-            false => None,
+        let mut read = |range| stream.read(range).map(Vec::from);
+        let len_bytes = stream.len_bytes();
+        let is_unflushed = match handle.is_unflushed(&states.header, len_bytes, &mut read) {
+            Err(error) if is_passing(&error) => return Err(error),
+            // What cannot be read is told of the elements that lie there.
+            found => found.unwrap_or(false),
         };
         let mut piece = Piece::of(stream);
         for (place, (stored, extents)) in handle.states.iter().zip(&extents).enumerate() {
@@ -52,11 +48,9 @@ impl Walk<'_> {
             if !self.filter.wants_state(state) || part.left_out.contains(stored.name.as_str()) {
                 continue;
             }
-            if let Some(unflushed) = &unflushed {
-                let offset = stored.offsets.first().copied().unwrap_or_default();
-                let offset = stream.offset_in_file(offset);
-                for bytes in unflushed.elements(place) {
-                    self.held(part, (state, states), bytes, (stream, offset))?;
+            if is_unflushed {
+                if !stored.offsets.is_empty() {
+                    self.unflushed(part, (handle, place), (state, states), stream)?;
                 }
                 continue;
             }
@@ -72,6 +66,39 @@ impl Walk<'_> {
                 let offset = stream.offset_in_file(extent.start);
                 self.held(part, (state, states), &bytes, (stream, offset))?;
             }
+        }
+        Ok(())
+    }
+
+    /// What a state has whose elements do not begin at their offsets: all of it is in memory.
+    fn unflushed(
+        &mut self,
+        part: &Part<'_>,
+        (handle, place): (&OperatorHandle, usize),
+        (state, states): (&FlinkState, &OperatorStates),
+        stream: &FlinkStream,
+    ) -> Result<()> {
+        let (Some(stored), Some(meta)) =
+            (handle.states.get(place), states.header.state(&state.name))
+        else {
+            return Ok(());
+        };
+        let extent = handle.unflushed_extent(place, stream.len_bytes());
+        let offset = stream.offset_in_file(extent.start);
+        let at = offset..stream.offset_in_file(extent.end);
+        let bytes = stream.read(extent);
+        let held = bytes.and_then(|bytes| {
+            Unflushed::read(&bytes, &at, meta, stored.offsets.len())
+                .map_err(|error| -> Error { stream.refused(error) })
+        });
+        match held {
+            Ok(held) => {
+                for bytes in held.elements() {
+                    self.held(part, (state, states), bytes, (stream, offset))?;
+                }
+            }
+            Err(error) if is_passing(&error) => return Err(error),
+            Err(error) => self.harm(part, Some(state.name.clone()), None, error),
         }
         Ok(())
     }
@@ -146,38 +173,6 @@ impl Walk<'_> {
         };
         self.harm(part, Some(name.to_owned()), None, stream.refused(error));
     }
-}
-
-/// What a compressed stream holds, if its elements are not where their offsets are.
-///
-/// # Errors
-/// `Incompatible` if they are not, and cannot be told apart; the store's.
-fn unflushed(
-    (handle, extents): (&OperatorHandle, &[Vec<Range<u64>>]),
-    stream: &FlinkStream,
-    states: &OperatorStates,
-) -> Result<Option<Unflushed>> {
-    let mut piece = Piece::of(stream);
-    for (stored, extents) in handle.states.iter().zip(extents) {
-        let Some(meta) = states.header.state(&stored.name) else { continue };
-        for extent in extents {
-            match piece.read(extent, true) {
-                Ok(bytes) if is_whole(&bytes, meta, stored.mode) => continue,
-                Err(error) if is_passing(&error) => return Err(error),
-                _ => {}
-            }
-            let bytes = stream.read(0..stream.len_bytes())?;
-            return match Unflushed::read(&bytes, &states.header, handle) {
-                Ok(unflushed) => Ok(Some(unflushed)),
-                Err(error) if error.kind == FormatErrorKind::Incompatible => {
-                    Err(stream.refused(error))
-                }
-                // It is damaged, which its elements say one by one.
-                Err(_) => Ok(None),
-            };
-        }
-    }
-    Ok(None)
 }
 
 /// What was fetched of a stream last.

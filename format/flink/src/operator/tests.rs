@@ -11,10 +11,13 @@ fn counts(golden: &Golden, again: &mut usize, unflushed: &mut usize) -> BTreeMap
     for (handle, stream, len) in golden.operator_streams() {
         let header = OperatorHeader::read(&mut Input::new("test", &stream[..len])).unwrap();
         *again += rewritten(&stream, &header, handle);
-        let elements = whole_elements(&stream, &header, handle).unwrap_or_else(|| {
-            *unflushed += 1;
-            all_elements(&Unflushed::read(&stream, &header, handle).unwrap(), handle)
-        });
+        let elements = match is_unflushed(&stream, &header, handle) {
+            false => elements(&stream, &header, handle),
+            true => {
+                *unflushed += 1;
+                unflushed_elements(&stream, &header, handle).unwrap()
+            }
+        };
         for (state, elements) in handle.states.iter().zip(elements) {
             let meta = header.state(&state.name).unwrap();
             let mut count = 0;
@@ -40,26 +43,35 @@ fn counts(golden: &Golden, again: &mut usize, unflushed: &mut usize) -> BTreeMap
     counts
 }
 
-/// What stands at each offset, if that is what a state has there.
-fn whole_elements(
+/// What stands at each offset.
+fn elements(stream: &[u8], header: &OperatorHeader, handle: &OperatorHandle) -> Vec<Vec<Vec<u8>>> {
+    let extents = handle.extents(stream.len() as u64).unwrap();
+    let element = |extent| read_extent(stream, header, extent).unwrap().into_owned();
+    extents.iter().map(|extents| extents.iter().map(element).collect()).collect()
+}
+
+fn is_unflushed(stream: &[u8], header: &OperatorHeader, handle: &OperatorHandle) -> bool {
+    let mut read = |range: Range<u64>| {
+        assert!(range.end - range.start <= 10 || handle.states.len() == 1, "{range:?}");
+        Ok::<_, ()>(stream[range.start as usize..range.end as usize].to_vec())
+    };
+    handle.is_unflushed(header, stream.len() as u64, &mut read).unwrap()
+}
+
+fn unflushed_elements(
     stream: &[u8],
     header: &OperatorHeader,
     handle: &OperatorHandle,
-) -> Option<Vec<Vec<Vec<u8>>>> {
-    let extents = handle.extents(stream.len() as u64).unwrap();
-    let of_state = |(state, extents): (&StateOffsets, &Vec<Range<u64>>)| {
-        let element = |extent: &Range<u64>| {
-            let bytes = read_extent(stream, header, extent).ok()?;
-            is_whole(&bytes, header.state(&state.name)?, state.mode).then(|| bytes.into_owned())
-        };
-        extents.iter().map(element).collect()
+) -> Result<Vec<Vec<Vec<u8>>>> {
+    let of_state = |(place, state): (usize, &StateOffsets)| {
+        let extent = handle.unflushed_extent(place, stream.len() as u64);
+        let bytes = &stream[extent.start as usize..extent.end as usize];
+        let (meta, count) = (header.state(&state.name).unwrap(), state.offsets.len());
+        let found = Unflushed::read(bytes, &extent, meta, count)?;
+        let elements = found.elements().map(<[u8]>::to_vec).collect::<Vec<_>>();
+        Ok(elements)
     };
-    handle.states.iter().zip(&extents).map(of_state).collect()
-}
-
-fn all_elements(unflushed: &Unflushed, handle: &OperatorHandle) -> Vec<Vec<Vec<u8>>> {
-    let of_state = |state| unflushed.elements(state).map(<[u8]>::to_vec).collect();
-    (0..handle.states.len()).map(of_state).collect()
+    handle.states.iter().enumerate().map(of_state).collect()
 }
 
 /// An uncompressed stream, written again from its parts in the order of its offsets, is the same.
@@ -165,17 +177,56 @@ fn header_of(stream: &[u8], handle: &OperatorHandle) -> OperatorHeader {
     OperatorHeader::read(&mut Input::new("test", &stream[..len])).unwrap()
 }
 
-/// The same as Flink 1.18.1 had it: a stream for each state, and offsets where that begins.
+/// The same as Flink 1.18.1 had it: a stream for each state, and offsets where the last whole chunk ended.
 fn unflushed(stream: &[u8], handle: &OperatorHandle) -> (Vec<u8>, OperatorHandle) {
-    let elements = whole_elements(stream, &header_of(stream, handle), handle).unwrap();
+    let elements = elements(stream, &header_of(stream, handle), handle);
     let mut out = Vec::new();
     OperatorHeader { compressed: true, ..header() }.write(&mut out).unwrap();
     let mut handle = handle.clone();
     for (state, elements) in handle.states.iter_mut().zip(elements) {
-        state.offsets.fill((out.len() + snappy::IDENTIFIER.len()) as u64);
-        snappy::compress(&elements.concat(), &mut out).unwrap();
+        out.extend(snappy::IDENTIFIER);
+        let mut held = Vec::new();
+        for (offset, element) in state.offsets.iter_mut().zip(elements) {
+            *offset = out.len() as u64;
+            held.extend(element);
+            while held.len() >= snappy::CHUNK_LEN_MAX {
+                let rest = held.split_off(snappy::CHUNK_LEN_MAX);
+                chunk(&held, &mut out);
+                held = rest;
+            }
+        }
+        chunk(&held, &mut out);
     }
     (out, handle)
+}
+
+fn chunk(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut packed = Vec::new();
+    snappy::compress(bytes, &mut packed).unwrap();
+    out.extend(&packed[snappy::IDENTIFIER.len()..]);
+}
+
+/// Elements longer than a chunk have offsets of their own, at which no element begins.
+#[test]
+fn long_elements_without_flushes_are_whole() {
+    let long = |byte: u8| string(&char::from(byte).to_string().repeat(100_000));
+    for lens in [&[1_usize, 1, 1][..], &[0, 1], &[1, 0, 1, 0]] {
+        let list: Vec<_> = lens
+            .iter()
+            .zip(b'a'..)
+            .map(|(len, byte)| if *len > 0 { long(byte) } else { string("short") })
+            .collect();
+        let (mut stream, mut handle) = written(&list, &[], &[]);
+        stream.truncate(handle.states[2].offsets[0] as usize);
+        handle.states.truncate(1);
+        let (stream, handle) = compressed(&stream, &handle);
+        let header = header_of(&stream, &handle);
+        assert!(!is_unflushed(&stream, &header, &handle), "{lens:?}");
+        let (stream, handle) = unflushed(&stream, &handle);
+        let header = header_of(&stream, &handle);
+        assert!(is_unflushed(&stream, &header, &handle), "{lens:?}");
+        assert!(unflushed_elements(&stream, &header, &handle) == Ok(vec![list]), "{lens:?}");
+    }
 }
 
 type Read = (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>);
@@ -220,11 +271,12 @@ proptest! {
         let (stream, handle) = compressed(&stream, &handle);
         prop_assert_eq!(read(&stream, &handle), Ok(expected));
         // Without its offsets it is the same.
-        let elements = whole_elements(&stream, &header_of(&stream, &handle), &handle).unwrap();
-        let (stream, handle) = unflushed(&stream, &handle);
         let header = header_of(&stream, &handle);
-        let found = Unflushed::read(&stream, &header, &handle).unwrap();
-        prop_assert_eq!(all_elements(&found, &handle), elements);
+        let expected = elements(&stream, &header, &handle);
+        prop_assert!(!is_unflushed(&stream, &header, &handle));
+        let (stream, handle) = unflushed(&stream, &handle);
+        prop_assert!(is_unflushed(&stream, &header, &handle) || expected.concat().len() < 2);
+        prop_assert_eq!(unflushed_elements(&stream, &header, &handle), Ok(expected));
     }
 
     #[test]
@@ -262,18 +314,17 @@ fn refusals_say_where() {
     moved.states[0].offsets[1] += 1;
     assert!(read(&stream, &moved).is_err());
     // Elements without offsets of their own, whose ends only their class tells, or with something behind them.
-    let (mut adrift, handle_of) = {
-        let (stream, handle) = compressed(&stream, &handle);
-        unflushed(&stream, &handle)
-    };
-    let mut header = header_of(&adrift, &handle_of);
+    let (adrift, handle_of) = compressed(&stream, &handle);
+    let (adrift, handle_of) = unflushed(&adrift, &handle_of);
+    let header = header_of(&adrift, &handle_of);
+    let mut secret = header.clone();
     let element = Serializer::opaque_snapshot("com.example.Secret", 1, b"").unwrap();
-    header.lists[0] = StateMeta::operator("list", false, element);
-    let refused = Unflushed::read(&adrift, &header, &handle_of).unwrap_err();
+    secret.lists[0] = StateMeta::operator("list", false, element);
+    let refused = unflushed_elements(&adrift, &secret, &handle_of).unwrap_err();
     assert!(refused.message.contains("com.example.Secret"), "{refused}");
-    snappy::compress(b"more", &mut adrift).unwrap();
-    let refused = Unflushed::read(&adrift, &header_of(&adrift, &handle_of), &handle_of);
-    assert!(refused.unwrap_err().message.contains("4 bytes follow"));
+    let mut fewer = handle_of.clone();
+    fewer.states[0].offsets.push(0);
+    assert!(unflushed_elements(&adrift, &header, &fewer).is_err());
     // An element that takes no bytes has its offset for itself.
     let mut empty = handle;
     let first = empty.states[0].offsets[0];

@@ -1,108 +1,119 @@
-//! Compressed operator state as Flink 1.18.0 and 1.18.1 wrote it: nothing was flushed before an element, so that its offset is where the
-//! stream stood after the last whole chunk, and many have the same (FLINK-34063). These versions restore other elements than they
-//! had; all are in the stream.
+//! Compressed operator state as Flink 1.18.0 and 1.18.1 wrote it: a compressed stream for each state, in which nothing was flushed before
+//! an element, so that its offset is where the stream stood after the last whole chunk, and many have the same (FLINK-34063). These
+//! versions restore other elements than they had; all are in the stream.
 
-use super::{BroadcastEntries, WHAT, check_element};
+use super::WHAT;
 use crate::header::{OperatorHeader, Role, StateMeta};
-use crate::metadata::{Mode, OperatorHandle};
+use crate::metadata::OperatorHandle;
+use crate::snappy::{CHUNK_LEN_MAX, IDENTIFIER};
 use crate::{FormatError, FormatErrorKind, Input, Result, snappy};
 use std::ops::Range;
 
-/// What a stream holds, and where the elements lie in it.
+/// What a state holds, and where its elements lie in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unflushed {
     bytes: Vec<u8>,
-    /// As [`OperatorHandle::extents`], of `bytes`.
-    extents: Vec<Vec<Range<usize>>>,
+    extents: Vec<Range<usize>>,
 }
 
 impl Unflushed {
-    /// Takes apart what follows the header of `stream`, which is all of the stream: elements lie one behind the other in the order of the
-    /// header's states, and their serializers alone tell where they end. In memory are all of them.
+    /// Takes the stream of a state apart, all of [`OperatorHandle::unflushed_extent`], which holds `count` elements or one map. Of more than
+    /// one, only their serializer tells where they end. In memory are all of them.
     ///
     /// # Errors
-    /// `Corrupt` if they are no such elements, or more than these; `Incompatible` with the class if one cannot be read.
-    pub fn read(stream: &[u8], header: &OperatorHeader, handle: &OperatorHandle) -> Result<Self> {
-        let first = handle.states.iter().flat_map(|state| &state.offsets).min().copied();
-        let first = first.unwrap_or(stream.len() as u64);
-        let packed = usize::try_from(first).ok().and_then(|first| stream.get(first..));
-        let mut packed = Input::new(WHAT, packed.unwrap_or_default()).based_at(first);
-        let mut bytes = Vec::new();
-        // Each state has a stream of its own.
-        while !packed.is_empty() {
-            bytes.extend(snappy::decompress(&mut packed)?);
+    /// `Corrupt` if they are no such elements, or more than these; `Incompatible` with the class if it cannot be told where one
+    /// ends. Both with the offset `extent` begins at, as what is unpacked has others.
+    pub fn read(
+        stream: &[u8],
+        extent: &Range<u64>,
+        state: &StateMeta,
+        count: usize,
+    ) -> Result<Self> {
+        Self::of(stream, state, count).map_err(|error| error.at(extent.start))
+    }
+
+    fn of(stream: &[u8], state: &StateMeta, count: usize) -> Result<Self> {
+        let mut packed = stream;
+        // Of empty states that follow, and of the next one with elements.
+        while let Some(rest) = packed.strip_suffix(&IDENTIFIER) {
+            packed = rest;
+        }
+        let mut packed = Input::new(WHAT, packed);
+        let bytes = snappy::decompress(&mut packed)?;
+        packed.end()?;
+        if count == 1 {
+            let all = 0..bytes.len();
+            return Ok(Self { bytes, extents: vec![all] });
+        }
+        let element = state.needed(Role::Value)?;
+        if let Some(class) = element.opaque() {
+            let message = format!(
+                "only {class} tells where an element ends, and the offsets do not, as Flink 1.18.0 and 1.18.1 compress it"
+            );
+            return Err(FormatError::new(FormatErrorKind::Incompatible, WHAT, message));
         }
         let mut input = Input::new(WHAT, &bytes);
-        let mut extents = vec![Vec::new(); handle.states.len()];
-        let mut known = 0;
-        for meta in header.lists.iter().chain(&header.broadcasts) {
-            let mut states = handle.states.iter().zip(&mut extents);
-            let Some((state, extents)) = states.find(|(state, _)| state.name == meta.name) else {
-                continue;
-            };
-            known += 1;
-            for _offset in &state.offsets {
-                let start = input.position();
-                skip(meta, state.mode, &mut input)?;
-                extents.push(start..input.position());
-            }
+        let mut extents = Vec::new();
+        for _ in 0..count {
+            let start = input.position();
+            element.skip(&mut input)?;
+            extents.push(start..input.position());
         }
         input.end()?;
-        if known < handle.states.len() {
-            let message = "a state that the header does not name, among elements without offsets";
-            return Err(FormatError::corrupt(WHAT, message));
-        }
         Ok(Self { bytes, extents })
     }
 
-    /// The elements of a state, by its place in the handle: of broadcast state the map.
-    pub fn elements(&self, state: usize) -> impl Iterator<Item = &[u8]> {
-        let extents = self.extents.get(state).into_iter().flatten();
-        extents.map(|extent| self.bytes.get(extent.clone()).unwrap_or_default())
+    /// The elements, encoded: of broadcast state the map.
+    pub fn elements(&self) -> impl Iterator<Item = &[u8]> {
+        self.extents.iter().map(|extent| self.bytes.get(extent.clone()).unwrap_or_default())
     }
 }
 
-/// Whether `bytes` are what a state has at one offset, as far as its serializers can tell.
-pub fn is_whole(bytes: &[u8], state: &StateMeta, mode: Mode) -> bool {
-    let is_opaque = [Role::Key, Role::Value]
-        .iter()
-        .any(|role| state.serializer(*role).is_some_and(|of| of.opaque().is_some()));
-    match (is_opaque, mode) {
-        (true, _) => !bytes.is_empty(),
-        (false, Mode::Broadcast) => {
-            let entries = BroadcastEntries::new(bytes, state);
-            entries.is_ok_and(|mut entries| entries.all(|entry| entry.is_ok()))
+impl OperatorHandle {
+    /// Whether Flink 1.18.0 or 1.18.1 compressed the stream, whose elements do not begin at their offsets: elements share one, or a second
+    /// state begins a stream of its own, or the first element is as many bytes as whole chunks hold. `read` gives some bytes of the
+    /// stream: a few, or those of one element.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn is_unflushed<E>(
+        &self,
+        header: &OperatorHeader,
+        stream_len: u64,
+        read: &mut dyn FnMut(Range<u64>) -> std::result::Result<Vec<u8>, E>,
+    ) -> std::result::Result<bool, E> {
+        let lists = || self.states.iter().map(|state| &state.offsets[..]);
+        if !header.compressed {
+            return Ok(false);
         }
-        (false, _) => {
-            let element = state.needed(Role::Value);
-            element.is_ok_and(|element| check_element(bytes, element).is_ok())
+        if lists().any(|offsets| offsets.windows(2).any(|two| two.first() == two.get(1))) {
+            return Ok(true);
+        }
+        let mut starts: Vec<u64> =
+            lists().filter_map(|offsets| offsets.iter().min().copied()).collect();
+        starts.sort_unstable();
+        if let Some(second) = starts.get(1) {
+            let before = second.saturating_sub(IDENTIFIER.len() as u64)..*second;
+            return Ok(*second <= stream_len && read(before)? == IDENTIFIER);
+        }
+        let several = lists().find_map(|offsets| Some((*offsets.first()?, *offsets.get(1)?)));
+        match several {
+            Some((first, second)) if first < second && second <= stream_len => {
+                let packed = read(first..second)?;
+                let unpacked = snappy::decompress(&mut Input::new(WHAT, &packed));
+                // An element of exactly so many bytes is taken for a part of one, and read all the same.
+                Ok(unpacked.is_ok_and(|bytes| bytes.len() % CHUNK_LEN_MAX == 0))
+            }
+            _ => Ok(false),
         }
     }
-}
 
-fn skip(state: &StateMeta, mode: Mode, input: &mut Input<'_>) -> Result<()> {
-    let value = state.needed(Role::Value)?;
-    let key = match mode {
-        Mode::Broadcast => Some(state.needed(Role::Key)?),
-        _ => None,
-    };
-    let class = value.opaque().or(key.and_then(|key| key.opaque()));
-    if let Some(class) = class {
-        let message = format!(
-            "state {:?}: only {class} tells where an element ends, and the offsets do not, as Flink 1.18.0 and 1.18.1 compress it",
-            state.name
-        );
-        return Err(FormatError::new(FormatErrorKind::Incompatible, WHAT, message));
+    /// Where the stream of a state lies in one that is [unflushed](Self::is_unflushed), by its place in the handle.
+    pub fn unflushed_extent(&self, state: usize, stream_len: u64) -> Range<u64> {
+        let offsets = self.states.get(state).map_or(&[][..], |state| &state.offsets);
+        let start = offsets.iter().min().copied().unwrap_or(stream_len).min(stream_len);
+        let others = self.states.iter().flat_map(|state| state.offsets.iter().min());
+        let next = others.filter(|other| **other > start).min();
+        start..next.copied().unwrap_or(stream_len).min(stream_len)
     }
-    let count = match key {
-        Some(_) => input.count(1)?,
-        None => 1,
-    };
-    for _ in 0..count {
-        if let Some(key) = key {
-            key.skip(input)?;
-        }
-        value.skip(input)?;
-    }
-    Ok(())
 }

@@ -175,7 +175,7 @@ impl<'m> Converted<'m> {
         readers: &'a BTreeMap<u32, Reader>,
         entry: Entry<'_>,
     ) -> Option<(&'a Reader, &'a (u16, &'m StateInfo, FlinkType))> {
-        let id = entry.key.first_chunk().map(|id| u32::from_be_bytes(*id))?;
+        let id = entry.key.first_chunk().map(|id| u32::from_be_bytes(*id)).unwrap_or_default();
         readers.get(&id).zip(self.states.get(&id))
     }
 

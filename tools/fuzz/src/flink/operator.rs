@@ -8,7 +8,8 @@ use crate::decoding;
 use esker_flink::Input;
 use esker_flink::header::{OperatorHeader, Role};
 use esker_flink::metadata::{Mode, OperatorHandle, Position, StateOffsets, StreamHandle};
-use esker_flink::operator::{BroadcastEntries, Unflushed, check_element, is_whole, read_extent};
+use esker_flink::operator::{BroadcastEntries, Unflushed, check_element, read_extent};
+use std::ops::Range;
 
 /// How many offsets of each state a seed has.
 const OFFSETS: usize = 4;
@@ -47,15 +48,26 @@ pub(crate) fn operator(bytes: &[u8]) {
                     (_, Ok(value)) => drop(check_element(&element, value)),
                     _ => {}
                 }
-                is_whole(&element, meta, state.mode);
             }
         }
-        let Ok(all) = Unflushed::read(stream, &header, &handle) else { return };
+        let len = stream.len() as u64;
+        let mut read = |range: Range<u64>| Ok::<_, ()>(part(stream, &range).to_vec());
+        let _ = handle.is_unflushed(&header, len, &mut read);
         for (place, state) in handle.states.iter().enumerate() {
-            let count = all.elements(place).count();
-            assert!(count == state.offsets.len() || header.state(&state.name).is_none());
+            let extent = handle.unflushed_extent(place, len);
+            let (Some(meta), count) = (header.state(&state.name), state.offsets.len()) else {
+                continue;
+            };
+            let Ok(all) = Unflushed::read(part(stream, &extent), &extent, meta, count) else {
+                continue;
+            };
+            assert_eq!(all.elements().count(), count);
         }
     });
+}
+
+fn part<'a>(stream: &'a [u8], range: &Range<u64>) -> &'a [u8] {
+    &stream[range.start as usize..range.end as usize]
 }
 
 fn split(bytes: &[u8]) -> Option<(OperatorHandle, &[u8])> {

@@ -2,7 +2,7 @@
 
 use crate::decoding;
 use esker_flink::text::write_utf;
-use esker_flink::{FormatErrorKind, Input, Output, Serializer};
+use esker_flink::{FormatError, FormatErrorKind, Input, Output, Serializer};
 use std::sync::LazyLock;
 
 const VECTORS: &str = include_str!("../../../../format/flink/golden/serializers/2.3.0.tsv");
@@ -75,9 +75,10 @@ fn value_of(serializer: &Serializer, bytes: &[u8]) {
     let mut again = Vec::new();
     match serializer.encode(&value, &mut again) {
         Ok(()) => {
-            let is_sound = serializer.check(&mut Input::new("value", &again)).is_ok();
-            // Values without bytes are justified by others': counts of them in fewer bytes are refused.
-            assert!(is_sound || again.len() < checked.position(), "what is encoded is sound");
+            let found = serializer.check(&mut Input::new("value", &again));
+            // Values without bytes are justified by others', of which there may be fewer now.
+            let is_refused = |error: FormatError| error.message.contains("than its bytes justify");
+            assert!(found.map_or_else(is_refused, |()| true), "what is encoded is sound");
         }
         // More digits than a type has are read, as Flink does.
         Err(error) => assert_eq!(error.kind, FormatErrorKind::Invalid, "{error}"),

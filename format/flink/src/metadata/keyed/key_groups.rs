@@ -26,7 +26,7 @@ pub struct KeyGroupsHandle {
 pub enum KeyGroupsFormat {
     /// Nothing (up to 1.15): content of the heap's own format or the canonical one.
     Legacy,
-    /// Of the heap's own format, or raw keyed state.
+    /// Of the heap's own format, or raw keyed state; or canonical, in full checkpoints of RocksDB by Flink 1.15.
     Native {
         /// The id that Flink gave to the handle.
         id: String,
